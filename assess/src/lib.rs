@@ -1,0 +1,1 @@
+//! Crystal-box assessment of source, firmware and fleet.

@@ -1,0 +1,2 @@
+//! The ringfort binary.
+fn main() {}

@@ -1,0 +1,1 @@
+//! The device's state machines, free of I/O.

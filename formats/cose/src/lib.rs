@@ -1,0 +1,1 @@
+//! Strict CBOR and COSE, the Verify trait, typed reason codes.

@@ -1,0 +1,1 @@
+//! Device lifecycle: states, legal moves, who may make them.

@@ -1,0 +1,1 @@
+//! Messages of the device API and of the factory batch.

@@ -1,0 +1,1 @@
+//! The anchors document and the order.

@@ -1,0 +1,1 @@
+//! Devices, lifecycle, releases, deployments: the rules.

@@ -1,0 +1,1 @@
+//! Certificate authorities, profiles, issuing, CRLs.

@@ -1,0 +1,1 @@
+//! Wiring: configuration, TLS, tasks, metrics.
