@@ -1,0 +1,104 @@
+//! The outside programs that the tests drive, and how they come onto the machine.
+//!
+//! Tests never skip in silence: what they need is installed first, or the task ends here and
+//! says what to install.
+
+use std::io::{BufRead, IsTerminal, Write};
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Result, bail};
+
+use crate::run::{on_path, run, succeeds};
+
+/// One Debian package, how its presence is seen on any system, and what the tests do with it.
+pub struct Package {
+    pub name: &'static str,
+    pub probe: Probe,
+    pub used_for: &'static str,
+}
+
+/// How the presence of a package is seen, so that a machine with another package manager passes too.
+pub enum Probe {
+    Program(&'static str),
+    AnyFile(&'static [&'static str]),
+    PythonModules(&'static str),
+}
+
+impl Probe {
+    fn found(&self) -> bool {
+        match self {
+            Self::Program(name) => on_path(name),
+            Self::AnyFile(paths) => paths.iter().any(|path| Path::new(path).exists()),
+            Self::PythonModules(modules) => {
+                succeeds(Command::new("python3").args(["-c", &format!("import {modules}")]))
+            }
+        }
+    }
+}
+
+/// Makes sure that every package is there: lists what is missing, asks on a terminal, installs.
+///
+/// `go_on` is `--yes` or `CI=true`: install without asking.
+pub fn ensure(packages: &[Package], go_on: bool) -> Result<()> {
+    let missing: Vec<&Package> = packages.iter().filter(|p| !p.probe.found()).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    eprintln!("The tests drive real peers. Missing on this machine:\n");
+    for package in &missing {
+        eprintln!("  {:<26} {}", package.name, package.used_for);
+    }
+    let names: Vec<&str> = missing.iter().map(|package| package.name).collect();
+    let by_hand = format!("apt-get install --no-install-recommends {}", names.join(" "));
+    if !on_path("apt-get") {
+        bail!(
+            "this task installs packages on Debian and Ubuntu only. The names above are Debian's: \
+             install the same programs with your system's package manager and run it again"
+        );
+    }
+    let Some(prefix) = privilege() else {
+        bail!(
+            "not root, and sudo asks for a password. Run this, then start again:\n\n  sudo {by_hand}\n"
+        );
+    };
+    if !go_on {
+        if !std::io::stdin().is_terminal() {
+            bail!("nobody to ask here. Run this, or start again with --yes:\n\n  {by_hand}\n");
+        }
+        eprint!("\nEnter installs them ({by_hand}); Ctrl-C stops. ");
+        std::io::stderr().flush()?;
+        std::io::stdin().lock().read_line(&mut String::new())?;
+    }
+    run(&mut apt(prefix, &["update"]))?;
+    let mut arguments = vec!["install", "--yes", "--no-install-recommends"];
+    arguments.extend(&names);
+    run(&mut apt(prefix, &arguments))?;
+    let still: Vec<&str> =
+        missing.iter().filter(|p| !p.probe.found()).map(|package| package.name).collect();
+    if !still.is_empty() {
+        bail!("installed, but not found afterwards: {}", still.join(", "));
+    }
+    Ok(())
+}
+
+/// How to act as root: directly, or by sudo where it asks for no password.
+fn privilege() -> Option<&'static [&'static str]> {
+    let id = Command::new("id").arg("-u").output().ok()?;
+    if id.stdout.trim_ascii() == b"0" {
+        return Some(&[]);
+    }
+    succeeds(Command::new("sudo").args(["-n", "true"])).then_some(&["sudo", "-n"])
+}
+
+fn apt(prefix: &[&str], arguments: &[&str]) -> Command {
+    let words: Vec<&str> = prefix
+        .iter()
+        .copied()
+        .chain(["env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-q"])
+        .chain(arguments.iter().copied())
+        .collect();
+    let mut command = Command::new(words[0]);
+    command.args(&words[1..]);
+    command
+}

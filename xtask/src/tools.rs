@@ -1,0 +1,61 @@
+//! Tools that come from language registries: pinned, kept in the cache folder.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::{Context, Result};
+
+use crate::run::{cache, cargo, root, run, succeeds};
+
+const CARGO_DENY: &str = "0.20.2";
+const CARGO_FUZZ: &str = "0.13.2";
+
+/// The pinned cargo-deny; built once per machine.
+pub fn cargo_deny() -> Result<PathBuf> {
+    cargo_tool("cargo-deny", CARGO_DENY)
+}
+
+/// The pinned cargo-fuzz; built once per machine.
+pub fn cargo_fuzz() -> Result<PathBuf> {
+    cargo_tool("cargo-fuzz", CARGO_FUZZ)
+}
+
+fn cargo_tool(name: &str, version: &str) -> Result<PathBuf> {
+    let folder = cache()?.join(format!("{name}-{version}"));
+    let program = folder.join("bin").join(name);
+    if program.is_file() {
+        return Ok(program);
+    }
+    eprintln!("building {name} {version}, once on this machine (about 3 minutes)");
+    // A target folder of its own would be thrown away; the shared one keeps what both builds need.
+    run(cargo()
+        .args(["install", "--quiet", "--locked", name, "--version", version, "--root"])
+        .arg(&folder))?;
+    Ok(program)
+}
+
+/// A Python environment with the pinned packages of `tests/python/requirements.txt`.
+///
+/// Returns its interpreter. It is made anew when the requirements change.
+pub fn python() -> Result<PathBuf> {
+    let requirements = root().join("tests/python/requirements.txt");
+    let wanted = std::fs::read(&requirements)
+        .with_context(|| format!("cannot read {}", requirements.display()))?;
+    let folder = cache()?.join("python");
+    let interpreter = folder.join("bin/python");
+    let installed = folder.join("requirements.installed");
+    let current = std::fs::read(&installed).is_ok_and(|have| have == wanted);
+    if current && succeeds(Command::new(&interpreter).arg("--version")) {
+        return Ok(interpreter);
+    }
+    if folder.exists() {
+        std::fs::remove_dir_all(&folder)
+            .with_context(|| format!("cannot remove {}", folder.display()))?;
+    }
+    run(Command::new("python3").args(["-m", "venv"]).arg(&folder))?;
+    run(Command::new(&interpreter)
+        .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r"])
+        .arg(&requirements))?;
+    std::fs::write(&installed, wanted)?;
+    Ok(interpreter)
+}
