@@ -1,1 +1,0 @@
-//! End-to-end and red-team suites.
