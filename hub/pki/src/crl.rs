@@ -1,0 +1,200 @@
+use const_oid::db::rfc5280::ID_CE_ISSUING_DISTRIBUTION_POINT;
+use der::Encode;
+use der::asn1::{BitString, Uint};
+use x509_cert::Version;
+use x509_cert::crl::{CertificateList, RevokedCert, TbsCertList};
+use x509_cert::ext::ToExtension;
+use x509_cert::ext::pkix::crl::dp::IssuingDistributionPoint;
+use x509_cert::ext::pkix::{CrlNumber, CrlReason};
+
+use crate::issuer::time;
+use crate::key::signature_algorithm;
+use crate::profile::{authority_key_identifier, full_name};
+use crate::{Error, Issuer, SerialNumber};
+
+/// How an issuer's CRLs are cut into shards, so that none grows out of hand.
+///
+/// Each certificate names the address of its shard and each CRL the same address
+/// (RFC 5280, sections 4.2.1.13 and 5.2.5), so a shard is a full and direct CRL for its
+/// certificates.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CrlPolicy {
+    /// What the shard's number and ".crl" are appended to, ending in "/".
+    pub base_url: String,
+    /// How many shards; at least 1. Never lower it while certificates live.
+    pub shards: u16,
+}
+
+/// One certificate on a CRL.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Revoked {
+    /// Its serial number.
+    pub serial: SerialNumber,
+    /// Unix seconds.
+    pub revoked_at: u64,
+    /// Why.
+    pub reason: RevocationReason,
+}
+
+/// Why a certificate is on a CRL (RFC 5280, section 5.3.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum RevocationReason {
+    /// No reason is given.
+    Unspecified,
+    /// The key is in other hands: a clone, a theft.
+    KeyCompromise,
+    /// The authority's own key is in other hands.
+    AuthorityCompromise,
+    /// A newer certificate took its place.
+    Superseded,
+    /// The device is retired.
+    CessationOfOperation,
+    /// The device is suspended; the certificate may come back.
+    CertificateHold,
+    /// The device may no longer do what the certificate let it do.
+    PrivilegeWithdrawn,
+}
+
+/// A signed CRL.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Crl {
+    /// DER.
+    pub der: Vec<u8>,
+    /// Its cRLNumber.
+    pub number: u64,
+    /// Its shard; 0 where the issuer has no shards.
+    pub shard: u16,
+    /// Unix seconds.
+    pub next_update: u64,
+}
+
+impl CrlPolicy {
+    /// The address of one shard.
+    pub fn url(&self, shard: u16) -> String {
+        format!("{}{shard}.crl", self.base_url)
+    }
+}
+
+impl Crl {
+    /// Signs a full, direct CRL of one shard. `revoked` holds what belongs to this shard, and
+    /// nothing twice; for an issuer without a [`CrlPolicy`] the shard is 0 and holds everything.
+    ///
+    /// # Errors
+    /// The shard is not one of the policy's, or the signer fails.
+    pub fn sign(
+        issuer: &Issuer,
+        shard: u16,
+        revoked: impl IntoIterator<Item = Revoked>,
+        number: u64,
+        now: u64,
+        next_update: u64,
+    ) -> Result<Crl, Error> {
+        let unsuitable = Error::unsuitable("CRL");
+        let shards = issuer.crl_policy().map_or(1, |policy| policy.shards);
+        if shard >= shards.max(1) {
+            return Err(Error::unsuitable("CRL shard")(format!("{shard} of {shards}")));
+        }
+        let entries = revoked.into_iter().map(entry).collect::<Result<Vec<_>, Error>>()?;
+        let tbs_cert_list = TbsCertList {
+            version: Version::V2,
+            signature: signature_algorithm(issuer.info().key.kind()),
+            issuer: issuer.subject().clone(),
+            this_update: time(now)?,
+            next_update: Some(time(next_update)?),
+            revoked_certificates: (!entries.is_empty()).then_some(entries),
+            crl_extensions: Some(extensions(issuer, shard, number)?),
+        };
+        let signature = issuer.signer().sign(&tbs_cert_list.to_der().map_err(&unsuitable)?)?;
+        let list: CertificateList = CertificateList {
+            signature_algorithm: tbs_cert_list.signature.clone(),
+            tbs_cert_list,
+            signature: BitString::from_bytes(&signature).map_err(&unsuitable)?,
+        };
+        let der = list.to_der().map_err(&unsuitable)?;
+        Ok(Crl { der, number, shard, next_update })
+    }
+}
+
+impl RevocationReason {
+    /// The code of RFC 5280, section 5.3.1.
+    pub fn code(self) -> u8 {
+        self.standard() as u8
+    }
+
+    /// The reason with this code.
+    pub fn from_code(code: u8) -> Option<RevocationReason> {
+        ALL_REASONS.into_iter().find(|reason| reason.code() == code)
+    }
+
+    fn standard(self) -> CrlReason {
+        match self {
+            RevocationReason::Unspecified => CrlReason::Unspecified,
+            RevocationReason::KeyCompromise => CrlReason::KeyCompromise,
+            RevocationReason::AuthorityCompromise => CrlReason::CaCompromise,
+            RevocationReason::Superseded => CrlReason::Superseded,
+            RevocationReason::CessationOfOperation => CrlReason::CessationOfOperation,
+            RevocationReason::CertificateHold => CrlReason::CertificateHold,
+            RevocationReason::PrivilegeWithdrawn => CrlReason::PrivilegeWithdrawn,
+        }
+    }
+}
+
+fn entry(revoked: Revoked) -> Result<RevokedCert, Error> {
+    // The code "unspecified" is left out, as RFC 5280, section 5.3.1 asks.
+    let crl_entry_extensions = match revoked.reason {
+        RevocationReason::Unspecified => None,
+        reason => Some(vec![
+            (false, &reason.standard())
+                .to_extension(&Default::default(), &[])
+                .map_err(Error::unsuitable("CRL"))?,
+        ]),
+    };
+    Ok(RevokedCert {
+        serial_number: x509_cert::serial_number::SerialNumber::new(revoked.serial.as_bytes())
+            .map_err(Error::unsuitable("serial number"))?,
+        revocation_date: time(revoked.revoked_at)?,
+        crl_entry_extensions,
+    })
+}
+
+fn extensions(
+    issuer: &Issuer,
+    shard: u16,
+    number: u64,
+) -> Result<x509_cert::ext::Extensions, Error> {
+    let unsuitable = Error::unsuitable("CRL");
+    let name = issuer.subject();
+    // The identifier is that of the key which signs the CRL, so it is written here from the
+    // issuer's own subjectKeyIdentifier.
+    let issuer_key = authority_key_identifier(&issuer.identifier())?;
+    let number = CrlNumber(Uint::new(&number.to_be_bytes()).map_err(&unsuitable)?);
+    let mut list = vec![
+        (false, &issuer_key).to_extension(name, &[]).map_err(&unsuitable)?,
+        (false, &number).to_extension(name, &[]).map_err(&unsuitable)?,
+    ];
+    if let Some(policy) = issuer.crl_policy() {
+        let point = IssuingDistributionPoint {
+            distribution_point: Some(full_name(&policy.url(shard))?),
+            only_contains_user_certs: true,
+            only_contains_ca_certs: false,
+            only_some_reasons: None,
+            indirect_crl: false,
+            only_contains_attribute_certs: false,
+        };
+        let extension = (ID_CE_ISSUING_DISTRIBUTION_POINT, true, &point)
+            .to_extension(name, &[])
+            .map_err(&unsuitable)?;
+        list.push(extension);
+    }
+    Ok(list)
+}
+
+const ALL_REASONS: [RevocationReason; 7] = [
+    RevocationReason::Unspecified,
+    RevocationReason::KeyCompromise,
+    RevocationReason::AuthorityCompromise,
+    RevocationReason::Superseded,
+    RevocationReason::CessationOfOperation,
+    RevocationReason::CertificateHold,
+    RevocationReason::PrivilegeWithdrawn,
+];

@@ -1,0 +1,66 @@
+use std::fmt;
+
+use aws_lc_rs::rand;
+
+use crate::Error;
+
+/// A certificate's serial number: big-endian, at most 20 bytes, no leading zero.
+///
+/// Those made here are 18 bytes: a fixed first byte, two bytes that name the CRL shard, and 120
+/// random bits (RFC 5280, section 4.1.2.2). So the shard of a certificate never changes and needs
+/// no record.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SerialNumber(Vec<u8>);
+
+impl SerialNumber {
+    /// A serial number read from a certificate or a database.
+    pub fn from_bytes(bytes: &[u8]) -> Result<SerialNumber, Error> {
+        let leading = bytes.iter().take_while(|byte| **byte == 0).count();
+        let trimmed = &bytes[leading..];
+        if trimmed.is_empty() || trimmed.len() > MAX_BYTES {
+            return Err(Error::malformed("serial number")("not of 1 to 20 bytes"));
+        }
+        Ok(SerialNumber(trimmed.to_vec()))
+    }
+
+    /// A fresh one; `shards` is how many CRL shards its issuer has.
+    pub(crate) fn random(shards: u16) -> Result<SerialNumber, Error> {
+        let mut bytes = [0; MADE_BYTES];
+        rand::fill(&mut bytes).map_err(|_| Error::Signer("no randomness".into()))?;
+        let shard = u16::from_be_bytes([bytes[1], bytes[2]]) % shards.max(1);
+        bytes[0] = FIRST_BYTE;
+        bytes[1..3].copy_from_slice(&shard.to_be_bytes());
+        Ok(SerialNumber(bytes.to_vec()))
+    }
+
+    /// Big-endian, without leading zeros.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// The CRL shard, for an issuer with that many; 0 for a serial number made elsewhere.
+    pub fn shard(&self, shards: u16) -> u16 {
+        if self.0.len() == MADE_BYTES && self.0[0] == FIRST_BYTE {
+            u16::from_be_bytes([self.0[1], self.0[2]]) % shards.max(1)
+        } else {
+            0
+        }
+    }
+}
+
+impl fmt::Display for SerialNumber {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for SerialNumber {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SerialNumber({self})")
+    }
+}
+
+const MAX_BYTES: usize = 20;
+const MADE_BYTES: usize = 18;
+/// Below 0x80, so that the DER integer is positive without a leading zero.
+const FIRST_BYTE: u8 = 0x52;
