@@ -64,7 +64,9 @@ impl Csr {
                 GeneralName::DnsName(name) | GeneralName::Rfc822Name(name) => {
                     names.push(name.as_str().to_owned());
                 }
-                GeneralName::UniformResourceIdentifier(name) => names.push(name.as_str().to_owned()),
+                GeneralName::UniformResourceIdentifier(name) => {
+                    names.push(name.as_str().to_owned())
+                }
                 GeneralName::IpAddress(address) => names.push(format!("{:?}", address.as_bytes())),
                 GeneralName::DirectoryName(name) => {
                     names.extend(texts(name, COMMON_NAME)?);
@@ -77,7 +79,12 @@ impl Csr {
                 | GeneralName::RegisteredId(_) => {}
             }
         }
-        Ok(Csr { key, texts: names, hardware_serial: hardware_serial(&alternative)?, der: der.to_vec() })
+        Ok(Csr {
+            key,
+            texts: names,
+            hardware_serial: hardware_serial(&alternative)?,
+            der: der.to_vec(),
+        })
     }
 
     /// The key that the request asks a certificate for, proven to be its sender's.
@@ -104,9 +111,9 @@ impl Csr {
             return Err(Error::NamesAnother(other.clone()));
         }
         match &self.hardware_serial {
-            Some(serial) if allowed.hardware_serial != Some(serial) => Err(Error::NamesAnother(
-                serial.iter().map(|byte| format!("{byte:02x}")).collect(),
-            )),
+            Some(serial) if allowed.hardware_serial != Some(serial) => {
+                Err(Error::NamesAnother(serial.iter().map(|byte| format!("{byte:02x}")).collect()))
+            }
             _ => Ok(()),
         }
     }
@@ -131,8 +138,9 @@ impl Signed<'_> {
         }
         let malformed = Error::malformed("signature");
         let content = self.content.to_der().map_err(&malformed)?;
-        let signature = self.signature.as_bytes().ok_or_else(|| {
-            Error::Malformed { what: "signature", detail: "unused bits".to_owned() }
+        let signature = self.signature.as_bytes().ok_or_else(|| Error::Malformed {
+            what: "signature",
+            detail: "unused bits".to_owned(),
         })?;
         if key.verifies(&content, signature) { Ok(()) } else { Err(Error::BadProofOfPossession) }
     }

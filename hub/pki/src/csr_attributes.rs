@@ -15,11 +15,9 @@ use crate::Error;
 /// is said in the older form for clients that do not know the template.
 pub fn csr_attributes() -> Result<Vec<u8>, Error> {
     let unsuitable = Error::unsuitable("csrattrs");
-    let key_type =
-        attribute(ID_EC_PUBLIC_KEY, Any::from(&SECP_256_R_1)).map_err(&unsuitable)?;
-    let template =
-        attribute(CERTIFICATION_REQUEST_INFO_TEMPLATE, template().map_err(&unsuitable)?)
-            .map_err(&unsuitable)?;
+    let key_type = attribute(ID_EC_PUBLIC_KEY, Any::from(&SECP_256_R_1)).map_err(&unsuitable)?;
+    let template = attribute(CERTIFICATION_REQUEST_INFO_TEMPLATE, template().map_err(&unsuitable)?)
+        .map_err(&unsuitable)?;
     let items = vec![
         Any::encode_from(&key_type).map_err(&unsuitable)?,
         Any::from(&ECDSA_WITH_SHA_256),
@@ -35,8 +33,8 @@ fn template() -> der::Result<Any> {
         oid: ID_EC_PUBLIC_KEY,
         parameters: Some(Any::from(&SECP_256_R_1)),
     };
-    let key_usage: Extension =
-        (true, &KeyUsage(KeyUsages::DigitalSignature.into())).to_extension(&Default::default(), &[])?;
+    let key_usage: Extension = (true, &KeyUsage(KeyUsages::DigitalSignature.into()))
+        .to_extension(&Default::default(), &[])?;
     let mut attributes = SetOfVec::new();
     attributes.insert(attribute(EXTENSION_REQ_TEMPLATE, Any::encode_from(&vec![key_usage])?)?)?;
 

@@ -73,7 +73,10 @@ impl CertificateInfo {
             subject_text: tbs.subject().to_string(),
             common_name: texts(tbs.subject(), COMMON_NAME)?.into_iter().next(),
             serial_number: texts(tbs.subject(), SERIAL_NUMBER)?.into_iter().next(),
-            hardware_serial: names.map(|(_, names)| hardware_serial(&names.0)).transpose()?.flatten(),
+            hardware_serial: names
+                .map(|(_, names)| hardware_serial(&names.0))
+                .transpose()?
+                .flatten(),
             key_identifier: key_identifier.map(|(_, id)| id.0.as_bytes().to_vec()),
             issuer_key_identifier: issuer_key
                 .and_then(|(_, id)| id.key_identifier.map(|id| id.as_bytes().to_vec())),
@@ -93,10 +96,7 @@ fn signature_verifies(der: &[u8], key: &SubjectKey) -> bool {
 }
 
 /// The values of one attribute as text.
-pub(crate) fn texts(
-    name: &Name,
-    oid: const_oid::ObjectIdentifier,
-) -> Result<Vec<String>, Error> {
+pub(crate) fn texts(name: &Name, oid: const_oid::ObjectIdentifier) -> Result<Vec<String>, Error> {
     name.iter().filter(|attribute| attribute.oid == oid).map(|a| text(&a.value)).collect()
 }
 

@@ -187,9 +187,8 @@ impl Issuer {
         }
         // Names are in the SAN; a common name is for people who read the certificate.
         let common = server.names.iter().map(ToString::to_string).find(|name| name.len() <= 64);
-        let subject = NameBuilder::default()
-            .common_name(common.as_deref().unwrap_or("server"))?
-            .build()?;
+        let subject =
+            NameBuilder::default().common_name(common.as_deref().unwrap_or("server"))?.build()?;
         let extensions = Extensions::end_entity(key, &self.identifier(), Purpose::Server)?
             .server_names(server.names)?;
         self.issue(subject, key, extensions, Lifetime::Days(server.lifetime_days), now)
@@ -273,11 +272,8 @@ impl Issuer {
             }
             None => (SerialNumber::random(1)?, extensions),
         };
-        let profile = Profile {
-            issuer: self.subject.clone(),
-            subject,
-            extensions: extensions.into_vec(),
-        };
+        let profile =
+            Profile { issuer: self.subject.clone(), subject, extensions: extensions.into_vec() };
         build(profile, serial, not_before, not_after, key, &self.signer())
     }
 }

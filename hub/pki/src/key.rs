@@ -33,7 +33,8 @@ impl SubjectKey {
                 bound_bytes: MAX_SPKI_BYTES,
             });
         }
-        let spki = SubjectPublicKeyInfoOwned::from_der(der).map_err(Error::malformed("public key"))?;
+        let spki =
+            SubjectPublicKeyInfoOwned::from_der(der).map_err(Error::malformed("public key"))?;
         SubjectKey::from_spki(spki)
     }
 

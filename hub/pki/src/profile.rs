@@ -177,9 +177,7 @@ impl Extensions {
     }
 }
 
-pub(crate) fn authority_key_identifier(
-    identifier: &[u8],
-) -> Result<AuthorityKeyIdentifier, Error> {
+pub(crate) fn authority_key_identifier(identifier: &[u8]) -> Result<AuthorityKeyIdentifier, Error> {
     Ok(AuthorityKeyIdentifier {
         key_identifier: Some(octets(identifier.to_vec())?),
         ..AuthorityKeyIdentifier::default()
