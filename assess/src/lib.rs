@@ -1,1 +1,5 @@
 //! Crystal-box assessment of source, firmware and fleet.
+#![forbid(unsafe_code)]
+
+pub mod blob;
+pub mod unpack;
