@@ -1,0 +1,11 @@
+//! What both listeners of the hub share: one id per exchange, the HTTP status of each reason code,
+//! bodies that are bounded in size and time.
+#![forbid(unsafe_code)]
+
+mod body;
+mod exchange;
+mod status;
+
+pub use body::{BodyBounds, Pace, paced, read_body};
+pub use exchange::{ExchangeId, Refused, Seen, exchange};
+pub use status::status;
