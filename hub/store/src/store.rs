@@ -1,0 +1,158 @@
+//! The store: one writer, many readers, a directory of objects.
+
+use std::ops::{Deref, DerefMut};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use sqlx::pool::PoolConnection;
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous,
+};
+use sqlx::{Sqlite, SqliteConnection, SqlitePool};
+
+use crate::writer::{Op, Write, WriterHandle};
+use crate::{Objects, StoreError};
+
+/// Where the data lies.
+#[derive(Clone, Debug)]
+pub struct StoreConfig {
+    /// The database file; made when it does not exist.
+    pub database: PathBuf,
+    /// The directory of objects; made when it does not exist.
+    pub objects: PathBuf,
+    /// How long to wait for another process that holds the database.
+    pub lock_wait: Duration,
+    /// How many connections read at once.
+    pub readers: u32,
+}
+
+impl StoreConfig {
+    /// `hub.db` and `objects/` under this directory, four readers, five seconds of patience.
+    pub fn in_directory(directory: impl Into<PathBuf>) -> StoreConfig {
+        let directory = directory.into();
+        StoreConfig {
+            database: directory.join("hub.db"),
+            objects: directory.join("objects"),
+            lock_wait: Duration::from_secs(5),
+            readers: 4,
+        }
+    }
+}
+
+/// The database and the objects. Cheap to clone; the last clone that is dropped ends the writer,
+/// after everything that was handed to it is on disk.
+#[derive(Clone, Debug)]
+pub struct Store {
+    readers: SqlitePool,
+    writer: WriterHandle,
+    objects: Objects,
+}
+
+impl Store {
+    /// Opens the store, brings the schema up to date and starts the writer task.
+    ///
+    /// # Errors
+    /// [`StoreError::Schema`] when the database is of a newer version, else what the disk or the
+    /// database said.
+    pub async fn open(config: StoreConfig) -> Result<Store, StoreError> {
+        let options = SqliteConnectOptions::new()
+            .filename(&config.database)
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full)
+            .busy_timeout(config.lock_wait)
+            .foreign_keys(true)
+            .statement_cache_capacity(STATEMENTS);
+        let objects = Objects::open(&config.objects)?;
+        let writers = SqlitePoolOptions::new()
+            .max_connections(1)
+            .idle_timeout(None)
+            .max_lifetime(None)
+            .connect_with(options.clone())
+            .await?;
+        MIGRATOR.run(&writers).await?;
+        let readers = SqlitePoolOptions::new()
+            .max_connections(config.readers.max(1))
+            .min_connections(1)
+            .test_before_acquire(false)
+            .acquire_timeout(READER_WAIT)
+            .connect_with(options.read_only(true).create_if_missing(false))
+            .await?;
+        let writer = WriterHandle::start(writers).await?;
+        Ok(Store { readers, writer, objects })
+    }
+
+    /// Runs an operation in the writer, inside a transaction that it may share with others.
+    /// Returns when the result is on disk. An operation that returns an error is undone, all of
+    /// it, and nothing else is.
+    ///
+    /// Dropping the returned future does not take the operation back.
+    ///
+    /// # Errors
+    /// What the operation returned; or, as `E`, that it could not be made durable, in which case
+    /// nothing of it was kept.
+    pub async fn write<T, E, F>(&self, operation: F) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+        F: for<'w> FnOnce(&'w mut Write) -> Op<'w, T, E> + Send + 'static,
+    {
+        self.writer.run(operation).await
+    }
+
+    /// A connection to read with. It sees everything that was committed before each of its
+    /// queries.
+    ///
+    /// # Errors
+    /// [`StoreError::Closed`], or [`StoreError::Database`] when none came free in time.
+    pub async fn read(&self) -> Result<Read, StoreError> {
+        Ok(Read { connection: self.readers.acquire().await? })
+    }
+
+    /// The objects.
+    pub fn objects(&self) -> &Objects {
+        &self.objects
+    }
+
+    /// Finishes what was handed to the writer, then closes everything. Later calls fail with
+    /// [`StoreError::Closed`].
+    pub async fn close(&self) {
+        self.writer.close().await;
+        self.readers.close().await;
+    }
+}
+
+/// A connection with every query that changes nothing.
+#[derive(Debug)]
+pub struct Read {
+    connection: PoolConnection<Sqlite>,
+}
+
+impl Read {
+    pub(crate) fn new(connection: PoolConnection<Sqlite>) -> Read {
+        Read { connection }
+    }
+
+    pub(crate) fn connection(&mut self) -> &mut SqliteConnection {
+        &mut self.connection
+    }
+}
+
+/// A writer can read what it has written.
+impl Deref for Write {
+    type Target = Read;
+
+    fn deref(&self) -> &Read {
+        self.reader()
+    }
+}
+
+impl DerefMut for Write {
+    fn deref_mut(&mut self) -> &mut Read {
+        self.reader_mut()
+    }
+}
+
+static MIGRATOR: sqlx::migrate::Migrator = sqlx::migrate!();
+const STATEMENTS: usize = 128;
+const READER_WAIT: Duration = Duration::from_secs(10);

@@ -1,0 +1,52 @@
+use sqlx::FromRow;
+
+use crate::{Read, StoreError};
+
+/// An entry of the audit log.
+#[derive(Clone, Debug, PartialEq, Eq, FromRow)]
+pub struct AuditRow {
+    /// Its place in the log, from 0.
+    pub position: i64,
+    /// When it was made.
+    pub at_ms: i64,
+    /// What it is about: a device id, or `deployment/…`, `site/…` and the like.
+    pub subject: String,
+    /// The bytes that are hashed.
+    pub entry: Vec<u8>,
+}
+
+impl Read {
+    /// At most `limit` entries from position `from` on, in order.
+    pub async fn audit_entries(
+        &mut self,
+        from: i64,
+        limit: i64,
+    ) -> Result<Vec<AuditRow>, StoreError> {
+        Ok(sqlx::query_as(
+            "SELECT position, at_ms, subject, entry FROM audit \
+             WHERE position >= $1 ORDER BY position LIMIT $2",
+        )
+        .bind(from)
+        .bind(limit)
+        .fetch_all(self.connection())
+        .await?)
+    }
+
+    /// The newest `limit` entries about a subject, in order.
+    pub async fn audit_entries_about(
+        &mut self,
+        subject: &str,
+        limit: i64,
+    ) -> Result<Vec<AuditRow>, StoreError> {
+        let mut rows: Vec<AuditRow> = sqlx::query_as(
+            "SELECT position, at_ms, subject, entry FROM audit \
+             WHERE subject = $1 ORDER BY position DESC LIMIT $2",
+        )
+        .bind(subject)
+        .bind(limit)
+        .fetch_all(self.connection())
+        .await?;
+        rows.reverse();
+        Ok(rows)
+    }
+}

@@ -1,0 +1,287 @@
+use sqlx::FromRow;
+
+use super::{Exactly, MaybeHash};
+use crate::{Hash, Read, StoreError, Write};
+
+/// A certificate that the registry knows.
+#[derive(Clone, Debug, PartialEq, Eq, FromRow)]
+pub struct CertificateRow {
+    /// SHA-256 of the DER.
+    #[sqlx(try_from = "Exactly<32>")]
+    pub fingerprint: Hash,
+    /// Whose it is.
+    pub device: String,
+    /// `idevid` or `ldevid`.
+    pub kind: String,
+    /// The serial number, big-endian.
+    pub serial: Vec<u8>,
+    /// SHA-256 of the public key (DER SubjectPublicKeyInfo).
+    #[sqlx(try_from = "Exactly<32>")]
+    pub key_digest: Hash,
+    /// Start of validity.
+    pub not_before_ms: i64,
+    /// End of validity.
+    pub not_after_ms: i64,
+    /// The certificate.
+    pub der: Vec<u8>,
+    /// When it entered the registry.
+    pub issued_ms: i64,
+    /// When it was first used on a connection.
+    pub first_used_ms: Option<i64>,
+    /// Since when it is revoked.
+    pub revoked_ms: Option<i64>,
+    /// Why, a name of RFC 5280 section 5.3.1.
+    pub revoked_reason: Option<String>,
+}
+
+/// A certificate to enter.
+#[derive(Clone, Debug)]
+pub struct NewCertificate {
+    /// SHA-256 of the DER.
+    pub fingerprint: Hash,
+    /// Whose it is.
+    pub device: String,
+    /// `idevid` or `ldevid`.
+    pub kind: &'static str,
+    /// The serial number, big-endian.
+    pub serial: Vec<u8>,
+    /// SHA-256 of the public key.
+    pub key_digest: Hash,
+    /// Start of validity.
+    pub not_before_ms: i64,
+    /// End of validity.
+    pub not_after_ms: i64,
+    /// The certificate.
+    pub der: Vec<u8>,
+    /// Now.
+    pub issued_ms: i64,
+}
+
+/// What a fingerprint stands for: the certificate and its device in one row.
+#[derive(Clone, Debug, PartialEq, Eq, FromRow)]
+pub struct IdentityRow {
+    /// Whose it is.
+    pub device: String,
+    /// `idevid` or `ldevid`.
+    pub kind: String,
+    /// SHA-256 of the public key.
+    #[sqlx(try_from = "Exactly<32>")]
+    pub key_digest: Hash,
+    /// End of validity.
+    pub not_after_ms: i64,
+    /// When it was first used on a connection.
+    pub first_used_ms: Option<i64>,
+    /// Since when it is revoked.
+    pub revoked_ms: Option<i64>,
+    /// Why.
+    pub revoked_reason: Option<String>,
+    /// The device's lifecycle state.
+    pub state: String,
+    /// The device's class.
+    #[sqlx(try_from = "Exactly<16>")]
+    pub class: [u8; 16],
+    /// The device's UEID.
+    pub ueid: Vec<u8>,
+    /// An alarm that nobody has settled.
+    pub alarm: Option<String>,
+}
+
+/// Where a public key was seen first.
+#[derive(Clone, Debug, PartialEq, Eq, FromRow)]
+pub struct KnownKey {
+    /// At this device; absent for keys of people and authorities.
+    pub device: Option<String>,
+    /// In this role.
+    pub role: String,
+}
+
+/// A certificate for a CRL.
+#[derive(Clone, Debug, PartialEq, Eq, FromRow)]
+pub struct RevokedRow {
+    /// The serial number, big-endian.
+    pub serial: Vec<u8>,
+    /// `idevid` or `ldevid`.
+    pub kind: String,
+    /// The site whose Factory CA issued it, for an IDevID.
+    pub site: String,
+    /// Since when.
+    pub revoked_ms: i64,
+    /// Why.
+    pub revoked_reason: String,
+    /// SHA-256 of the DER.
+    #[sqlx(try_from = "MaybeHash")]
+    pub fingerprint: Option<Hash>,
+}
+
+impl Read {
+    /// What a fingerprint stands for.
+    pub async fn identity(
+        &mut self,
+        fingerprint: &Hash,
+    ) -> Result<Option<IdentityRow>, StoreError> {
+        Ok(sqlx::query_as(
+            "SELECT c.device, c.kind, c.key_digest, c.not_after_ms, c.first_used_ms, \
+             c.revoked_ms, c.revoked_reason, d.state, d.class, d.ueid, d.alarm \
+             FROM certificates c JOIN devices d ON d.device = c.device WHERE c.fingerprint = $1",
+        )
+        .bind(&fingerprint[..])
+        .fetch_optional(self.connection())
+        .await?)
+    }
+
+    /// A device's certificates of one kind, oldest first.
+    pub async fn certificates_of(
+        &mut self,
+        device: &str,
+        kind: &str,
+    ) -> Result<Vec<CertificateRow>, StoreError> {
+        Ok(sqlx::query_as(
+            "SELECT * FROM certificates WHERE device = $1 AND kind = $2 \
+             ORDER BY issued_ms, fingerprint",
+        )
+        .bind(device)
+        .bind(kind)
+        .fetch_all(self.connection())
+        .await?)
+    }
+
+    /// Where a public key was seen first, if ever.
+    pub async fn known_key(&mut self, key_digest: &Hash) -> Result<Option<KnownKey>, StoreError> {
+        Ok(sqlx::query_as("SELECT device, role FROM known_keys WHERE key_digest = $1")
+            .bind(&key_digest[..])
+            .fetch_optional(self.connection())
+            .await?)
+    }
+
+    /// How many public keys belong to more than one device. The registry refuses such keys, so
+    /// anything but 0 means that somebody changed the database.
+    pub async fn shared_keys(&mut self) -> Result<i64, StoreError> {
+        Ok(sqlx::query_scalar(
+            "SELECT COUNT(*) FROM (SELECT key_digest FROM certificates \
+             GROUP BY key_digest HAVING COUNT(DISTINCT device) > 1) AS shared",
+        )
+        .fetch_one(self.connection())
+        .await?)
+    }
+
+    /// Every certificate that is revoked or on hold and has not ended before `ended_before_ms`.
+    pub async fn revoked_certificates(
+        &mut self,
+        kind: &str,
+        ended_before_ms: i64,
+    ) -> Result<Vec<RevokedRow>, StoreError> {
+        Ok(sqlx::query_as(
+            "SELECT c.serial, c.kind, d.site, c.revoked_ms, c.revoked_reason, c.fingerprint \
+             FROM certificates c JOIN devices d ON d.device = c.device \
+             WHERE c.revoked_ms IS NOT NULL AND c.kind = $1 AND c.not_after_ms >= $2 \
+             ORDER BY c.serial",
+        )
+        .bind(kind)
+        .bind(ended_before_ms)
+        .fetch_all(self.connection())
+        .await?)
+    }
+}
+
+impl Write {
+    /// Notes a public key for ever. [`StoreError::Exists`] when it was seen before.
+    pub async fn insert_known_key(
+        &mut self,
+        key_digest: &Hash,
+        device: Option<&str>,
+        role: &str,
+        at_ms: i64,
+    ) -> Result<(), StoreError> {
+        sqlx::query(
+            "INSERT INTO known_keys (key_digest, device, role, first_seen_ms) \
+             VALUES ($1, $2, $3, $4)",
+        )
+        .bind(&key_digest[..])
+        .bind(device)
+        .bind(role)
+        .bind(at_ms)
+        .execute(self.change().await?)
+        .await?;
+        Ok(())
+    }
+
+    /// Enters a certificate.
+    pub async fn insert_certificate(&mut self, new: &NewCertificate) -> Result<(), StoreError> {
+        sqlx::query(
+            "INSERT INTO certificates (fingerprint, device, kind, serial, key_digest, \
+             not_before_ms, not_after_ms, der, issued_ms) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+        )
+        .bind(&new.fingerprint[..])
+        .bind(&new.device)
+        .bind(new.kind)
+        .bind(&new.serial)
+        .bind(&new.key_digest[..])
+        .bind(new.not_before_ms)
+        .bind(new.not_after_ms)
+        .bind(&new.der)
+        .bind(new.issued_ms)
+        .execute(self.change().await?)
+        .await?;
+        Ok(())
+    }
+
+    /// Notes the first use of a certificate.
+    pub async fn mark_certificate_used(
+        &mut self,
+        fingerprint: &Hash,
+        at_ms: i64,
+    ) -> Result<(), StoreError> {
+        sqlx::query(
+            "UPDATE certificates SET first_used_ms = $2 \
+             WHERE fingerprint = $1 AND first_used_ms IS NULL",
+        )
+        .bind(&fingerprint[..])
+        .bind(at_ms)
+        .execute(self.change().await?)
+        .await?;
+        Ok(())
+    }
+
+    /// Revokes, or puts on hold, every certificate of one kind of a device besides `except` that
+    /// is not revoked for good. Returns how many.
+    pub async fn revoke_certificates(
+        &mut self,
+        device: &str,
+        kind: &str,
+        except: Option<&Hash>,
+        at_ms: i64,
+        reason: &str,
+    ) -> Result<u64, StoreError> {
+        let done = sqlx::query(
+            "UPDATE certificates SET revoked_ms = $3, revoked_reason = $4 \
+             WHERE device = $1 AND kind = $2 AND (revoked_ms IS NULL OR revoked_reason = $5) \
+             AND fingerprint <> $6",
+        )
+        .bind(device)
+        .bind(kind)
+        .bind(at_ms)
+        .bind(reason)
+        .bind(HOLD)
+        .bind(except.map_or(&[][..], |hash| &hash[..]))
+        .execute(self.change().await?)
+        .await?;
+        Ok(done.rows_affected())
+    }
+
+    /// Takes a device's certificates off hold.
+    pub async fn release_certificates(&mut self, device: &str) -> Result<u64, StoreError> {
+        let done = sqlx::query(
+            "UPDATE certificates SET revoked_ms = NULL, revoked_reason = NULL \
+             WHERE device = $1 AND revoked_reason = $2",
+        )
+        .bind(device)
+        .bind(HOLD)
+        .execute(self.change().await?)
+        .await?;
+        Ok(done.rows_affected())
+    }
+}
+
+/// The reason that can be taken back (RFC 5280 section 5.3.1).
+const HOLD: &str = "certificateHold";

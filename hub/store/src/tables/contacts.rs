@@ -1,0 +1,125 @@
+use sqlx::FromRow;
+
+use super::{Exactly, MaybeHash};
+use crate::{Hash, Read, StoreError, Write};
+
+/// What the hub remembers of a device's last check-in.
+#[derive(Clone, Debug, Default, PartialEq, Eq, FromRow)]
+pub struct Contact {
+    /// When the device was heard last; 0 for never.
+    pub last_seen_ms: i64,
+    /// Counter of the newest link.
+    pub link_counter: i64,
+    /// The newest link.
+    pub link_current: Option<Vec<u8>>,
+    /// The link before it.
+    pub link_previous: Option<Vec<u8>>,
+    /// The highest order number ever given to the device or heard from it.
+    pub last_order: i64,
+    /// The anchors version that it holds.
+    pub anchors_version: i64,
+    /// What it says its agent is.
+    pub agent_version: String,
+    /// The size of the newest audit head that it holds.
+    pub audit_size: i64,
+    /// Digest of what it said it runs.
+    pub reported: Option<Vec<u8>>,
+    /// Whether it has an open target. Read with the rest, never written.
+    pub open: bool,
+}
+
+/// What a device says it runs, per class.
+#[derive(Clone, Debug, PartialEq, Eq, FromRow)]
+pub struct Running {
+    /// The class.
+    #[sqlx(try_from = "Exactly<16>")]
+    pub class: [u8; 16],
+    /// Sequence number of the release.
+    pub sequence: i64,
+    /// Digest of its manifest; absent for the factory's first image where there was none.
+    #[sqlx(try_from = "MaybeHash")]
+    pub manifest: Option<Hash>,
+    /// The version that people read.
+    pub version: String,
+    /// The device's floor.
+    pub floor: i64,
+    /// When the device said so first.
+    pub since_ms: i64,
+}
+
+impl Read {
+    /// A device's last contact.
+    pub async fn contact(&mut self, device: &str) -> Result<Option<Contact>, StoreError> {
+        Ok(sqlx::query_as(
+            "SELECT last_seen_ms, link_counter, link_current, link_previous, last_order, \
+             anchors_version, agent_version, audit_size, reported, \
+             EXISTS (SELECT 1 FROM targets t WHERE t.device = $1 AND t.open = 1) AS open \
+             FROM contacts WHERE device = $1",
+        )
+        .bind(device)
+        .fetch_optional(self.connection())
+        .await?)
+    }
+
+    /// What a device says it runs.
+    pub async fn running(&mut self, device: &str) -> Result<Vec<Running>, StoreError> {
+        Ok(sqlx::query_as(
+            "SELECT class, sequence, manifest, version, floor, since_ms FROM running \
+             WHERE device = $1 ORDER BY class",
+        )
+        .bind(device)
+        .fetch_all(self.connection())
+        .await?)
+    }
+}
+
+impl Write {
+    /// Writes a device's contact.
+    pub async fn put_contact(&mut self, device: &str, contact: &Contact) -> Result<(), StoreError> {
+        sqlx::query(
+            "INSERT INTO contacts (device, last_seen_ms, link_counter, link_current, \
+             link_previous, last_order, anchors_version, agent_version, audit_size, reported) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) \
+             ON CONFLICT (device) DO UPDATE SET last_seen_ms = excluded.last_seen_ms, \
+             link_counter = excluded.link_counter, link_current = excluded.link_current, \
+             link_previous = excluded.link_previous, last_order = excluded.last_order, \
+             anchors_version = excluded.anchors_version, \
+             agent_version = excluded.agent_version, audit_size = excluded.audit_size, \
+             reported = excluded.reported",
+        )
+        .bind(device)
+        .bind(contact.last_seen_ms)
+        .bind(contact.link_counter)
+        .bind(&contact.link_current)
+        .bind(&contact.link_previous)
+        .bind(contact.last_order)
+        .bind(contact.anchors_version)
+        .bind(&contact.agent_version)
+        .bind(contact.audit_size)
+        .bind(&contact.reported)
+        .execute(self.change().await?)
+        .await?;
+        Ok(())
+    }
+
+    /// Writes what a device says it runs for one class.
+    pub async fn put_running(&mut self, device: &str, row: &Running) -> Result<(), StoreError> {
+        sqlx::query(
+            "INSERT INTO running (device, class, sequence, manifest, version, floor, since_ms) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7) \
+             ON CONFLICT (device, class) DO UPDATE SET sequence = excluded.sequence, \
+             manifest = excluded.manifest, version = excluded.version, \
+             floor = excluded.floor, since_ms = excluded.since_ms",
+        )
+        .bind(device)
+        .bind(&row.class[..])
+        .bind(row.sequence)
+        .bind(row.manifest.as_ref().map(|hash| &hash[..]))
+        .bind(&row.version)
+        .bind(row.floor)
+        .bind(row.since_ms)
+        .execute(self.change().await?)
+        .await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,313 @@
+//! The one task that writes: group commit with a savepoint per operation.
+
+use std::any::Any;
+use std::fmt;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use sqlx::pool::PoolConnection;
+use sqlx::{Sqlite, SqliteConnection, SqlitePool};
+use tokio::sync::{Mutex, mpsc, oneshot};
+use tokio::task::JoinHandle;
+
+use crate::{Frontier, Read, StoreError, leaf_hash};
+
+/// What an operation is: a future that borrows the [`Write`] it was given.
+pub type Op<'w, T, E> = BoxFuture<'w, Result<T, E>>;
+
+/// The writer's connection, inside the transaction of the batch.
+#[derive(Debug)]
+pub struct Write {
+    read: Read,
+    /// The audit tree as this transaction sees it.
+    frontier: Frontier,
+    /// The tree before the operation under way wrote anything; present from its first write on.
+    savepoint: Option<Frontier>,
+}
+
+impl Write {
+    /// The connection for a statement that changes something. The first one of an operation sets
+    /// its savepoint.
+    pub(crate) async fn change(&mut self) -> Result<&mut SqliteConnection, StoreError> {
+        if self.savepoint.is_none() {
+            sqlx::query("SAVEPOINT op").execute(self.read.connection()).await?;
+            self.savepoint = Some(self.frontier.clone());
+        }
+        Ok(self.read.connection())
+    }
+
+    /// Appends an entry to the audit log. Returns its position, from 0.
+    ///
+    /// # Errors
+    /// As for every write.
+    pub async fn audit(
+        &mut self,
+        at_ms: i64,
+        subject: &str,
+        entry: &[u8],
+    ) -> Result<u64, StoreError> {
+        let position = self.frontier.size();
+        let connection = self.change().await?;
+        sqlx::query("INSERT INTO audit (position, at_ms, subject, entry) VALUES ($1, $2, $3, $4)")
+            .bind(i64::try_from(position).map_err(|_| StoreError::Full)?)
+            .bind(at_ms)
+            .bind(subject)
+            .bind(entry)
+            .execute(connection)
+            .await?;
+        self.frontier.push(leaf_hash(entry));
+        Ok(position)
+    }
+
+    /// The audit tree, with what this transaction has appended.
+    pub fn audit_frontier(&self) -> &Frontier {
+        &self.frontier
+    }
+
+    pub(crate) fn reader(&self) -> &Read {
+        &self.read
+    }
+
+    pub(crate) fn reader_mut(&mut self) -> &mut Read {
+        &mut self.read
+    }
+
+    /// Ends an operation: what it wrote stays in the batch, or is undone. An error here means
+    /// that the database gave up the whole transaction.
+    async fn settle(&mut self, keep: bool) -> Result<(), StoreError> {
+        let Some(before) = self.savepoint.take() else { return Ok(()) };
+        if !keep {
+            self.frontier = before;
+            sqlx::query("ROLLBACK TO op").execute(self.read.connection()).await?;
+        }
+        sqlx::query("RELEASE op").execute(self.read.connection()).await?;
+        Ok(())
+    }
+
+    async fn commit(&mut self, before: &Frontier) -> Result<(), StoreError> {
+        if self.frontier != *before {
+            sqlx::query(
+                "INSERT INTO meta (name, value) VALUES ($1, $2) \
+                 ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+            )
+            .bind(AUDIT_FRONTIER)
+            .bind(self.frontier.to_bytes())
+            .execute(self.read.connection())
+            .await?;
+        }
+        sqlx::query("COMMIT").execute(self.read.connection()).await?;
+        Ok(())
+    }
+
+    async fn roll_back(&mut self, before: Frontier) {
+        self.savepoint = None;
+        self.frontier = before;
+        // The database may have rolled back by itself already; then this says so and no harm.
+        if let Err(error) = sqlx::query("ROLLBACK").execute(self.read.connection()).await {
+            tracing::debug!(%error, "rollback");
+        }
+    }
+}
+
+/// The way to the writer task.
+#[derive(Clone)]
+pub(crate) struct WriterHandle {
+    queue: mpsc::Sender<Message>,
+    task: Arc<Mutex<Option<JoinHandle<()>>>>,
+}
+
+impl WriterHandle {
+    pub(crate) async fn start(pool: SqlitePool) -> Result<WriterHandle, StoreError> {
+        let mut connection = pool.acquire().await?;
+        let frontier = load_frontier(&mut connection).await?;
+        let write = Write { read: Read::new(connection), frontier, savepoint: None };
+        let (queue, messages) = mpsc::channel(QUEUE);
+        let task = tokio::spawn(serve(write, messages, pool));
+        Ok(WriterHandle { queue, task: Arc::new(Mutex::new(Some(task))) })
+    }
+
+    pub(crate) async fn run<T, E, F>(&self, operation: F) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+        F: for<'w> FnOnce(&'w mut Write) -> Op<'w, T, E> + Send + 'static,
+    {
+        let (answer, answered) = oneshot::channel();
+        let job = Box::new(TypedJob { operation, answer });
+        if self.queue.send(Message::Run(job)).await.is_err() {
+            return Err(StoreError::Closed.into());
+        }
+        answered.await.unwrap_or_else(|_| Err(StoreError::BrokeOff.into()))
+    }
+
+    pub(crate) async fn close(&self) {
+        let Some(task) = self.task.lock().await.take() else { return };
+        // When the queue is gone the task has ended, which is what is wanted.
+        let _ = self.queue.send(Message::Close).await;
+        if let Err(error) = task.await {
+            tracing::error!(%error, "the writer task broke off");
+        }
+    }
+}
+
+impl fmt::Debug for WriterHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("WriterHandle")
+    }
+}
+
+enum Message {
+    Run(Box<dyn Job>),
+    Close,
+}
+
+/// An operation without its types.
+trait Job: Send {
+    /// Runs it. What comes back waits for the commit; nothing comes back when the operation
+    /// refused, which its caller has then been told already.
+    fn run<'w>(self: Box<Self>, write: &'w mut Write) -> BoxFuture<'w, Ran>;
+
+    /// It could not even start.
+    fn fail(self: Box<Self>, error: StoreError);
+}
+
+struct Ran {
+    answer: Box<dyn Answer>,
+    keep: bool,
+}
+
+trait Answer: Send {
+    fn send(self: Box<Self>, committed: Result<(), StoreError>);
+}
+
+struct TypedJob<T, E, F> {
+    operation: F,
+    answer: oneshot::Sender<Result<T, E>>,
+}
+
+impl<T, E, F> Job for TypedJob<T, E, F>
+where
+    T: Send + 'static,
+    E: From<StoreError> + Send + 'static,
+    F: for<'w> FnOnce(&'w mut Write) -> Op<'w, T, E> + Send + 'static,
+{
+    fn run<'w>(self: Box<Self>, write: &'w mut Write) -> BoxFuture<'w, Ran> {
+        async move {
+            let TypedJob { operation, answer } = *self;
+            let future = AssertUnwindSafe(async { operation(write).await });
+            let result = future.catch_unwind().await.unwrap_or_else(|panic| {
+                tracing::error!(panic = panic_text(&*panic), "an operation panicked");
+                Err(StoreError::BrokeOff.into())
+            });
+            let keep = result.is_ok();
+            Ran { answer: Box::new(TypedAnswer { answer, result }), keep }
+        }
+        .boxed()
+    }
+
+    fn fail(self: Box<Self>, error: StoreError) {
+        let _ = self.answer.send(Err(error.into()));
+    }
+}
+
+struct TypedAnswer<T, E> {
+    answer: oneshot::Sender<Result<T, E>>,
+    result: Result<T, E>,
+}
+
+impl<T: Send, E: From<StoreError> + Send> Answer for TypedAnswer<T, E> {
+    fn send(self: Box<Self>, committed: Result<(), StoreError>) {
+        // A caller that no longer listens is no reason to fail.
+        let _ = self.answer.send(self.result.and_then(|value| match committed {
+            Ok(()) => Ok(value),
+            Err(error) => Err(error.into()),
+        }));
+    }
+}
+
+async fn serve(mut write: Write, mut messages: mpsc::Receiver<Message>, pool: SqlitePool) {
+    while let Some(Message::Run(first)) = messages.recv().await {
+        if !batch(&mut write, first, &mut messages).await {
+            break;
+        }
+    }
+    messages.close();
+    while let Some(message) = messages.recv().await {
+        if let Message::Run(job) = message {
+            job.fail(StoreError::Closed);
+        }
+    }
+    drop(write);
+    pool.close().await;
+}
+
+/// Runs the operation at hand and whatever else is waiting, in one transaction. False when the
+/// store was closed meanwhile.
+async fn batch(
+    write: &mut Write,
+    first: Box<dyn Job>,
+    messages: &mut mpsc::Receiver<Message>,
+) -> bool {
+    if let Err(error) = sqlx::query("BEGIN IMMEDIATE").execute(write.read.connection()).await {
+        first.fail(error.into());
+        return true;
+    }
+    let before = write.frontier.clone();
+    let mut waiting = Vec::new();
+    let mut next = Some(first);
+    let mut open = true;
+    let mut outcome = Ok(());
+    while let Some(job) = next.take() {
+        let Ran { answer, keep } = job.run(write).await;
+        outcome = write.settle(keep).await;
+        match keep {
+            true => waiting.push(answer),
+            false => answer.send(Ok(())),
+        }
+        if outcome.is_err() || waiting.len() >= BATCH {
+            break;
+        }
+        match messages.try_recv() {
+            Ok(Message::Run(job)) => next = Some(job),
+            Ok(Message::Close) => open = false,
+            Err(_) => {}
+        }
+    }
+    if outcome.is_ok() {
+        outcome = write.commit(&before).await;
+    }
+    if let Err(error) = &outcome {
+        tracing::error!(%error, operations = waiting.len(), "a batch could not be committed");
+        write.roll_back(before).await;
+    }
+    waiting.into_iter().for_each(|answer| answer.send(outcome.clone()));
+    open
+}
+
+async fn load_frontier(
+    connection: &mut PoolConnection<Sqlite>,
+) -> Result<Frontier, StoreError> {
+    let stored: Option<Vec<u8>> = sqlx::query_scalar("SELECT value FROM meta WHERE name = $1")
+        .bind(AUDIT_FRONTIER)
+        .fetch_optional(&mut **connection)
+        .await?;
+    match stored {
+        None => Ok(Frontier::default()),
+        Some(bytes) => Frontier::from_bytes(&bytes)
+            .ok_or_else(|| StoreError::Damaged("the head of the audit log".to_owned())),
+    }
+}
+
+fn panic_text(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no text")
+}
+
+/// Name of the row in `meta` that holds the audit tree.
+pub(crate) const AUDIT_FRONTIER: &str = "audit-frontier";
+/// Operations that may wait for the writer; more wait outside.
+const QUEUE: usize = 1024;
+/// Operations that may share a commit.
+const BATCH: usize = 512;
