@@ -131,6 +131,18 @@ reasons! {
     AnchorsTooOld "anchors-too-old"
         "The device's anchors are older than the order asks for."
         "Let the device fetch the newer anchors first.";
+    AnchorsDigest "anchors-digest"
+        "The anchors document does not have the digest that was noted for it."
+        "Use the document that the factory wrote, or the one that was verified before.";
+    KeyInTwoRoles "key-in-two-roles"
+        "One key stands in two places of the anchors; a key has one role."
+        "Make a key of its own for each role.";
+    ThresholdInvalid "threshold-invalid"
+        "A threshold is nought, larger than the number of keys, or leaves no key to spare."
+        "Choose a threshold of at least 1 and, for releases with several keys, below their number.";
+    CommandDigest "command-digest"
+        "The command is not the one that the order names."
+        "Hand over the command with the order that was issued for it.";
     UriNotAllowed "uri-not-allowed"
         "The address in the manifest is not one that a device may fetch from."
         "Use the object's name by digest, or a scheme that the device allows.";
@@ -209,6 +221,12 @@ reasons! {
     LifecycleForbids "lifecycle-forbids"
         "The device's lifecycle state does not allow this."
         "Move the device to a state that allows it.";
+    IllegalMove "illegal-move"
+        "No rule leads from the device's lifecycle state to the wanted one."
+        "Look up the moves that the present state allows.";
+    ProofMissing "proof-missing"
+        "The move of lifecycle state asks for a proof that was not shown."
+        "Show the proof, or take another way to the wanted state.";
     CloneSuspected "clone-suspected"
         "Two holders of one device identity were seen."
         "Find both devices; approve the true one, retire the other.";

@@ -1,6 +1,6 @@
 //! COSE_Sign1: one signature (RFC 9052 section 4.2).
 
-use crate::cbor::{Deterministic, Dialect, Head, Kind, Reader, WellFormed};
+use crate::cbor::{Deterministic, Dialect, Head, Kind, Limits, Reader, WellFormed};
 use crate::{Header, ObjectType, PublicKey, Reason, Verify};
 
 /// Is the structure tagged?
@@ -29,7 +29,20 @@ impl<'b> Sign1<'b> {
     /// `malformed`, `too-large`, `unsupported` (crit), `unknown-field` (unknown header
     /// parameters), `algorithm-not-allowed`; `wrong-type` when `typ` is not the expected one.
     pub fn parse_object(bytes: &'b [u8], object: ObjectType) -> Result<Sign1<'b>, Reason> {
-        let sign1 = Sign1::parse(bytes, Dialect::Deterministic, Tagging::Tagged)?;
+        Sign1::parse_object_within(bytes, object, Limits::OBJECT)
+    }
+
+    /// The same within other limits.
+    ///
+    /// # Errors
+    /// As [`Sign1::parse_object`].
+    pub fn parse_object_within(
+        bytes: &'b [u8],
+        object: ObjectType,
+        limits: Limits,
+    ) -> Result<Sign1<'b>, Reason> {
+        let reader = Deterministic::read_within(bytes, limits)?;
+        let sign1 = Sign1::parse_from(reader, Tagging::Tagged)?;
         if !object.matches(sign1.header.typ) {
             return Err(Reason::WrongType);
         }
@@ -45,10 +58,14 @@ impl<'b> Sign1<'b> {
     /// As [`Sign1::parse_object`], without `wrong-type`; unknown header parameters of a
     /// well-formed object are ignored unless `crit` names them.
     pub fn parse(bytes: &'b [u8], dialect: Dialect, tagging: Tagging) -> Result<Sign1<'b>, Reason> {
-        let mut reader = match dialect {
+        let reader = match dialect {
             Dialect::Deterministic => Deterministic::read(bytes)?,
             Dialect::WellFormed => WellFormed::read(bytes)?,
         };
+        Sign1::parse_from(reader, tagging)
+    }
+
+    fn parse_from(mut reader: Reader<'b>, tagging: Tagging) -> Result<Sign1<'b>, Reason> {
         read_tag(&mut reader, tagging, TAG_SIGN1)?;
         reader.array_of(4)?;
         let (header, protected) = Header::read_both(&mut reader)?;
