@@ -1,1 +1,74 @@
-//! Devices, lifecycle, releases, deployments: the rules.
+//! The rules of a fleet: who a device is, what it may do, what it is offered and what counts as
+//! success. No HTTP in here and no SQL: gateway and api call [`Fleet`], `Fleet` calls the store.
+//!
+//! Every request of a device begins with [`Fleet::identify`], every request of a person with
+//! [`Fleet::operator`]; what comes back is handed to the call itself, which checks right and role.
+//!
+//! ```text
+//! devices    identify · enrol · reenrol · signed_time · check_in · report · manifest · object · anchors
+//! people     operator · devices · device · history · move_device · add_site · import_batch
+//!            put_object · add_release · releases · add_anchors · create_deployment · deployments
+//!            deployment · targets · pause · resume · halt · add_operator · remove_operator · operators
+//! audit      audit_checkpoint · audit_entries · audit::verify (offline)
+//! server     access_changes · tick · status · crls
+//! ```
+//!
+//! The calls, all `async`, all on `&Fleet` (cheap to clone), all with `Result<_, Refusal>` unless
+//! noted. `session: &DeviceSession`, `who: &Operator`.
+//!
+//! ```text
+//! Fleet::open(FleetConfig { fleet, store, order_key, evidence_key, device_ca, link_key, clock, policy })
+//! identify(&ClientCertificate<'_>) -> DeviceSession
+//! enrol(session, &ringfort_pki::Csr) -> Enrolled { certificate: Vec<u8>, chain: Vec<Vec<u8>> }
+//! reenrol(session, &ringfort_pki::Csr) -> Enrolled
+//! signed_time(session, Nonce) -> Vec<u8>                      the token
+//! check_in(session, &CheckIn) -> Answer                       Answer::encode() -> body bytes
+//! report(session, &Report) -> ()
+//! manifest(session, &Sha256Digest) -> Vec<u8>                 the SUIT envelope
+//! object(session, &Sha256Digest, Option<Range<u64>>) -> ringfort_store::ObjectStream
+//! anchors(AnchorsVersion) -> Vec<u8>
+//!
+//! operator(fingerprint: &[u8; 32]) -> Operator
+//! status(who) -> FleetStatus
+//! devices(who, &DeviceQuery) -> Vec<DeviceView>
+//! device(who, &DeviceId) -> DeviceDetails
+//! history(who, &DeviceId, limit: u32) -> Vec<audit::Entry>
+//! move_device(who, &DeviceId, to: State, note: &str) -> Moved
+//! sites(who) -> Vec<SiteView>; add_site(who, &NewSite); revoke_site(who, &SiteId)
+//! import_batch(who, &[u8]) -> BatchTaken
+//! put_object(who, &Sha256Digest, limit_bytes: u64, stream) -> ringfort_store::Put
+//! add_release(who, envelope: &[u8]) -> ReleaseView; releases(who) -> Vec<ReleaseView>
+//! add_anchors(who, &[u8]) -> AnchorsVersion                   version 1 at `hub init`, then each next
+//! create_deployment(who, &NewDeployment) -> Created           Created::Done(DeploymentView) or Waiting
+//! deployments(who, limit) -> Vec<DeploymentView>; deployment(who, id: &str) -> DeploymentView
+//! targets(who, id: &str, after: Option<&DeviceId>, limit) -> Vec<TargetView>
+//! pause(who, id); resume(who, id); halt(who, id) -> DeploymentView
+//! add_operator(who, &NewOperator); remove_operator(who, &[u8; 32]); operators(who)
+//!
+//! audit_checkpoint() -> String                                a signed note, C2SP tlog-checkpoint
+//! audit_entries(who, from: u64, limit: u32) -> Vec<Vec<u8>>   the bytes that are hashed
+//! audit::verify(&[entry bytes], &checkpoint, &PublicKey) -> Result<Head, Broken>   not async
+//! crls() -> Vec<ringfort_pki::Crl>
+//! tick() -> how many targets ran out of time
+//! access_changes() -> broadcast::Receiver<AccessChange>       not async; close that device's connections
+//! ```
+#![forbid(unsafe_code)]
+
+mod clock;
+mod people;
+mod refusal;
+mod session;
+mod update;
+mod views;
+
+pub use clock::{Clock, ManualClock, SystemClock};
+pub use people::{NewOperator, Operator, OperatorView, Permission, Role};
+pub use refusal::Refusal;
+pub use session::{CertificateKind, ClientCertificate, DeviceSession};
+pub use update::{DeploymentState, Grade, Reported, Step, UpdateState};
+pub use views::*;
+
+pub use ringfort_lifecycle::{Right, State};
+
+/// Items of one page at most.
+pub const PAGE_MAX: u32 = 1000;
