@@ -61,10 +61,10 @@ impl PublicKey {
     /// # Errors
     /// `algorithm-not-allowed` for any other length or form (a P-384 key, for instance).
     pub fn from_bytes(bytes: &[u8]) -> Result<PublicKey, Reason> {
-        if let Ok(point) = <[u8; 65]>::try_from(bytes) {
-            if point[0] == 0x04 {
-                return Ok(PublicKey::P256(point));
-            }
+        if let Ok(point) = <[u8; 65]>::try_from(bytes)
+            && point[0] == 0x04
+        {
+            return Ok(PublicKey::P256(point));
         }
         if let Ok(key) = <[u8; 32]>::try_from(bytes) {
             return Ok(PublicKey::Ed25519(key));

@@ -1,4 +1,5 @@
 //! COSE_Sign1 and COSE_Sign of our own objects: what is accepted, and each refusal beside it.
+#![allow(clippy::unwrap_used)]
 
 use ringfort_cose::cbor::{Dialect, Writer};
 use ringfort_cose::{
