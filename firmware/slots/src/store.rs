@@ -1,0 +1,348 @@
+//! The record log in two sectors, and the writing of slots and anchors under it.
+
+use ringfort_cose::Reason;
+
+use crate::flash::{Area, Hardware};
+use crate::planted::{self, Bug};
+use crate::record::{RECORD_BYTES, decode, encode};
+use crate::sha256::Sha256;
+use crate::state::{AnchorsPin, Candidate, SlotId, State};
+
+/// The device's state with the log that holds it.
+pub struct Store<H> {
+    hardware: H,
+    state: State,
+    generation: u64,
+    /// Which sector holds the newest record.
+    sector: SlotId,
+    /// Where the next record goes in that sector; `None` forces the other sector.
+    next: Option<u32>,
+}
+
+impl<H: Hardware> Store<H> {
+    /// Finds the newest record, makes sure that it is settled, and finishes a counter move that
+    /// was cut.
+    ///
+    /// # Errors
+    /// `not-found` when the device holds no record of its own; `storage-failed`.
+    pub fn mount(mut hardware: H) -> Result<Self, Reason> {
+        let floor = hardware.counter();
+        let mut best: Option<Found> = None;
+        for sector in [SlotId::A, SlotId::B] {
+            for index in 0..positions(&hardware) {
+                let Some(found) = look(&mut hardware, sector, index)? else { continue };
+                if found.state.counter < floor && !planted::is(Bug::OldestWins) {
+                    continue;
+                }
+                let newer = best.as_ref().is_none_or(|best| {
+                    (found.generation > best.generation) != planted::is(Bug::OldestWins)
+                });
+                if newer {
+                    best = Some(found);
+                }
+            }
+        }
+        let Found { generation, state, settled, sector, index } = best.ok_or(Reason::NotFound)?;
+        let next = planted::is(Bug::SectorContinued).then_some(index + 1);
+        let mut store = Self { hardware, state, generation, sector, next };
+        if !settled && !planted::is(Bug::UnsettledTrusted) {
+            // The last settled record must outlive the copying: it stands before this one, or,
+            // when this one is the first of its sector, in the other sector.
+            if index == 0 && !planted::is(Bug::SettledErased) {
+                store.sector = sector.other();
+            }
+            store.append(&state)?;
+        }
+        if !planted::is(Bug::CounterNotFinished) {
+            store.hardware.advance(state.counter)?;
+        }
+        Ok(store)
+    }
+
+    /// Writes the first record of a device: the anchors it left provisioning with.
+    ///
+    /// # Errors
+    /// `already-exists` when there is a record; `storage-failed`.
+    pub fn provision(mut hardware: H, anchors: &[u8], version: u32) -> Result<Self, Reason> {
+        let counter = hardware.counter();
+        for sector in [SlotId::A, SlotId::B] {
+            for index in 0..positions(&hardware) {
+                if look(&mut hardware, sector, index)?.is_some() {
+                    return Err(Reason::AlreadyExists);
+                }
+            }
+        }
+        let area = SlotId::A;
+        let pin = write_anchors(&mut hardware, area, anchors, version)?;
+        let state = State::new(counter, pin);
+        let mut store =
+            Self { hardware, state, generation: 0, sector: SlotId::B, next: None };
+        store.append(&state)?;
+        Ok(store)
+    }
+
+    /// The state, settled.
+    pub fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// The hardware, for reading slots and anchors.
+    pub fn hardware(&mut self) -> &mut H {
+        &mut self.hardware
+    }
+
+    /// Gives the hardware back.
+    pub fn into_hardware(self) -> H {
+        self.hardware
+    }
+
+    /// Starts an update: its slot loses its record, then its content.
+    ///
+    /// # Errors
+    /// `sequence-too-low`, `sequence-reused`, `sequence-jump`; `image-size` when it does not fit.
+    pub fn begin(&mut self, candidate: &Candidate) -> Result<SlotId, Reason> {
+        let id = self.state.spare();
+        let area = *id.of(&self.hardware.layout().slots);
+        if candidate.len > area.len {
+            return Err(Reason::ImageSize);
+        }
+        let next = self.state.begin(candidate)?;
+        if planted::is(Bug::SlotNotInvalidated) {
+            self.state = next;
+        } else {
+            self.append(&next)?;
+        }
+        wipe(&mut self.hardware, Area { at: area.at, len: candidate.len })?;
+        Ok(id)
+    }
+
+    /// Writes a piece of the update at `offset` of its slot, in whole units; a last piece may be
+    /// shorter and is padded with erased bytes.
+    ///
+    /// # Errors
+    /// `image-size` outside the slot; `trial-not-confirmed` when the slot is not being written.
+    pub fn write(&mut self, id: SlotId, offset: u32, bytes: &[u8]) -> Result<(), Reason> {
+        if self.state.written(id).is_err() {
+            return Err(Reason::TrialNotConfirmed);
+        }
+        let area = *id.of(&self.hardware.layout().slots);
+        let len = u32::try_from(bytes.len()).map_err(|_| Reason::ImageSize)?;
+        if offset.checked_add(len).is_none_or(|end| end > area.len) {
+            return Err(Reason::ImageSize);
+        }
+        program_padded(&mut self.hardware, area.at, offset, bytes)
+    }
+
+    /// Ends the writing: what was read back and found whole is recorded.
+    ///
+    /// # Errors
+    /// What `check` finds; the slot then stays as it is, being written.
+    pub fn finish(
+        &mut self,
+        id: SlotId,
+        check: impl FnOnce(&mut H, &State) -> Result<(), Reason>,
+    ) -> Result<(), Reason> {
+        let next = self.state.written(id)?;
+        check(&mut self.hardware, &next)?;
+        self.append(&next)
+    }
+
+    /// Records a slot as written without looking at it: one of the planted mistakes.
+    #[cfg(feature = "planted")]
+    pub fn finish_too_early(&mut self, id: SlotId) -> Result<(), Reason> {
+        if planted::is(Bug::WrittenTooEarly) {
+            let next = self.state.written(id)?;
+            self.append(&next)?;
+            self.state = self.state.begin(&Candidate { pin: next.slot(id).pin, len: 0 })?;
+        }
+        Ok(())
+    }
+
+    /// Begins the trial of a written slot.
+    ///
+    /// # Errors
+    /// `trial-not-confirmed` when the slot is not written, or what [`State::admits`] finds.
+    pub fn arm(&mut self, id: SlotId) -> Result<(), Reason> {
+        self.append(&self.state.arm(id)?)
+    }
+
+    /// Spends one boot of the trial.
+    ///
+    /// # Errors
+    /// `trial-not-confirmed` when the slot is not on trial.
+    pub fn spend(&mut self, id: SlotId) -> Result<(), Reason> {
+        let next = self.state.spend(id)?;
+        if planted::is(Bug::BudgetNotSpent) {
+            return Ok(());
+        }
+        self.append(&next)
+    }
+
+    /// Confirms the trial: one record, then the counter.
+    ///
+    /// # Errors
+    /// `trial-not-confirmed` when the slot is not on trial, or what [`State::admits`] finds.
+    pub fn confirm(&mut self, id: SlotId) -> Result<(), Reason> {
+        let next = self.state.confirm(id)?;
+        if planted::is(Bug::CounterBeforeRecord) {
+            self.hardware.advance(next.counter)?;
+        }
+        if planted::is(Bug::ConfirmInTwoRecords) {
+            let half = State { slots: next.slots, counter: next.counter, ..self.state };
+            self.append(&half)?;
+        }
+        self.append(&next)?;
+        self.hardware.advance(next.counter)?;
+        Ok(())
+    }
+
+    /// Gives a slot up.
+    ///
+    /// # Errors
+    /// `internal` for the confirmed slot, which can only be replaced.
+    pub fn revert(&mut self, id: SlotId, reason: Reason) -> Result<(), Reason> {
+        let next = self.state.revert(id, reason)?;
+        if planted::is(Bug::RevertNotRecorded) {
+            self.state = next;
+            return Ok(());
+        }
+        self.append(&next)
+    }
+
+    /// Takes the next anchors document, which the caller has verified.
+    ///
+    /// # Errors
+    /// `anchors-not-sequential`; `too-large` for its area; `storage-failed`.
+    pub fn turn_anchors(&mut self, anchors: &[u8], version: u32) -> Result<(), Reason> {
+        if version != self.state.anchors.version.wrapping_add(1) {
+            return Err(Reason::AnchorsNotSequential);
+        }
+        let mut area = self.state.anchors.area.other();
+        if planted::is(Bug::AnchorsInPlace) {
+            area = area.other();
+        }
+        let pin = write_anchors(&mut self.hardware, area, anchors, version)?;
+        self.append(&self.state.turn_anchors(pin)?)
+    }
+
+    /// Makes `state` the durable one.
+    fn append(&mut self, state: &State) -> Result<(), Reason> {
+        let layout = *self.hardware.layout();
+        let count = positions(&self.hardware);
+        let (sector, index, generation) = match self.next {
+            Some(index) if index < count => (self.sector, index, self.generation + 1),
+            _ => {
+                let mut other = self.sector.other();
+                if planted::is(Bug::NewestErased) {
+                    other = self.sector;
+                }
+                self.hardware.erase(*other.of(&layout.metadata))?;
+                // Above every record that may still lie unseen in the sector left behind.
+                (other, 0, self.generation + u64::from(count))
+            }
+        };
+        let record = encode(&self.hardware, generation, state);
+        let at = sector.of(&layout.metadata) + index * stride(&self.hardware);
+        program_padded(&mut self.hardware, at, 0, &record)?;
+        let mark = [0; MAX_UNIT];
+        let mark = mark.get(..layout.whole_units(MARK) as usize).ok_or(Reason::Unsupported)?;
+        self.hardware.program(at + layout.whole_units(RECORD_BYTES as u32), mark)?;
+        self.generation = generation;
+        self.sector = sector;
+        self.next = Some(index + 1);
+        self.state = *state;
+        Ok(())
+    }
+}
+
+/// Erases every sector that the area touches.
+///
+/// # Errors
+/// When the flash fails.
+pub fn wipe<H: Hardware>(hardware: &mut H, area: Area) -> Result<(), Reason> {
+    let sector = hardware.layout().sector;
+    for index in 0..area.len.div_ceil(sector.max(1)) {
+        hardware.erase(area.at + index * sector)?;
+    }
+    Ok(())
+}
+
+struct Found {
+    generation: u64,
+    state: State,
+    settled: bool,
+    sector: SlotId,
+    index: u32,
+}
+
+/// The record at a position, read once into memory and judged there.
+fn look<H: Hardware>(
+    hardware: &mut H,
+    sector: SlotId,
+    index: u32,
+) -> Result<Option<Found>, Reason> {
+    let at = sector.of(&hardware.layout().metadata) + index * stride(hardware);
+    let mut bytes = [0; RECORD_BYTES];
+    hardware.read(at, &mut bytes)?;
+    let Some((generation, state)) = decode(hardware, &bytes) else { return Ok(None) };
+    let mut mark = [0xff; MARK as usize];
+    hardware.read(at + hardware.layout().whole_units(RECORD_BYTES as u32), &mut mark)?;
+    let settled = mark == [0; MARK as usize];
+    Ok(Some(Found { generation, state, settled, sector, index }))
+}
+
+fn write_anchors<H: Hardware>(
+    hardware: &mut H,
+    id: SlotId,
+    anchors: &[u8],
+    version: u32,
+) -> Result<AnchorsPin, Reason> {
+    let area = *id.of(&hardware.layout().anchors);
+    let len = u32::try_from(anchors.len()).map_err(|_| Reason::TooLarge)?;
+    if len > area.len {
+        return Err(Reason::TooLarge);
+    }
+    wipe(hardware, Area { at: area.at, len })?;
+    program_padded(hardware, area.at, 0, anchors)?;
+    Ok(AnchorsPin { version, digest: Sha256::digest(anchors), len, area: id })
+}
+
+/// Programs `bytes` at `base + offset`, the last unit padded with erased bytes.
+fn program_padded<H: Hardware>(
+    hardware: &mut H,
+    base: u32,
+    offset: u32,
+    bytes: &[u8],
+) -> Result<(), Reason> {
+    let unit = hardware.layout().unit as usize;
+    let whole = bytes.len() - bytes.len() % unit.max(1);
+    let (units, rest) = bytes.split_at_checked(whole).ok_or(Reason::Internal)?;
+    if !units.is_empty() {
+        hardware.program(base + offset, units)?;
+    }
+    if !rest.is_empty() {
+        let mut last = [0xff; MAX_UNIT];
+        for (to, from) in last.iter_mut().zip(rest) {
+            *to = *from;
+        }
+        let last = last.get(..unit).ok_or(Reason::Unsupported)?;
+        hardware.program(base + offset + whole as u32, last)?;
+    }
+    Ok(())
+}
+
+/// Bytes from one record to the next.
+fn stride<H: Hardware>(hardware: &H) -> u32 {
+    let layout = hardware.layout();
+    layout.whole_units(RECORD_BYTES as u32) + layout.whole_units(MARK)
+}
+
+/// Records that a sector holds.
+fn positions<H: Hardware>(hardware: &H) -> u32 {
+    hardware.layout().sector / stride(hardware).max(1)
+}
+
+/// Bytes of the mark behind a record.
+const MARK: u32 = 4;
+/// The largest write unit.
+const MAX_UNIT: usize = 256;
