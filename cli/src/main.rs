@@ -1,2 +1,29 @@
-//! The ringfort binary.
-fn main() {}
+//! The `ringfort` executable: every command, no rules of its own.
+//!
+//! Called as `ringfort-agent` (or as `ringfort agent`) it is the agent of a Linux device.
+//!
+//! [`command_line`] names the commands and their groups, one module of [`commands`] does each
+//! group's work, and [`output`] shows what came of it. Everything else here is shared by them.
+#![forbid(unsafe_code)]
+
+mod address;
+mod anchors;
+mod clock;
+mod command_line;
+mod commands;
+mod csr;
+mod envelope_file;
+mod failure;
+mod files;
+mod keys;
+mod logging;
+mod output;
+mod passphrase;
+mod product;
+mod site_files;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    command_line::run(std::env::args_os().collect())
+}

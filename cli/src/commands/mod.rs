@@ -1,0 +1,7 @@
+//! One module a group of commands. A command is a function from an options struct to a report:
+//! the options are read from the command line by clap, or filled in by another command, and the
+//! report shows itself as text and as JSON.
+
+pub mod factory;
+pub mod pki;
+pub mod release;

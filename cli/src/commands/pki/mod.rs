@@ -1,0 +1,42 @@
+//! `ringfort pki`: the roots, the authorities and the anchors, away from any network.
+
+use std::process::ExitCode;
+
+use clap::Subcommand;
+
+use super::release::keygen;
+use crate::output::conclude;
+
+pub mod add_site;
+pub mod anchors;
+pub mod authorities;
+pub mod init;
+pub mod record;
+
+/// The commands of the group.
+#[derive(Subcommand)]
+pub enum Command {
+    /// Make the roots, the hub's keys and version 1 of the anchors
+    Init(Box<init::Options>),
+    /// Make a key for signing anchors or commands: one sealed file and its public half
+    Keygen(keygen::Options),
+    /// Answer a factory site's request: certify its Factory CA, name its station in the anchors
+    AddSite(add_site::Options),
+    /// Change, sign and look at anchors documents: what devices believe
+    Anchors {
+        #[command(subcommand)]
+        command: anchors::Command,
+    },
+}
+
+impl Command {
+    /// Runs the command and shows what came of it.
+    pub fn run(self, json: bool) -> ExitCode {
+        match self {
+            Command::Init(options) => conclude(init::run(&options), json),
+            Command::Keygen(options) => conclude(keygen::run(&options), json),
+            Command::AddSite(options) => conclude(add_site::run(&options), json),
+            Command::Anchors { command } => command.run(json),
+        }
+    }
+}

@@ -1,0 +1,17 @@
+//! The log of the long-running commands: standard error, one line an event.
+
+use std::io::IsTerminal;
+
+use tracing_subscriber::EnvFilter;
+
+/// Starts the log. `RINGFORT_LOG` chooses what is in it (`info` without it); with `json` each line
+/// is one JSON object.
+pub fn start(json: bool) {
+    let filter = EnvFilter::try_from_env("RINGFORT_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal());
+    // A second start in the same process keeps the first log, which is what is wanted.
+    let _ = if json { builder.json().try_init() } else { builder.try_init() };
+}
