@@ -50,6 +50,17 @@ pub fn read_private(path: &Path, limit: usize) -> Result<Zeroizing<Vec<u8>>, Err
     Ok(bytes)
 }
 
+/// [`read_private`], with nothing for a file that is not there.
+pub(crate) fn read_private_if_there(
+    path: &Path,
+    limit: usize,
+) -> Result<Option<Zeroizing<Vec<u8>>>, Error> {
+    match read_private(path, limit) {
+        Err(Error::Io { source, .. }) if source.kind() == ErrorKind::NotFound => Ok(None),
+        other => other.map(Some),
+    }
+}
+
 /// Writes a new file with mode 0600, durably; what exists is never replaced.
 ///
 /// # Errors

@@ -1,8 +1,8 @@
 //! Key stores: where private keys live, and where they stay.
 //!
 //! - [`KeyStore`] is what a device has: it makes keys, signs with them and keeps their
-//!   certificates, seals small secrets and counts upwards. Back ends: [`SealedFile`] and
-//!   [`Pkcs11Store`].
+//!   certificates, seals small secrets and counts upwards. Back ends: [`SealedFile`],
+//!   [`Pkcs11Store`] and, with feature `tpm`, `TpmStore`.
 //! - [`SealedKey`] is one key in one file, opened by a passphrase: for people and for the hub.
 //!   [`SealedSecret`] is the same file around 32 random bytes.
 //! - [`Pkcs11Uri`] names a key in a token (RFC 7512).
@@ -12,6 +12,7 @@
 //! No type here has a call that hands out a private key.
 #![forbid(unsafe_code)]
 
+mod chain;
 mod cipher;
 mod error;
 mod files;
@@ -23,6 +24,9 @@ mod software;
 mod spki;
 mod store;
 pub mod tls;
+#[cfg(feature = "tpm")]
+mod tpm;
+mod worker;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -37,6 +41,8 @@ pub use sealed_file::{SealedFile, StoreSecret};
 pub use sealed_key::{OpenedKey, SealedKey, SealedSecret};
 pub use spki::{public_key_from_der, public_key_from_pem, public_key_to_der, public_key_to_pem};
 pub use store::{CounterKind, KeyStore, Label, Protection, StoreKey};
+#[cfg(feature = "tpm")]
+pub use tpm::{TpmSettings, TpmStore};
 
 /// Opens a signing key from what a person wrote: a `pkcs11:` URI (RFC 7512), or the path of a
 /// [`SealedKey`] file.

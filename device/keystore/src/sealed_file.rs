@@ -17,7 +17,6 @@
 
 use std::collections::HashMap;
 use std::fs;
-use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
@@ -26,10 +25,14 @@ use ringfort_cose::cbor::{Deterministic, Writer};
 use ringfort_cose::{Algorithm, PublicKey, Reason, Sign};
 use zeroize::Zeroizing;
 
+use crate::chain;
 use crate::cipher::Cipher;
-use crate::files::{create_private_dir, read_private, remove, replace_private, write_private_new};
+use crate::files::{
+    create_private_dir, read_private, read_private_if_there, remove, replace_private,
+    write_private_new,
+};
 use crate::software::SoftwareKey;
-use crate::store::{MAX_CHAIN_BYTES, check_chain, check_secret};
+use crate::store::{check_chain, check_secret};
 use crate::{CounterKind, Error, KeyStore, Label, Protection};
 
 /// A key store in one directory.
@@ -92,12 +95,8 @@ impl SealedFile {
             return Ok(key.clone());
         }
         let path = self.path(label, "key");
-        let bytes = match read_private(&path, MAX_KEY_FILE) {
-            Err(Error::Io { source, .. }) if source.kind() == ErrorKind::NotFound => {
-                return Err(Error::NoSuchKey(label.to_string()));
-            }
-            other => other?,
-        };
+        let bytes = read_private_if_there(&path, MAX_KEY_FILE)?
+            .ok_or_else(|| Error::NoSuchKey(label.to_string()))?;
         let (algorithm, public, sealed) =
             parse_key(&bytes).map_err(|_| Error::malformed(&path, "not a key of format 1"))?;
         let not_opened = || Error::NotOpened { what: path.display().to_string() };
@@ -114,9 +113,8 @@ impl SealedFile {
 
     fn read_counter(&self, name: &Label) -> Result<u64, Error> {
         let path = self.path(name, "counter");
-        let bytes = match read_private(&path, MAX_COUNTER_FILE) {
-            Err(Error::Io { source, .. }) if source.kind() == ErrorKind::NotFound => return Ok(0),
-            other => other?,
+        let Some(bytes) = read_private_if_there(&path, MAX_COUNTER_FILE)? else {
+            return Ok(0);
         };
         let (value, tag) = parse_counter(&bytes)
             .map_err(|_| Error::malformed(&path, "not a counter of format 1"))?;
@@ -170,25 +168,12 @@ impl KeyStore for SealedFile {
     fn put_certificates(&self, label: &Label, chain: &[Vec<u8>]) -> Result<(), Error> {
         check_chain(chain)?;
         self.key(label)?;
-        let blocks: Vec<_> =
-            chain.iter().map(|der| pem::Pem::new("CERTIFICATE", der.as_slice())).collect();
-        let config = pem::EncodeConfig::new().set_line_ending(pem::LineEnding::LF);
-        let text = pem::encode_many_config(&blocks, config);
-        replace_private(&self.path(label, "pem"), text.as_bytes())
+        chain::write(&self.path(label, "pem"), chain)
     }
 
     fn certificates(&self, label: &Label) -> Result<Vec<Vec<u8>>, Error> {
         self.key(label)?;
-        let path = self.path(label, "pem");
-        let text = match read_private(&path, MAX_CHAIN_BYTES * 2) {
-            Err(Error::Io { source, .. }) if source.kind() == ErrorKind::NotFound => {
-                return Ok(Vec::new());
-            }
-            other => other?,
-        };
-        let blocks = pem::parse_many(&text[..])
-            .map_err(|_| Error::malformed(&path, "not a chain of certificates in PEM"))?;
-        Ok(blocks.into_iter().map(pem::Pem::into_contents).collect())
+        chain::read(&self.path(label, "pem"))
     }
 
     fn seal(&self, context: &[u8], secret: &[u8]) -> Result<Vec<u8>, Error> {

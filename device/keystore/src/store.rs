@@ -69,7 +69,8 @@ pub trait KeyStore: Send + Sync {
     /// [`Error::NotOpened`] for another store, another context, or altered bytes.
     fn unseal(&self, context: &[u8], sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, Error>;
 
-    /// A counter's value; 0 before it was ever advanced.
+    /// A counter's value. Where it begins is the store's choice: a TPM begins above every counter
+    /// it ever had.
     ///
     /// # Errors
     /// Those of the store's medium.

@@ -2,8 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError, mpsc};
-use std::thread;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use cryptoki::context::{CInitializeArgs, CInitializeFlags, Pkcs11};
 use cryptoki::error::{Error as Pkcs11Error, RvError};
@@ -11,39 +10,28 @@ use cryptoki::session::{Session, UserType};
 use cryptoki::slot::Slot;
 use cryptoki::types::AuthPin;
 
+use crate::worker::Worker;
 use crate::{Error, Passphrase};
 
 /// A loaded module. All calls happen on its own thread, one after the other.
 pub(crate) struct Module {
-    jobs: mpsc::Sender<Job>,
+    worker: Worker<Driver>,
 }
 
 impl Module {
     /// Loads a module, or returns the one loaded before. It stays loaded until the process ends:
     /// unloading is where modules crash.
     pub(crate) fn load(path: &Path) -> Result<Arc<Module>, Error> {
-        let failed = |error: String| Error::Module(format!("{}: {error}", path.display()));
-        let path = path.canonicalize().map_err(|error| failed(error.to_string()))?;
+        let path = path
+            .canonicalize()
+            .map_err(|error| Error::Module(format!("{}: {error}", path.display())))?;
         let mut modules = MODULES.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(module) = modules.get(&path) {
             return Ok(Arc::clone(module));
         }
-        let (jobs, queue) = mpsc::channel::<Job>();
-        let (ready, loaded) = mpsc::channel();
         let module_path = path.clone();
-        thread::Builder::new()
-            .name("pkcs11".into())
-            .spawn(move || {
-                let mut driver = match Driver::load(&module_path) {
-                    Ok(driver) => driver,
-                    Err(error) => return drop(ready.send(Err(error))),
-                };
-                let _ = ready.send(Ok(()));
-                queue.into_iter().for_each(|job| job(&mut driver));
-            })
-            .map_err(|error| failed(error.to_string()))?;
-        loaded.recv().map_err(|_| failed("its thread ended".into()))??;
-        let module = Arc::new(Module { jobs });
+        let worker = Worker::start("pkcs11", move || Driver::load(&module_path))?;
+        let module = Arc::new(Module { worker });
         modules.insert(path, Arc::clone(&module));
         Ok(module)
     }
@@ -53,11 +41,7 @@ impl Module {
         &self,
         work: impl FnOnce(&mut Driver) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Error> {
-        let ended = || Error::Module("the module's thread ended".into());
-        let (reply, answer) = mpsc::channel();
-        let job: Job = Box::new(move |driver| drop(reply.send(work(driver))));
-        self.jobs.send(job).map_err(|_| ended())?;
-        answer.recv().map_err(|_| ended())?
+        self.worker.run(work)
     }
 }
 
@@ -162,8 +146,6 @@ pub(crate) fn from_pkcs11(error: Pkcs11Error) -> Error {
         _ => Error::Module(error.to_string()),
     }
 }
-
-type Job = Box<dyn FnOnce(&mut Driver) + Send>;
 
 static MODULES: Mutex<BTreeMap<PathBuf, Arc<Module>>> = Mutex::new(BTreeMap::new());
 

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 
 use ringfort_cose::{Algorithm, AwsLc, Verify};
+#[cfg(feature = "tpm")]
+use ringfort_keystore::TpmStore;
 use ringfort_keystore::{
     CounterKind, Error, KeyStore, Label, Pkcs11Store, Protection, SealedFile, StoreKey, StoreSecret,
 };
@@ -36,6 +38,20 @@ fn pkcs11() {
             protection: Protection::Pkcs11Token,
             counter_kind: CounterKind::TokenObject,
         });
+    });
+}
+
+#[cfg(feature = "tpm")]
+#[test]
+fn tpm() {
+    use crate::swtpm::Swtpm;
+    let (one, other) = (Swtpm::start(), Swtpm::start());
+    let open = |tpm: &Swtpm| Arc::new(TpmStore::open(&tpm.settings(&[0, 7])).unwrap());
+    suite(&Backend {
+        open: &|| open(&one),
+        open_other: &|| open(&other),
+        protection: Protection::Tpm,
+        counter_kind: CounterKind::Hardware,
     });
 }
 
@@ -178,17 +194,19 @@ fn refuses_an_oversize_secret(backend: &Backend<'_>) {
 
 fn counts_upwards_and_remembers(backend: &Backend<'_>) {
     let store = (backend.open)();
-    assert_eq!(store.counter(&label("floor")).unwrap(), 0);
-    for value in 1..=3 {
-        assert_eq!(store.advance_counter(&label("floor")).unwrap(), value);
-        assert_eq!((backend.open)().counter(&label("floor")).unwrap(), value);
+    let (floor, anchors) =
+        (store.counter(&label("floor")).unwrap(), store.counter(&label("anchors")).unwrap());
+    for steps in 1..=3 {
+        assert_eq!(store.advance_counter(&label("floor")).unwrap(), floor + steps);
+        assert_eq!((backend.open)().counter(&label("floor")).unwrap(), floor + steps);
     }
-    assert_eq!(store.counter(&label("anchors")).unwrap(), 0, "counters do not share a value");
+    assert_eq!(store.counter(&label("anchors")).unwrap(), anchors, "a step of one moved another");
 }
 
 fn serves_many_threads(backend: &Backend<'_>) {
     let store = (backend.open)();
     let public = store.generate(&label("busy"), Algorithm::Esp256).unwrap();
+    let start = store.counter(&label("busy")).unwrap();
     std::thread::scope(|scope| {
         for thread in 0..8_u8 {
             let store = &store;
@@ -202,7 +220,7 @@ fn serves_many_threads(backend: &Backend<'_>) {
             });
         }
     });
-    assert_eq!(store.counter(&label("busy")).unwrap(), 32);
+    assert_eq!(store.counter(&label("busy")).unwrap(), start + 32);
 }
 
 fn label(text: &str) -> Label {

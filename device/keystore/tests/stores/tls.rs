@@ -36,7 +36,7 @@ fn authenticates(authority: &Authority, store: Arc<dyn KeyStore>, algorithm: Alg
     let label = Label::new(&format!("tls{}", algorithm.id())).unwrap();
     let public = store.generate(&label, algorithm).unwrap();
     let certificate = authority.issue(public);
-    store.put_certificates(&label, &[certificate.clone()]).unwrap();
+    store.put_certificates(&label, std::slice::from_ref(&certificate)).unwrap();
     let chain = store.certificates(&label).unwrap();
     let key = Arc::new(StoreKey::new(store, label).unwrap());
     for version in [&rustls::version::TLS13, &rustls::version::TLS12] {
