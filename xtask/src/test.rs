@@ -24,6 +24,29 @@ const PACKAGES: &[Package] = &[
         used_for: "an outside view of that token",
     },
     Package {
+        name: "swtpm",
+        probe: Probe::Program("swtpm"),
+        used_for: "a TPM 2.0 for the key-store tests",
+    },
+    Package {
+        name: "tpm2-tools",
+        probe: Probe::Program("tpm2_pcrextend"),
+        used_for: "an outside view of that TPM",
+    },
+    Package {
+        name: "libtss2-dev",
+        probe: Probe::AnyFile(&[
+            "/usr/include/tss2/tss2_esys.h",
+            "/usr/local/include/tss2/tss2_esys.h",
+        ]),
+        used_for: "to build the TPM key store",
+    },
+    Package {
+        name: "pkg-config",
+        probe: Probe::Program("pkg-config"),
+        used_for: "to find that library",
+    },
+    Package {
         name: "openssl",
         probe: Probe::Program("openssl"),
         used_for: "outside certificates, requests and TLS client",
@@ -35,6 +58,9 @@ const PACKAGES: &[Package] = &[
         used_for: "outside checkers from PyPI, in an environment of their own",
     },
 ];
+
+/// Off in a plain build because they need libraries of the system; on here.
+const FEATURES: [&str; 2] = ["--features", "ringfort-keystore/tpm"];
 
 type Step = (&'static str, fn() -> Result<()>);
 
@@ -114,7 +140,7 @@ fn deny() -> Result<()> {
 }
 
 fn rust_tests() -> Result<()> {
-    process::run(cargo().args(["test", "--workspace", "--locked", "--no-fail-fast"]))
+    process::run(cargo().args(["test", "--workspace", "--locked", "--no-fail-fast"]).args(FEATURES))
 }
 
 /// Checkers that others wrote, each a script of ours that exits 0 or says what differs.
