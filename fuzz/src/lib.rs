@@ -1,5 +1,7 @@
 //! What the fuzz targets share.
 
+pub mod fleet;
+
 use ringfort_cose::cbor::{Kind, Reader, Writer};
 use ringfort_cose::{Algorithm, PublicKey, Reason, Sha256Digest, TrustedKey, Verify};
 
