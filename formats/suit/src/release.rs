@@ -1,5 +1,7 @@
 //! What a release says, found by running its sequences.
 
+use core::fmt;
+
 use ringfort_cose::{Reason, Sha256Digest};
 
 use crate::envelope::Envelope;
@@ -8,7 +10,7 @@ use crate::manifest::ComponentId;
 use crate::run::{Phase, Platform, Target, run};
 
 /// A release: which payload goes into which component of which devices.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Release<'b> {
     /// The sequence number.
     pub sequence_number: u64,
@@ -80,6 +82,17 @@ impl<'b> Release<'b> {
     /// The components, in the manifest's order; at least one.
     pub fn components(&self) -> &[Component<'b>] {
         self.components.get(..self.count).unwrap_or(&[])
+    }
+}
+
+impl fmt::Debug for Release<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Release")
+            .field("sequence_number", &self.sequence_number)
+            .field("manifest_digest", &self.manifest_digest)
+            .field("version", &self.version)
+            .field("components", &self.components())
+            .finish()
     }
 }
 

@@ -4,13 +4,17 @@
 mod common;
 
 use aws_lc_rs::rand::SystemRandom;
-use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair};
+use aws_lc_rs::signature::{
+    ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaKeyPair,
+    EcdsaSigningAlgorithm,
+};
 use common::{draft_key, encode_base64, judge_single, p256, signed, vector, vectors};
 use cose_minicbor::cose_keys::{CoseAlg, CoseKey, CoseKeySetBuilder, Curve, KeyType};
 use ringfort_cose::{AwsLc, PublicKey, Reason, Sign, SoftSigner};
 use ringfort_suit::{Envelope, Release};
 use suit_validator::crypto::CoseCrypto;
 use suit_validator::handler::GenericStartHandler;
+use taylor::envelope::{DigestAlgorithm, build_envelope_with_digest};
 
 /// Does `suit_validator` accept the envelope under this key? It finds the key by kid where the block
 /// has one, and calls every P-256 key ES256, also under ESP256.
@@ -102,16 +106,37 @@ fn taylor_inputs() -> Vec<String> {
     ]
 }
 
-/// An envelope by taylor, signed with a new key.
-fn taylor_makes(json: &str) -> (Vec<u8>, PublicKey) {
-    let der = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &SystemRandom::new());
-    let der = der.unwrap();
+/// A new private key, as PKCS#8 and as PEM.
+fn new_key(algorithm: &'static EcdsaSigningAlgorithm) -> (Vec<u8>, String) {
+    let der = EcdsaKeyPair::generate_pkcs8(algorithm, &SystemRandom::new()).unwrap();
     let body = encode_base64(der.as_ref());
     let pem = format!("-----BEGIN PRIVATE KEY-----\n{body}\n-----END PRIVATE KEY-----\n");
+    (der.as_ref().to_vec(), pem)
+}
+
+/// An envelope by taylor, signed with a new key.
+fn taylor_makes(json: &str) -> (Vec<u8>, PublicKey) {
+    let (der, pem) = new_key(&ECDSA_P256_SHA256_FIXED_SIGNING);
+    let bytes = taylor_signs(json, &pem, DigestAlgorithm::Sha256);
+    (bytes, SoftSigner::from_pkcs8(&der).unwrap().public_key())
+}
+
+fn taylor_signs(json: &str, pem: &str, digest: DigestAlgorithm) -> Vec<u8> {
     let manifest = taylor::parse::parse(&mut json.as_bytes()).unwrap();
-    let signer = taylor::sign::load_signer(&pem).unwrap();
-    let bytes = taylor::envelope::build_envelope(manifest, Some(&signer)).unwrap();
-    (bytes, SoftSigner::from_pkcs8(der.as_ref()).unwrap().public_key())
+    let signer = taylor::sign::load_signer(pem).unwrap();
+    build_envelope_with_digest(manifest, Some(&signer), digest).unwrap()
+}
+
+#[test]
+fn envelopes_with_p384_or_sha384_are_refused() {
+    let json = &taylor_inputs()[0];
+    let (_, p384) = new_key(&ECDSA_P384_SHA384_FIXED_SIGNING);
+    let (der, p256) = new_key(&ECDSA_P256_SHA256_FIXED_SIGNING);
+    let key = SoftSigner::from_pkcs8(&der).unwrap().public_key();
+    let verdict = |pem, digest| judge_single(&taylor_signs(json, pem, digest), &key);
+    assert_eq!(verdict(&p384, DigestAlgorithm::Sha256), Err(Reason::AlgorithmNotAllowed));
+    assert_eq!(verdict(&p256, DigestAlgorithm::Sha384), Err(Reason::AlgorithmNotAllowed));
+    assert_eq!(verdict(&p256, DigestAlgorithm::Sha256), Ok(()));
 }
 
 #[test]
