@@ -54,14 +54,30 @@
 //! ```
 #![forbid(unsafe_code)]
 
+pub mod audit;
+
 mod clock;
+mod contact;
+mod deployments;
+mod enrol;
+mod evidence;
+mod factory;
+mod fleet;
+mod operators;
 mod people;
 mod refusal;
+mod registry;
+mod releases;
 mod session;
+mod targets;
+mod trust;
 mod update;
 mod views;
 
 pub use clock::{Clock, ManualClock, SystemClock};
+pub use contact::Answer;
+pub use enrol::Enrolled;
+pub use fleet::{Fleet, FleetConfig, Policy};
 pub use people::{NewOperator, Operator, OperatorView, Permission, Role};
 pub use refusal::Refusal;
 pub use session::{CertificateKind, ClientCertificate, DeviceSession};

@@ -108,7 +108,12 @@ impl DeviceSession {
             true => Ok(()),
             false => Err(Refusal::new(
                 Reason::LifecycleForbids,
-                format!("{} is {}, which does not allow: {}", self.device, self.state, right.name()),
+                format!(
+                    "{} is {}, which does not allow: {}",
+                    self.device,
+                    self.state,
+                    right.name()
+                ),
             )),
         }
     }

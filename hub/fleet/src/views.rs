@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ringfort_cose::{Reason, Sha256Digest};
+use ringfort_cose::Sha256Digest;
 use ringfort_lifecycle::State;
 use ringfort_trust::ids::{
     AnchorsVersion, ClassId, DeviceId, OrderNumber, SequenceNumber, SiteId, Ueid, VendorId,
@@ -295,8 +295,8 @@ pub struct TargetView {
     pub state: UpdateState,
     /// What a success rests on.
     pub grade: Option<Grade>,
-    /// Why it is in that state.
-    pub reason: Option<Reason>,
+    /// Why it is in that state: a reason code, perhaps one that only a newer version knows.
+    pub reason: Option<String>,
     /// What the device said about it.
     pub detail: Option<String>,
     /// The number of the order that the device was given last.

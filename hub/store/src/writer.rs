@@ -7,8 +7,7 @@ use std::sync::Arc;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use sqlx::pool::PoolConnection;
-use sqlx::{Sqlite, SqliteConnection, SqlitePool};
+use sqlx::{SqliteConnection, SqlitePool};
 use tokio::sync::{Mutex, mpsc, oneshot};
 use tokio::task::JoinHandle;
 
@@ -25,6 +24,16 @@ pub struct Write {
     frontier: Frontier,
     /// The tree before the operation under way wrote anything; present from its first write on.
     savepoint: Option<Frontier>,
+    /// What to run once the batch is on disk.
+    hooks: Hooks,
+}
+
+/// Things to run after a commit.
+#[derive(Default)]
+struct Hooks {
+    all: Vec<Box<dyn FnOnce() + Send>>,
+    /// How many of them belong to operations that have ended.
+    settled: usize,
 }
 
 impl Write {
@@ -61,9 +70,16 @@ impl Write {
         Ok(position)
     }
 
-    /// The audit tree, with what this transaction has appended.
-    pub fn audit_frontier(&self) -> &Frontier {
+    /// The audit tree, with what this transaction has appended. (That of [`Read`] is the one on
+    /// disk.)
+    pub fn audit_tree(&self) -> &Frontier {
         &self.frontier
+    }
+
+    /// Has something run once this operation is on disk, before anyone is told of its success;
+    /// even when whoever asked for the operation has gone meanwhile. Not run if it is undone.
+    pub fn after_commit(&mut self, hook: impl FnOnce() + Send + 'static) {
+        self.hooks.all.push(Box::new(hook));
     }
 
     pub(crate) fn reader(&self) -> &Read {
@@ -77,6 +93,10 @@ impl Write {
     /// Ends an operation: what it wrote stays in the batch, or is undone. An error here means
     /// that the database gave up the whole transaction.
     async fn settle(&mut self, keep: bool) -> Result<(), StoreError> {
+        if !keep {
+            self.hooks.all.truncate(self.hooks.settled);
+        }
+        self.hooks.settled = self.hooks.all.len();
         let Some(before) = self.savepoint.take() else { return Ok(()) };
         if !keep {
             self.frontier = before;
@@ -98,12 +118,14 @@ impl Write {
             .await?;
         }
         sqlx::query("COMMIT").execute(self.read.connection()).await?;
+        std::mem::take(&mut self.hooks).all.into_iter().for_each(|hook| hook());
         Ok(())
     }
 
     async fn roll_back(&mut self, before: Frontier) {
         self.savepoint = None;
         self.frontier = before;
+        self.hooks = Hooks::default();
         // The database may have rolled back by itself already; then this says so and no harm.
         if let Err(error) = sqlx::query("ROLLBACK").execute(self.read.connection()).await {
             tracing::debug!(%error, "rollback");
@@ -120,9 +142,9 @@ pub(crate) struct WriterHandle {
 
 impl WriterHandle {
     pub(crate) async fn start(pool: SqlitePool) -> Result<WriterHandle, StoreError> {
-        let mut connection = pool.acquire().await?;
-        let frontier = load_frontier(&mut connection).await?;
-        let write = Write { read: Read::new(connection), frontier, savepoint: None };
+        let mut read = Read::new(pool.acquire().await?);
+        let frontier = read.audit_frontier().await?;
+        let write = Write { read, frontier, savepoint: None, hooks: Hooks::default() };
         let (queue, messages) = mpsc::channel(QUEUE);
         let task = tokio::spawn(serve(write, messages, pool));
         Ok(WriterHandle { queue, task: Arc::new(Mutex::new(Some(task))) })
@@ -149,6 +171,12 @@ impl WriterHandle {
         if let Err(error) = task.await {
             tracing::error!(%error, "the writer task broke off");
         }
+    }
+}
+
+impl fmt::Debug for Hooks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Hooks({})", self.all.len())
     }
 }
 
@@ -284,20 +312,6 @@ async fn batch(
     }
     waiting.into_iter().for_each(|answer| answer.send(outcome.clone()));
     open
-}
-
-async fn load_frontier(
-    connection: &mut PoolConnection<Sqlite>,
-) -> Result<Frontier, StoreError> {
-    let stored: Option<Vec<u8>> = sqlx::query_scalar("SELECT value FROM meta WHERE name = $1")
-        .bind(AUDIT_FRONTIER)
-        .fetch_optional(&mut **connection)
-        .await?;
-    match stored {
-        None => Ok(Frontier::default()),
-        Some(bytes) => Frontier::from_bytes(&bytes)
-            .ok_or_else(|| StoreError::Damaged("the head of the audit log".to_owned())),
-    }
 }
 
 fn panic_text(panic: &(dyn Any + Send)) -> &str {

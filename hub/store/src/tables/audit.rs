@@ -1,6 +1,7 @@
 use sqlx::FromRow;
 
-use crate::{Read, StoreError};
+use crate::writer::AUDIT_FRONTIER;
+use crate::{Frontier, Read, StoreError};
 
 /// An entry of the audit log.
 #[derive(Clone, Debug, PartialEq, Eq, FromRow)]
@@ -16,6 +17,15 @@ pub struct AuditRow {
 }
 
 impl Read {
+    /// The audit tree as it is on disk.
+    pub async fn audit_frontier(&mut self) -> Result<Frontier, StoreError> {
+        match self.meta(AUDIT_FRONTIER).await? {
+            None => Ok(Frontier::default()),
+            Some(bytes) => Frontier::from_bytes(&bytes)
+                .ok_or_else(|| StoreError::Damaged("the head of the audit log".to_owned())),
+        }
+    }
+
     /// At most `limit` entries from position `from` on, in order.
     pub async fn audit_entries(
         &mut self,

@@ -153,6 +153,44 @@ impl Read {
             .await?)
     }
 
+    /// A device's newest certificate of one kind for this key.
+    pub async fn certificate_for_key(
+        &mut self,
+        device: &str,
+        kind: &str,
+        key_digest: &Hash,
+    ) -> Result<Option<CertificateRow>, StoreError> {
+        Ok(sqlx::query_as(
+            "SELECT * FROM certificates WHERE key_digest = $3 AND device = $1 AND kind = $2 \
+             ORDER BY issued_ms DESC, not_after_ms DESC LIMIT 1",
+        )
+        .bind(device)
+        .bind(kind)
+        .bind(&key_digest[..])
+        .fetch_optional(self.connection())
+        .await?)
+    }
+
+    /// How many certificates of one kind of a device are neither revoked nor past `now_ms`. Those
+    /// on hold count.
+    pub async fn live_certificates(
+        &mut self,
+        device: &str,
+        kind: &str,
+        now_ms: i64,
+    ) -> Result<i64, StoreError> {
+        Ok(sqlx::query_scalar(
+            "SELECT COUNT(*) FROM certificates WHERE device = $1 AND kind = $2 \
+             AND not_after_ms > $3 AND (revoked_ms IS NULL OR revoked_reason = $4)",
+        )
+        .bind(device)
+        .bind(kind)
+        .bind(now_ms)
+        .bind(HOLD)
+        .fetch_one(self.connection())
+        .await?)
+    }
+
     /// How many public keys belong to more than one device. The registry refuses such keys, so
     /// anything but 0 means that somebody changed the database.
     pub async fn shared_keys(&mut self) -> Result<i64, StoreError> {
@@ -264,6 +302,28 @@ impl Write {
         .bind(reason)
         .bind(HOLD)
         .bind(except.map_or(&[][..], |hash| &hash[..]))
+        .execute(self.change().await?)
+        .await?;
+        Ok(done.rows_affected())
+    }
+
+    /// Revokes every certificate of one kind of a device that was never used, besides `except`.
+    pub async fn revoke_unused_certificates(
+        &mut self,
+        device: &str,
+        kind: &str,
+        except: &Hash,
+        at_ms: i64,
+    ) -> Result<u64, StoreError> {
+        let done = sqlx::query(
+            "UPDATE certificates SET revoked_ms = $4, revoked_reason = 'superseded' \
+             WHERE device = $1 AND kind = $2 AND fingerprint <> $3 AND first_used_ms IS NULL \
+             AND revoked_ms IS NULL",
+        )
+        .bind(device)
+        .bind(kind)
+        .bind(&except[..])
+        .bind(at_ms)
         .execute(self.change().await?)
         .await?;
         Ok(done.rows_affected())

@@ -77,8 +77,8 @@ impl Read {
             .await?)
     }
 
-    /// The newest running deployment to the whole of a class in which a device has no part yet,
-    /// provided that no newer one of that class has it.
+    /// The newest running deployment that is for a device or for the whole of its class, provided
+    /// that it is newer than every one in which the device has had a part.
     pub async fn deployment_to_join(
         &mut self,
         device: &str,
@@ -86,7 +86,7 @@ impl Read {
     ) -> Result<Option<DeploymentRow>, StoreError> {
         Ok(sqlx::query_as(
             "SELECT * FROM deployments d WHERE d.class = $2 AND d.state = 'running' \
-             AND d.target_device IS NULL AND d.number > COALESCE((SELECT MAX(o.number) \
+             AND (d.target_device IS NULL OR d.target_device = $1) AND d.number > COALESCE((SELECT MAX(o.number) \
              FROM targets t JOIN deployments o ON o.deployment = t.deployment \
              WHERE t.device = $1), 0) ORDER BY d.number DESC LIMIT 1",
         )

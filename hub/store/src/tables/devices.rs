@@ -195,6 +195,20 @@ impl Write {
         Ok(())
     }
 
+    /// Writes what protects a device's keys.
+    pub async fn set_device_protection(
+        &mut self,
+        device: &str,
+        protection: &str,
+    ) -> Result<(), StoreError> {
+        sqlx::query("UPDATE devices SET protection = $2 WHERE device = $1 AND protection <> $2")
+            .bind(device)
+            .bind(protection)
+            .execute(self.change().await?)
+            .await?;
+        Ok(())
+    }
+
     /// Notes the key with which a device asks to re-enter, or that nobody asks.
     pub async fn set_pending_key(
         &mut self,

@@ -20,7 +20,7 @@ pub use devices::{DeviceFilter, DeviceRow, NewDevice, StateCount};
 pub use people::OperatorRow;
 pub use releases::{NewRelease, ReleaseObject, ReleaseRow};
 pub use sites::{NewSite, SiteRow};
-pub use targets::{Offer, TargetChange, TargetRow};
+pub use targets::{Confirmed, Offer, TargetChange, TargetRow};
 pub use trust::AnchorsRow;
 
 use sqlx::sqlite::{SqliteTypeInfo, SqliteValueRef};

@@ -109,14 +109,14 @@ impl Read {
 }
 
 impl Write {
-    /// Notes an object that the directory holds.
+    /// Notes an object that the directory holds. False when it was noted before.
     pub async fn put_object(
         &mut self,
         digest: &Hash,
         size_bytes: i64,
         at_ms: i64,
-    ) -> Result<(), StoreError> {
-        sqlx::query(
+    ) -> Result<bool, StoreError> {
+        let done = sqlx::query(
             "INSERT INTO objects (digest, size_bytes, stored_ms) VALUES ($1, $2, $3) \
              ON CONFLICT (digest) DO NOTHING",
         )
@@ -125,7 +125,7 @@ impl Write {
         .bind(at_ms)
         .execute(self.change().await?)
         .await?;
-        Ok(())
+        Ok(done.rows_affected() > 0)
     }
 
     /// Enters a release and its payloads. [`StoreError::Exists`] when the manifest, or its class

@@ -96,13 +96,12 @@ impl Write {
 
     /// Ends a site. False when there was none to end.
     pub async fn revoke_site(&mut self, site: &str, at_ms: i64) -> Result<bool, StoreError> {
-        let done = sqlx::query(
-            "UPDATE sites SET revoked_ms = $2 WHERE site = $1 AND revoked_ms IS NULL",
-        )
-        .bind(site)
-        .bind(at_ms)
-        .execute(self.change().await?)
-        .await?;
+        let done =
+            sqlx::query("UPDATE sites SET revoked_ms = $2 WHERE site = $1 AND revoked_ms IS NULL")
+                .bind(site)
+                .bind(at_ms)
+                .execute(self.change().await?)
+                .await?;
         Ok(done.rows_affected() > 0)
     }
 

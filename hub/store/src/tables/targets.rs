@@ -61,6 +61,19 @@ pub struct Offer {
     pub trial_ms: i64,
 }
 
+/// The release that a device confirmed last.
+#[derive(Clone, Debug, PartialEq, Eq, FromRow)]
+pub struct Confirmed {
+    /// Its class.
+    #[sqlx(try_from = "Exactly<16>")]
+    pub class: [u8; 16],
+    /// Digest of its manifest.
+    #[sqlx(try_from = "Exactly<32>")]
+    pub manifest: Hash,
+    /// Its sequence number.
+    pub sequence: i64,
+}
+
 /// What to write into a target.
 #[derive(Clone, Debug)]
 pub struct TargetChange<'a> {
@@ -139,6 +152,19 @@ impl Read {
         .bind(after)
         .bind(limit)
         .fetch_all(self.connection())
+        .await?)
+    }
+
+    /// The release that a device confirmed last.
+    pub async fn last_confirmed(&mut self, device: &str) -> Result<Option<Confirmed>, StoreError> {
+        Ok(sqlx::query_as(
+            "SELECT r.class, r.manifest, r.sequence FROM targets t \
+             JOIN deployments d ON d.deployment = t.deployment \
+             JOIN releases r ON r.manifest = d.manifest \
+             WHERE t.device = $1 AND t.state = 'confirmed' ORDER BY t.since_ms DESC LIMIT 1",
+        )
+        .bind(device)
+        .fetch_optional(self.connection())
         .await?)
     }
 

@@ -70,3 +70,15 @@ impl Write {
         Ok(())
     }
 }
+
+impl Read {
+    /// Is there a version of the anchors with this digest?
+    pub async fn has_anchors(&mut self, digest: &Hash) -> Result<bool, StoreError> {
+        let found: Option<i64> =
+            sqlx::query_scalar("SELECT version FROM anchors WHERE digest = $1")
+                .bind(&digest[..])
+                .fetch_optional(self.connection())
+                .await?;
+        Ok(found.is_some())
+    }
+}
