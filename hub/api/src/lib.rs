@@ -1,1 +1,115 @@
-//! What operators talk to.
+//! What operators talk to: REST and JSON over mutual TLS, and a client for it.
+//!
+//! [`router`] answers; who is calling comes as an [`OperatorPeer`] in the request's extensions.
+//! Roles are the fleet's rules. [`openapi`] describes every path; the description is checked in as
+//! `docs/openapi.json` and compared in a test. To add an address: a handler in `handlers/` with its
+//! `#[utoipa::path]`, a route below, a line in `openapi.rs`, a method in `client.rs`.
+#![forbid(unsafe_code)]
+
+pub mod client;
+pub mod model;
+
+mod handlers;
+mod openapi;
+mod problem;
+mod signing_key;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::middleware::{from_fn, from_fn_with_state};
+use axum::routing::{delete, get, post, put};
+use ringfort_cose::Reason;
+use ringfort_fleet::{Fleet, Operator};
+use ringfort_http::{Hosts, Refused, Seen, exchange, own_host};
+use tokio::sync::Notify;
+
+use handlers::{audit, deployments, devices, operators, releases, sites, status};
+
+pub use openapi::openapi;
+
+/// What the operator interface needs besides the fleet.
+#[derive(Clone)]
+pub struct ApiConfig {
+    /// The names that the listener answers to.
+    pub hosts: Hosts,
+    /// How long the body of a request may take that is read whole.
+    pub body_time: Duration,
+    /// Is notified when a site or the anchors have changed.
+    pub trust_changed: Arc<Notify>,
+    /// Renders the metrics in Prometheus' text format.
+    pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
+}
+
+/// Who is at the other end of a connection, as the handshake showed.
+#[derive(Clone, Debug)]
+pub struct OperatorPeer {
+    /// Its address.
+    pub address: SocketAddr,
+    /// SHA-256 of its certificate, which the Operator CA issued.
+    pub fingerprint: Option<[u8; 32]>,
+}
+
+/// The routes of the operator listener.
+pub fn router(fleet: Fleet, config: ApiConfig) -> Router {
+    let hosts = Arc::new(config.hosts.clone());
+    let api = Arc::new(Api { fleet, config });
+    let v1 = Router::new()
+        .route("/status", get(status::status))
+        .route("/openapi.json", get(status::description))
+        .route("/devices", get(devices::list))
+        .route("/devices/{id}", get(devices::one))
+        .route("/devices/{id}/history", get(devices::history))
+        .route("/devices/{id}/move", post(devices::move_to))
+        .route("/sites", get(sites::list).post(sites::add))
+        .route("/sites/{id}/revoke", post(sites::revoke))
+        .route("/factory/batches", post(sites::import_batch))
+        .route("/anchors", post(sites::add_anchors))
+        .route("/anchors/{version}", get(sites::anchors))
+        .route("/objects/{digest}", put(releases::put_object))
+        .route("/releases", get(releases::list).post(releases::add))
+        .route("/deployments", get(deployments::list).post(deployments::create))
+        .route("/deployments/{id}", get(deployments::one))
+        .route("/deployments/{id}/targets", get(deployments::targets))
+        .route("/deployments/{id}/pause", post(deployments::pause))
+        .route("/deployments/{id}/resume", post(deployments::resume))
+        .route("/deployments/{id}/halt", post(deployments::halt))
+        .route("/audit/checkpoint", get(audit::checkpoint))
+        .route("/audit/entries", get(audit::entries))
+        .route("/operators", get(operators::list).post(operators::add))
+        .route("/operators/{fingerprint}", delete(operators::remove));
+    Router::new()
+        .nest("/api/v1", v1)
+        .route("/healthz", get(status::healthy))
+        .route("/metrics", get(status::metrics))
+        .fallback(async || Refused::from(Reason::NotFound))
+        .method_not_allowed_fallback(async || Refused::from(Reason::WrongMethod))
+        .layer(DefaultBodyLimit::disable())
+        .layer(from_fn_with_state(hosts, own_host))
+        .layer(from_fn(problem::render))
+        .layer(from_fn_with_state("operator", exchange))
+        .with_state(api)
+}
+
+pub(crate) struct Api {
+    fleet: Fleet,
+    config: ApiConfig,
+}
+
+impl Api {
+    /// The registry's word on the caller, asked at every request.
+    async fn operator(&self, peer: &OperatorPeer, seen: &Seen) -> Result<Operator, Refused> {
+        let fingerprint = peer.fingerprint.ok_or(Refused::from(Reason::NoClientCertificate))?;
+        let operator = self.fleet.operator(&fingerprint).await.map_err(refused)?;
+        seen.set(operator.name());
+        Ok(operator)
+    }
+}
+
+/// A refusal of the fleet as an answer.
+pub(crate) fn refused(refusal: ringfort_fleet::Refusal) -> Refused {
+    Refused::new(refusal.reason, refusal.detail)
+}

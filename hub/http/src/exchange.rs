@@ -1,11 +1,11 @@
 use std::fmt;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
-use axum::extract::{MatchedPath, Request};
+use axum::Extension;
+use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::Next;
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use http::{HeaderName, HeaderValue};
 use ringfort_cose::Reason;
 use tracing::Instrument;
@@ -24,9 +24,29 @@ pub struct Refused {
     pub detail: String,
 }
 
+impl Refused {
+    /// A refusal with its detail.
+    pub fn new(reason: Reason, detail: impl Into<String>) -> Refused {
+        Refused { reason, detail: detail.into() }
+    }
+}
+
+impl From<Reason> for Refused {
+    fn from(reason: Reason) -> Refused {
+        Refused::new(reason, "")
+    }
+}
+
+/// The status and the mark; each listener writes the body in its own format.
+impl IntoResponse for Refused {
+    fn into_response(self) -> Response {
+        (crate::status(self.reason), Extension(self)).into_response()
+    }
+}
+
 /// Who the exchange turned out to be with; for the log.
 #[derive(Clone, Default)]
-pub struct Seen(Arc<std::sync::OnceLock<String>>, Arc<AtomicBool>);
+pub struct Seen(Arc<OnceLock<String>>);
 
 impl ExchangeId {
     /// A fresh one.
@@ -44,9 +64,7 @@ impl fmt::Display for ExchangeId {
 impl Seen {
     /// Notes who it is; the first word counts.
     pub fn set(&self, who: impl Into<String>) {
-        if !self.1.swap(true, Ordering::Relaxed) {
-            let _ = self.0.set(who.into());
-        }
+        let _ = self.0.set(who.into());
     }
 
     fn who(&self) -> &str {
@@ -54,8 +72,13 @@ impl Seen {
     }
 }
 
-/// Middleware: gives the exchange its id, logs it once when it is answered, counts it.
-pub async fn exchange(listener: &'static str, mut request: Request, next: Next) -> Response {
+/// Middleware: gives the exchange its id, logs it once when it is answered, counts it. Its state
+/// is the listener's name.
+pub async fn exchange(
+    State(listener): State<&'static str>,
+    mut request: Request,
+    next: Next,
+) -> Response {
     let (id, seen) = (ExchangeId::random(), Seen::default());
     request.extensions_mut().insert(id);
     request.extensions_mut().insert(seen.clone());

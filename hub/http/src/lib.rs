@@ -4,8 +4,10 @@
 
 mod body;
 mod exchange;
+mod hosts;
 mod status;
 
 pub use body::{BodyBounds, Pace, paced, read_body};
 pub use exchange::{ExchangeId, Refused, Seen, exchange};
+pub use hosts::{Hosts, ServerNameIndication, own_host};
 pub use status::status;

@@ -5,8 +5,9 @@ use ringfort_cose::Reason;
 /// and proxies that only know HTTP.
 pub fn status(reason: Reason) -> StatusCode {
     match reason {
-        Reason::NoClientCertificate => StatusCode::UNAUTHORIZED,
-        Reason::UnknownCertificate
+        // Not 401: that asks for an HTTP authentication scheme, and there is none.
+        Reason::NoClientCertificate
+        | Reason::UnknownCertificate
         | Reason::CertificateRevoked
         | Reason::CertificateExpired
         | Reason::WrongCertificateKind

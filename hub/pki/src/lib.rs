@@ -41,6 +41,7 @@ pub use issuer::{Idevid, Issued, Issuer, Ldevid, Operator, Server, ServerName};
 pub use key::{KeyKind, SubjectKey};
 pub use pem::{CERTIFICATE, CRL, PUBLIC_KEY, from_pem, to_pem};
 pub use serial::SerialNumber;
+pub use signer::sign_der;
 
 /// The SHA-256 digest of some bytes: a certificate's fingerprint is that of its DER, a key's that
 /// of its SubjectPublicKeyInfo DER.

@@ -49,6 +49,15 @@ impl EncodePublicKey for SubjectKey {
     }
 }
 
+/// A signature over `message` in the form that certificates and TLS use: DER for ECDSA
+/// (RFC 5480, appendix A), 64 bytes for Ed25519.
+///
+/// # Errors
+/// The signer failed.
+pub fn sign_der(signer: &dyn Sign, message: &[u8]) -> Result<Vec<u8>, Error> {
+    CertificateSigner { signer, key: &key_of(signer)? }.sign(message)
+}
+
 /// The key that a signer signs with.
 pub(crate) fn key_of(signer: &dyn Sign) -> Result<SubjectKey, Error> {
     SubjectKey::try_from(&signer.public_key())

@@ -1,0 +1,530 @@
+//! A client of the operator interface.
+//!
+//! It trusts the Server CA it was given and nothing else, and shows the operator's certificate with
+//! a key that may live anywhere. One connection is kept and opened again when it is gone.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::TryStreamExt;
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HOST};
+use http::{Method, Request, StatusCode};
+use http_body_util::combinators::BoxBody;
+use http_body_util::{BodyExt, Full, Limited, StreamBody};
+use hyper::body::Frame;
+use hyper::client::conn::http1::{SendRequest, handshake};
+use hyper_util::rt::TokioIo;
+use ringfort_cose::{Reason, Sha256Digest, Sign};
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
+use rustls::{ClientConfig, RootCertStore};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tokio::net::TcpStream;
+use tokio::sync::Mutex;
+use tokio_rustls::TlsConnector;
+use tokio_util::io::ReaderStream;
+
+use crate::model::{
+    AnchorsTaken, AuditEntries, BatchTaken, Checkpoint, Deployment, Device, DeviceDetails, Event,
+    Move, NewDeployment, NewOperator, NewSite, ObjectStored, Operator, Outcome, Page, Problem,
+    Release, Site, Status, Target,
+};
+use crate::signing_key::RemoteKey;
+
+/// Talks to a hub as one operator.
+pub struct Client {
+    address: String,
+    server_name: ServerName<'static>,
+    connector: TlsConnector,
+    connection: Mutex<Option<SendRequest<Body>>>,
+}
+
+/// What a client needs.
+pub struct ClientOptions {
+    /// Host and port of the operator listener, for instance `127.0.0.1:8444`.
+    pub address: String,
+    /// The certificates of the Server CA, DER; nothing else is trusted.
+    pub server_cas: Vec<Vec<u8>>,
+    /// The operator's certificate, DER.
+    pub certificate: Vec<u8>,
+    /// Signs with the certificate's key.
+    pub key: Arc<dyn Sign>,
+}
+
+/// Why the hub did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ClientError {
+    /// It refused, and says why.
+    #[error("{}: {}", .0.reason, if .0.detail.is_empty() { &.0.title } else { &.0.detail })]
+    Refused(Box<Problem>),
+    /// It could not be reached, or the connection broke.
+    #[error("the hub at {address} cannot be reached: {detail}")]
+    Unreachable {
+        /// Where it should be.
+        address: String,
+        /// What happened.
+        detail: String,
+    },
+    /// It answered something else than what was expected.
+    #[error("the hub's answer cannot be read: {0}")]
+    Answer(String),
+    /// What the client was given does not make a connection.
+    #[error("{what} cannot be used: {detail}")]
+    Options {
+        /// Which of the options.
+        what: &'static str,
+        /// Why.
+        detail: String,
+    },
+    /// A file could not be read.
+    #[error("the file cannot be read: {0}")]
+    File(#[from] std::io::Error),
+}
+
+/// Which devices to list.
+#[derive(Clone, Debug, Default)]
+pub struct DeviceFilter {
+    /// Lifecycle state.
+    pub state: Option<String>,
+    /// Class, a UUID.
+    pub class: Option<String>,
+    /// Factory site.
+    pub site: Option<String>,
+    /// Only those with an alarm.
+    pub alarmed: bool,
+}
+
+/// What follows in a list: the `next` of the page before, and at most how many.
+#[derive(Clone, Debug, Default)]
+pub struct After {
+    /// Where to go on.
+    pub after: Option<String>,
+    /// At most so many, 1 to 1000.
+    pub limit: Option<u32>,
+}
+
+impl ClientError {
+    /// The reason code, where the hub gave one that is known here.
+    pub fn reason(&self) -> Option<Reason> {
+        match self {
+            ClientError::Refused(problem) => Reason::from_code(&problem.reason),
+            _ => None,
+        }
+    }
+}
+
+impl Client {
+    /// A client; it connects with the first request.
+    ///
+    /// # Errors
+    /// A certificate, the key or the address cannot be used.
+    pub fn new(options: ClientOptions) -> Result<Client, ClientError> {
+        let unusable = |what| move |error: rustls::Error| unusable(what, error);
+        let mut roots = RootCertStore::empty();
+        for certificate in options.server_cas {
+            roots.add(CertificateDer::from(certificate)).map_err(unusable("the Server CA"))?;
+        }
+        let chain = vec![CertificateDer::from(options.certificate)];
+        let certified = CertifiedKey::new(chain, Arc::new(RemoteKey(options.key)));
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let config = ClientConfig::builder_with_provider(provider)
+            .with_protocol_versions(&[&rustls::version::TLS13])
+            .map_err(unusable("TLS"))?
+            .with_root_certificates(roots)
+            .with_client_cert_resolver(Arc::new(SingleCertAndKey::from(certified)));
+        let authority: http::uri::Authority =
+            options.address.parse().map_err(|error| self::unusable("the address", error))?;
+        let host = authority.host().trim_start_matches('[').trim_end_matches(']').to_owned();
+        let server_name =
+            ServerName::try_from(host).map_err(|error| self::unusable("the address", error))?;
+        Ok(Client {
+            address: options.address,
+            server_name,
+            connector: TlsConnector::from(Arc::new(config)),
+            connection: Mutex::new(None),
+        })
+    }
+
+    /// Whether the hub is up: its registry answers.
+    pub async fn healthy(&self) -> Result<(), ClientError> {
+        self.get::<serde_json::Value>("/healthz").await.map(drop)
+    }
+
+    /// Metrics in Prometheus' text format.
+    pub async fn metrics(&self) -> Result<String, ClientError> {
+        let (_, body) = self.send(Method::GET, "/metrics", None).await?;
+        String::from_utf8(body.to_vec()).map_err(|error| ClientError::Answer(error.to_string()))
+    }
+
+    /// The fleet at a glance.
+    pub async fn status(&self) -> Result<Status, ClientError> {
+        self.get("/api/v1/status").await
+    }
+
+    /// Devices, by id.
+    pub async fn devices(
+        &self,
+        filter: &DeviceFilter,
+        after: &After,
+    ) -> Result<Page<Device>, ClientError> {
+        let mut query = Query::default();
+        query.add("state", filter.state.as_deref());
+        query.add("class", filter.class.as_deref());
+        query.add("site", filter.site.as_deref());
+        query.add("alarmed", filter.alarmed.then_some("true"));
+        self.get(&query.page(after).on("/api/v1/devices")).await
+    }
+
+    /// One device with everything about it.
+    pub async fn device(&self, id: &str) -> Result<DeviceDetails, ClientError> {
+        self.get(&format!("/api/v1/devices/{}", segment(id))).await
+    }
+
+    /// What happened to a device, newest first.
+    pub async fn history(&self, id: &str, limit: u32) -> Result<Vec<Event>, ClientError> {
+        self.get(&format!("/api/v1/devices/{}/history?limit={limit}", segment(id))).await
+    }
+
+    /// Moves a device to another lifecycle state, or asks for it where two people are needed.
+    pub async fn move_device(
+        &self,
+        id: &str,
+        to: &str,
+        note: &str,
+    ) -> Result<Outcome<Device>, ClientError> {
+        let wanted = Move { to: to.to_owned(), note: note.to_owned() };
+        self.post(&format!("/api/v1/devices/{}/move", segment(id)), &wanted).await
+    }
+
+    /// Factory sites.
+    pub async fn sites(&self, after: &After) -> Result<Page<Site>, ClientError> {
+        self.get(&Query::default().page(after).on("/api/v1/sites")).await
+    }
+
+    /// Adds a factory site.
+    pub async fn add_site(&self, site: &NewSite) -> Result<(), ClientError> {
+        self.send_json("/api/v1/sites", site).await.map(drop)
+    }
+
+    /// Ends a site.
+    pub async fn revoke_site(&self, id: &str) -> Result<(), ClientError> {
+        let path = format!("/api/v1/sites/{}/revoke", segment(id));
+        self.send(Method::POST, &path, None).await.map(drop)
+    }
+
+    /// Hands in a factory batch.
+    pub async fn import_batch(&self, batch: Vec<u8>) -> Result<BatchTaken, ClientError> {
+        self.post_bytes("/api/v1/factory/batches", CBOR, batch).await
+    }
+
+    /// Adds the next version of the anchors.
+    pub async fn add_anchors(&self, document: Vec<u8>) -> Result<AnchorsTaken, ClientError> {
+        self.post_bytes("/api/v1/anchors", CBOR, document).await
+    }
+
+    /// One version of the anchors.
+    pub async fn anchors(&self, version: u64) -> Result<Bytes, ClientError> {
+        let path = format!("/api/v1/anchors/{version}");
+        self.send(Method::GET, &path, None).await.map(|(_, body)| body)
+    }
+
+    /// Uploads a file under its SHA-256.
+    pub async fn put_object(
+        &self,
+        digest: &Sha256Digest,
+        file: &Path,
+    ) -> Result<ObjectStored, ClientError> {
+        let file = tokio::fs::File::open(file).await?;
+        let size_bytes = file.metadata().await?.len();
+        let stream = ReaderStream::with_capacity(file, 64 * 1024).map_ok(Frame::data);
+        let content = Content {
+            media_type: "application/octet-stream",
+            size_bytes,
+            body: BodyExt::boxed(StreamBody::new(stream)),
+        };
+        let path = format!("/api/v1/objects/{digest}");
+        let (_, body) = self.send(Method::PUT, &path, Some(content)).await?;
+        json(&body)
+    }
+
+    /// Publishes a release.
+    pub async fn add_release(&self, envelope: Vec<u8>) -> Result<Release, ClientError> {
+        self.post_bytes("/api/v1/releases", crate::handlers::releases::ENVELOPE, envelope).await
+    }
+
+    /// Releases, newest first.
+    pub async fn releases(&self, after: &After) -> Result<Page<Release>, ClientError> {
+        self.get(&Query::default().page(after).on("/api/v1/releases")).await
+    }
+
+    /// Creates a deployment, or asks for it where two people are needed.
+    pub async fn create_deployment(
+        &self,
+        new: &NewDeployment,
+    ) -> Result<Outcome<Deployment>, ClientError> {
+        self.post("/api/v1/deployments", new).await
+    }
+
+    /// Deployments, newest first.
+    pub async fn deployments(&self, after: &After) -> Result<Page<Deployment>, ClientError> {
+        self.get(&Query::default().page(after).on("/api/v1/deployments")).await
+    }
+
+    /// One deployment.
+    pub async fn deployment(&self, id: &str) -> Result<Deployment, ClientError> {
+        self.get(&format!("/api/v1/deployments/{}", segment(id))).await
+    }
+
+    /// The devices of a deployment and how far each is.
+    pub async fn targets(&self, id: &str, after: &After) -> Result<Page<Target>, ClientError> {
+        let path = format!("/api/v1/deployments/{}/targets", segment(id));
+        self.get(&Query::default().page(after).on(&path)).await
+    }
+
+    /// Stops offering a deployment to devices that have not begun.
+    pub async fn pause(&self, id: &str) -> Result<Deployment, ClientError> {
+        self.change(id, "pause").await
+    }
+
+    /// Offers it again.
+    pub async fn resume(&self, id: &str) -> Result<Deployment, ClientError> {
+        self.change(id, "resume").await
+    }
+
+    /// Ends it.
+    pub async fn halt(&self, id: &str) -> Result<Deployment, ClientError> {
+        self.change(id, "halt").await
+    }
+
+    /// The signed head of the audit log.
+    pub async fn audit_checkpoint(&self) -> Result<String, ClientError> {
+        self.get::<Checkpoint>("/api/v1/audit/checkpoint").await.map(|head| head.checkpoint)
+    }
+
+    /// Entries of the audit log, as they are hashed.
+    pub async fn audit_entries(&self, from: u64, limit: u32) -> Result<AuditEntries, ClientError> {
+        self.get(&format!("/api/v1/audit/entries?from={from}&limit={limit}")).await
+    }
+
+    /// Operators.
+    pub async fn operators(&self, after: &After) -> Result<Page<Operator>, ClientError> {
+        self.get(&Query::default().page(after).on("/api/v1/operators")).await
+    }
+
+    /// Adds an operator.
+    pub async fn add_operator(&self, operator: &NewOperator) -> Result<(), ClientError> {
+        self.send_json("/api/v1/operators", operator).await.map(drop)
+    }
+
+    /// Ends an operator's access.
+    pub async fn remove_operator(&self, fingerprint: &str) -> Result<(), ClientError> {
+        let path = format!("/api/v1/operators/{}", segment(fingerprint));
+        self.send(Method::DELETE, &path, None).await.map(drop)
+    }
+
+    async fn change(&self, id: &str, what: &str) -> Result<Deployment, ClientError> {
+        let path = format!("/api/v1/deployments/{}/{what}", segment(id));
+        let (_, body) = self.send(Method::POST, &path, None).await?;
+        json(&body)
+    }
+
+    async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, ClientError> {
+        let (_, body) = self.send(Method::GET, path, None).await?;
+        json(&body)
+    }
+
+    async fn post<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        value: &impl Serialize,
+    ) -> Result<T, ClientError> {
+        json(&self.send_json(path, value).await?)
+    }
+
+    async fn post_bytes<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        media_type: &'static str,
+        bytes: Vec<u8>,
+    ) -> Result<T, ClientError> {
+        let (_, body) =
+            self.send(Method::POST, path, Some(Content::new(media_type, bytes))).await?;
+        json(&body)
+    }
+
+    async fn send_json(&self, path: &str, value: &impl Serialize) -> Result<Bytes, ClientError> {
+        let bytes =
+            serde_json::to_vec(value).map_err(|error| ClientError::Answer(error.to_string()))?;
+        let content = Content::new("application/json", bytes);
+        self.send(Method::POST, path, Some(content)).await.map(|(_, body)| body)
+    }
+
+    /// Sends one request. A kept connection that the hub has closed in the meantime is opened
+    /// again before anything is sent.
+    async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        content: Option<Content>,
+    ) -> Result<(StatusCode, Bytes), ClientError> {
+        let mut request = Request::builder().method(method).uri(path).header(HOST, &self.address);
+        let body = match content {
+            Some(content) => {
+                request = request
+                    .header(CONTENT_TYPE, content.media_type)
+                    .header(CONTENT_LENGTH, content.size_bytes);
+                content.body
+            }
+            None => empty(),
+        };
+        let request = request.body(body).map_err(|error| unusable("the request", error))?;
+
+        let mut kept = self.connection.lock().await;
+        let open = match kept.take() {
+            Some(sender) => still_open(sender).await,
+            None => None,
+        };
+        let mut sender = match open {
+            Some(sender) => sender,
+            None => self.connect().await?,
+        };
+        let response = sender.send_request(request).await.map_err(|e| self.unreachable(e))?;
+        let (parts, body) = response.into_parts();
+        let body = Limited::new(body, MAX_ANSWER_BYTES)
+            .collect()
+            .await
+            .map_err(|error| ClientError::Answer(error.to_string()))?
+            .to_bytes();
+        *kept = Some(sender);
+        if parts.status.is_success() {
+            return Ok((parts.status, body));
+        }
+        match serde_json::from_slice::<Problem>(&body) {
+            Ok(problem) => Err(ClientError::Refused(Box::new(problem))),
+            Err(_) => Err(ClientError::Answer(format!("HTTP {}", parts.status))),
+        }
+    }
+
+    async fn connect(&self) -> Result<SendRequest<Body>, ClientError> {
+        let stream = TcpStream::connect(&self.address).await.map_err(|e| self.unreachable(e))?;
+        let _ = stream.set_nodelay(true);
+        let stream = self
+            .connector
+            .connect(self.server_name.clone(), stream)
+            .await
+            .map_err(|error| self.unreachable(error))?;
+        let (sender, connection) =
+            handshake(TokioIo::new(stream)).await.map_err(|error| self.unreachable(error))?;
+        tokio::spawn(async move {
+            if let Err(error) = connection.await {
+                tracing::debug!(%error, "connection to the hub ended");
+            }
+        });
+        Ok(sender)
+    }
+
+    fn unreachable(&self, error: impl std::error::Error) -> ClientError {
+        // What matters is often the innermost: a TLS alert, a refused connection.
+        let mut detail = error.to_string();
+        let mut source = error.source();
+        while let Some(inner) = source {
+            detail = format!("{detail}: {inner}");
+            source = inner.source();
+        }
+        ClientError::Unreachable { address: self.address.clone(), detail }
+    }
+}
+
+type Body = BoxBody<Bytes, std::io::Error>;
+
+struct Content {
+    media_type: &'static str,
+    size_bytes: u64,
+    body: Body,
+}
+
+impl Content {
+    fn new(media_type: &'static str, bytes: Vec<u8>) -> Content {
+        let size_bytes = bytes.len() as u64;
+        let body = Full::from(bytes).map_err(|never| match never {}).boxed();
+        Content { media_type, size_bytes, body }
+    }
+}
+
+/// A query string in the making.
+#[derive(Default)]
+struct Query(Vec<String>);
+
+impl Query {
+    fn add(&mut self, name: &str, value: Option<&str>) {
+        if let Some(value) = value {
+            self.0.push(format!("{name}={}", segment(value)));
+        }
+    }
+
+    fn page(mut self, after: &After) -> Query {
+        self.add("after", after.after.as_deref());
+        self.add("limit", after.limit.map(|limit| limit.to_string()).as_deref());
+        self
+    }
+
+    fn on(&self, path: &str) -> String {
+        match self.0.is_empty() {
+            true => path.to_owned(),
+            false => format!("{path}?{}", self.0.join("&")),
+        }
+    }
+}
+
+async fn still_open(mut sender: SendRequest<Body>) -> Option<SendRequest<Body>> {
+    sender.ready().await.is_ok().then_some(sender)
+}
+
+fn empty() -> Body {
+    Full::default().map_err(|never| match never {}).boxed()
+}
+
+fn json<T: DeserializeOwned>(body: &[u8]) -> Result<T, ClientError> {
+    serde_json::from_slice(body).map_err(|error| ClientError::Answer(error.to_string()))
+}
+
+fn unusable(what: &'static str, error: impl std::fmt::Display) -> ClientError {
+    ClientError::Options { what, detail: error.to_string() }
+}
+
+/// Percent-encodes what is not unreserved (RFC 3986, section 2.3).
+fn segment(text: &str) -> String {
+    text.bytes().fold(String::new(), |mut out, byte| {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
+                out.push(char::from(byte));
+            }
+            _ => out.push_str(&format!("%{byte:02X}")),
+        }
+        out
+    })
+}
+
+const CBOR: &str = ringfort_messages::MEDIA_TYPE;
+const MAX_ANSWER_BYTES: usize = 16 * 1024 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_cannot_leave_their_place_in_a_path() {
+        assert_eq!(segment("dev-a_1.X~"), "dev-a_1.X~");
+        assert_eq!(segment("../a?b#c d&e=%"), "..%2Fa%3Fb%23c%20d%26e%3D%25");
+    }
+
+    #[test]
+    fn a_query_holds_what_was_given() {
+        let after = After { after: Some("a&b".into()), limit: Some(7) };
+        assert_eq!(Query::default().page(&after).on("/x"), "/x?after=a%26b&limit=7");
+        assert_eq!(Query::default().page(&After::default()).on("/x"), "/x");
+    }
+}

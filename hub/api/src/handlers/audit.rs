@@ -1,0 +1,48 @@
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use ringfort_http::Refused;
+use serde::Deserialize;
+
+use super::{Caller, Parameters, page_limit};
+use crate::model::{AuditEntries, Checkpoint, Problem};
+use crate::{Api, refused};
+
+#[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct EntryParameters {
+    /// The place of the first entry, from 0.
+    #[serde(default)]
+    from: u64,
+    /// At most so many, 1 to 1000; 100 if it is not given.
+    limit: Option<u32>,
+}
+
+/// The signed head of the audit log.
+#[utoipa::path(get, path = "/api/v1/audit/checkpoint", tag = "audit", responses(
+    (status = 200, body = Checkpoint), (status = "default", body = Problem)))]
+pub(crate) async fn checkpoint(
+    State(api): State<Arc<Api>>,
+    Caller(_): Caller,
+) -> Result<Json<Checkpoint>, Refused> {
+    let checkpoint = api.fleet.audit_checkpoint().await.map_err(refused)?;
+    Ok(Json(Checkpoint { checkpoint }))
+}
+
+/// Entries of the audit log, as they are hashed.
+#[utoipa::path(get, path = "/api/v1/audit/entries", tag = "audit", params(EntryParameters),
+    responses((status = 200, body = AuditEntries), (status = "default", body = Problem)))]
+pub(crate) async fn entries(
+    State(api): State<Arc<Api>>,
+    Caller(who): Caller,
+    Parameters(given): Parameters<EntryParameters>,
+) -> Result<Json<AuditEntries>, Refused> {
+    let limit = page_limit(given.limit)?;
+    let entries = api.fleet.audit_entries(&who, given.from, limit).await.map_err(refused)?;
+    let full = entries.len() >= limit as usize;
+    let next = full.then_some(given.from + entries.len() as u64);
+    let entries = entries.iter().map(hex::encode).collect();
+    Ok(Json(AuditEntries { from: given.from, entries, next }))
+}

@@ -1,0 +1,56 @@
+use std::sync::Arc;
+
+use axum::extract::{Path, State};
+use http::StatusCode;
+use ringfort_fleet::Role;
+use ringfort_http::Refused;
+use ringfort_pki::{CERTIFICATE, from_pem};
+
+use super::{Caller, Json, PageQuery, Parameters, hash};
+use crate::model::{NewOperator, Operator, Page, Problem};
+use crate::{Api, refused};
+
+/// Operators.
+#[utoipa::path(get, path = "/api/v1/operators", tag = "operators", params(PageQuery), responses(
+    (status = 200, body = Page<Operator>), (status = "default", body = Problem)))]
+pub(crate) async fn list(
+    State(api): State<Arc<Api>>,
+    Caller(who): Caller,
+    Parameters(query): Parameters<PageQuery>,
+) -> Result<axum::Json<Page<Operator>>, Refused> {
+    let operators = api.fleet.operators(&who).await.map_err(refused)?;
+    let operators = operators.into_iter().map(Operator::from).collect();
+    Ok(axum::Json(query.cut(operators, |operator: &Operator| operator.fingerprint.clone())?))
+}
+
+/// Adds an operator.
+#[utoipa::path(post, path = "/api/v1/operators", tag = "operators", request_body = NewOperator,
+    responses((status = 201, description = "It was added"), (status = "default", body = Problem)))]
+pub(crate) async fn add(
+    State(api): State<Arc<Api>>,
+    Caller(who): Caller,
+    Json(new): Json<NewOperator>,
+) -> Result<StatusCode, Refused> {
+    let operator = ringfort_fleet::NewOperator {
+        name: new.name,
+        role: Role::from_name(&new.role).map_err(refused)?,
+        certificate: from_pem(CERTIFICATE, &new.certificate)
+            .map_err(|error| Refused::new(error.reason(), error.to_string()))?,
+    };
+    api.fleet.add_operator(&who, &operator).await.map_err(refused)?;
+    Ok(StatusCode::CREATED)
+}
+
+/// Ends an operator's access.
+#[utoipa::path(delete, path = "/api/v1/operators/{fingerprint}", tag = "operators",
+    params(("fingerprint" = String, Path, description = "SHA-256 of the certificate")), responses(
+    (status = 204, description = "Access has ended"), (status = "default", body = Problem)))]
+pub(crate) async fn remove(
+    State(api): State<Arc<Api>>,
+    Caller(who): Caller,
+    Path(fingerprint): Path<String>,
+) -> Result<StatusCode, Refused> {
+    let fingerprint = hash(&fingerprint, "the fingerprint")?;
+    api.fleet.remove_operator(&who, &fingerprint).await.map_err(refused)?;
+    Ok(StatusCode::NO_CONTENT)
+}

@@ -1,0 +1,59 @@
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use http::header::CONTENT_TYPE;
+use ringfort_fleet::Permission;
+use ringfort_http::Refused;
+use serde::Serialize;
+
+use super::Caller;
+use crate::model::{Problem, Status};
+use crate::{Api, openapi, refused};
+
+/// What a health check answers.
+#[derive(Serialize, utoipa::ToSchema)]
+pub(crate) struct Health {
+    /// `ok`: the registry answered.
+    status: &'static str,
+}
+
+/// Whether the hub works: the registry answers.
+#[utoipa::path(get, path = "/healthz", tag = "hub", responses(
+    (status = 200, body = Health), (status = "default", body = Problem)))]
+pub(crate) async fn healthy(State(api): State<Arc<Api>>) -> Result<Response, Refused> {
+    // The checkpoint is read from the database.
+    api.fleet.audit_checkpoint().await.map_err(refused)?;
+    Ok(Json(Health { status: "ok" }).into_response())
+}
+
+/// Metrics in Prometheus' text format.
+#[utoipa::path(get, path = "/metrics", tag = "hub", responses(
+    (status = 200, body = String, content_type = "text/plain"), (status = "default", body = Problem)))]
+pub(crate) async fn metrics(
+    State(api): State<Arc<Api>>,
+    Caller(who): Caller,
+) -> Result<Response, Refused> {
+    who.require(Permission::View).map_err(refused)?;
+    let text = (api.config.metrics)();
+    Ok(([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response())
+}
+
+/// The fleet at a glance.
+#[utoipa::path(get, path = "/api/v1/status", tag = "hub", responses(
+    (status = 200, body = Status), (status = "default", body = Problem)))]
+pub(crate) async fn status(
+    State(api): State<Arc<Api>>,
+    Caller(who): Caller,
+) -> Result<Json<Status>, Refused> {
+    let status = api.fleet.status(&who).await.map_err(refused)?;
+    Ok(Json(status.into()))
+}
+
+/// This description.
+#[utoipa::path(get, path = "/api/v1/openapi.json", tag = "hub", responses(
+    (status = 200, description = "OpenAPI 3.1"), (status = "default", body = Problem)))]
+pub(crate) async fn description(Caller(_): Caller) -> Response {
+    ([(CONTENT_TYPE, "application/json")], openapi()).into_response()
+}

@@ -1,0 +1,98 @@
+//! What runs beside the listeners: deadlines, renewals, CRLs, connections of devices that lost
+//! their access.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ringfort_fleet::{Fleet, Refusal};
+use ringfort_gateway::CrlShelf;
+use tokio::sync::Notify;
+use tokio::sync::broadcast::error::RecvError;
+use tokio::time::{MissedTickBehavior, interval};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::connections::Connections;
+use crate::trust::Trust;
+
+#[derive(Clone)]
+pub(crate) struct Work {
+    pub(crate) fleet: Fleet,
+    pub(crate) trust: Arc<Trust>,
+    pub(crate) trust_changed: Arc<Notify>,
+    pub(crate) connections: Arc<Connections>,
+    pub(crate) crls: Arc<CrlShelf>,
+}
+
+impl Work {
+    /// Signs every CRL anew and puts them up.
+    pub(crate) async fn sign_crls(&self) -> Result<(), Refusal> {
+        self.crls.put(self.fleet.crls().await?);
+        Ok(())
+    }
+
+    /// Starts the tasks; they end when the server stops.
+    pub(crate) fn spawn(self, tasks: &TaskTracker, stopping: &CancellationToken) {
+        let access_changed = Arc::new(Notify::new());
+        tasks.spawn(self.clone().close_connections(access_changed.clone(), stopping.clone()));
+        tasks.spawn(self.clone().keep_crls_new(access_changed, stopping.clone()));
+        tasks.spawn(self.keep_time(stopping.clone()));
+    }
+
+    /// A device whose access changed starts anew: its connections are closed.
+    async fn close_connections(self, changed: Arc<Notify>, stopping: CancellationToken) {
+        let mut changes = self.fleet.access_changes();
+        loop {
+            let change = tokio::select! {
+                () = stopping.cancelled() => return,
+                change = changes.recv() => change,
+            };
+            match change {
+                Ok(change) => self.connections.close_device(change.device),
+                Err(RecvError::Lagged(_)) => self.connections.close_all(),
+                Err(RecvError::Closed) => return,
+            }
+            changed.notify_one();
+        }
+    }
+
+    /// Signs CRLs in time, and soon after a change; many changes at once make one signing.
+    async fn keep_crls_new(self, changed: Arc<Notify>, stopping: CancellationToken) {
+        loop {
+            tokio::select! {
+                () = stopping.cancelled() => return,
+                () = tokio::time::sleep(CRL_REFRESH) => {}
+                () = changed.notified() => tokio::time::sleep(CRL_CALM).await,
+            }
+            if let Err(error) = self.sign_crls().await {
+                tracing::error!(%error, "CRLs could not be signed");
+            }
+        }
+    }
+
+    /// Deadlines, and the listeners' own certificates and trust.
+    async fn keep_time(self, stopping: CancellationToken) {
+        let mut ticks = interval(TICK);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                () = stopping.cancelled() => return,
+                () = self.trust_changed.notified() => {}
+                _ = ticks.tick() => {}
+            }
+            if let Err(error) = self.fleet.tick().await {
+                tracing::error!(%error, "deadlines could not be looked at");
+            }
+            if let Err(error) = self.trust.refresh().await {
+                tracing::error!(%error, "trust or certificates could not be renewed");
+            }
+            metrics::gauge!("ringfort_device_connections").set(self.connections.len() as f64);
+        }
+    }
+}
+
+/// Deadlines are in minutes and more; this is how late one may be noticed.
+const TICK: Duration = Duration::from_secs(5);
+/// CRLs are valid for days; a fresh one every hour keeps its number and time moving.
+const CRL_REFRESH: Duration = Duration::from_secs(3600);
+const CRL_CALM: Duration = Duration::from_secs(2);

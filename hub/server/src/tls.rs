@@ -1,0 +1,125 @@
+//! The TLS side of both listeners.
+//!
+//! Server keys are made in memory, certified by the Server CA and never written anywhere.
+//! Configurations are built whole and swapped whole. Tickets resume the cryptography only: who the
+//! client is and what it may do is judged again at each connection and each request.
+
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use aws_lc_rs::rand::SystemRandom;
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair};
+use ringfort_pki::{Issuer, KeyKind, Server, ServerName, SubjectKey};
+use rustls::crypto::CryptoProvider;
+use rustls::crypto::aws_lc_rs::sign::any_ecdsa_type;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::server::danger::ClientCertVerifier;
+use rustls::server::{ProducesTickets, ServerConfig, WebPkiClientVerifier};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
+use rustls::{RootCertStore, SupportedProtocolVersion};
+
+use crate::StartError;
+use crate::client_auth::{ClientAuthorities, ProofOfPossession};
+
+/// What makes a listener's TLS configuration.
+pub(crate) struct TlsMaker {
+    provider: Arc<CryptoProvider>,
+    /// Each listener has its own ticket keys; they rotate by themselves and outlive swaps.
+    tickets: Arc<dyn ProducesTickets>,
+    server_ca: Issuer,
+    names: Vec<ServerName>,
+    lifetime_days: u32,
+}
+
+/// A certified server key, and until when it is good.
+#[derive(Clone)]
+pub(crate) struct Identity {
+    certified: Arc<CertifiedKey>,
+    /// When to make the next one: after two thirds of its life. Unix seconds.
+    pub(crate) renew_at: u64,
+}
+
+impl TlsMaker {
+    pub(crate) fn new(
+        server_ca: Issuer,
+        names: Vec<ServerName>,
+        lifetime_days: u32,
+    ) -> Result<TlsMaker, StartError> {
+        Ok(TlsMaker {
+            provider: Arc::new(rustls::crypto::aws_lc_rs::default_provider()),
+            tickets: rustls::crypto::aws_lc_rs::Ticketer::new()?,
+            server_ca,
+            names,
+            lifetime_days,
+        })
+    }
+
+    /// Makes a key and has the Server CA certify it.
+    pub(crate) fn identity(&self) -> Result<Identity, StartError> {
+        let no_key = |_| StartError::ServerKey;
+        let pkcs8 =
+            EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, &SystemRandom::new())
+                .map_err(no_key)?;
+        let pair = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, pkcs8.as_ref())
+            .map_err(|_| StartError::ServerKey)?;
+        let key = SubjectKey::from_raw(KeyKind::P256, pair.public_key().as_ref())?;
+        let now = unix_now();
+        let profile = Server { names: &self.names, lifetime_days: self.lifetime_days };
+        let issued = self.server_ca.issue_server(&key, &profile, now)?;
+        let private = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(pkcs8.as_ref()));
+        let chain = vec![
+            CertificateDer::from(issued.der),
+            CertificateDer::from(self.server_ca.certificate_der().to_vec()),
+        ];
+        let certified = Arc::new(CertifiedKey::new(chain, any_ecdsa_type(&private)?));
+        let life = issued.not_after.saturating_sub(now);
+        Ok(Identity { certified, renew_at: now + life * 2 / 3 })
+    }
+
+    /// The device listener's configuration: TLS 1.3, and 1.2 for EST clients that know no other.
+    pub(crate) fn device_config(
+        &self,
+        identity: &Identity,
+        authorities: &ClientAuthorities,
+    ) -> Result<Arc<ServerConfig>, StartError> {
+        let verifier = ProofOfPossession::new(authorities.names(), &self.provider);
+        self.config(identity, Arc::new(verifier), rustls::ALL_VERSIONS)
+    }
+
+    /// The operator listener's configuration: TLS 1.3, a certificate of the Operator CA or no
+    /// connection.
+    pub(crate) fn operator_config(
+        &self,
+        identity: &Identity,
+        operator_ca: &[u8],
+    ) -> Result<Arc<ServerConfig>, StartError> {
+        let mut roots = RootCertStore::empty();
+        roots.add(CertificateDer::from(operator_ca.to_vec()))?;
+        let verifier =
+            WebPkiClientVerifier::builder_with_provider(Arc::new(roots), self.provider.clone())
+                .build()
+                .map_err(|error| StartError::OperatorAuthority(error.to_string()))?;
+        self.config(identity, verifier, &[&rustls::version::TLS13])
+    }
+
+    fn config(
+        &self,
+        identity: &Identity,
+        verifier: Arc<dyn ClientCertVerifier>,
+        versions: &[&'static SupportedProtocolVersion],
+    ) -> Result<Arc<ServerConfig>, StartError> {
+        let resolver = SingleCertAndKey::from(identity.certified.as_ref().clone());
+        let mut config = ServerConfig::builder_with_provider(self.provider.clone())
+            .with_protocol_versions(versions)?
+            .with_client_cert_verifier(verifier)
+            .with_cert_resolver(Arc::new(resolver));
+        config.ticketer = self.tickets.clone();
+        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        Ok(Arc::new(config))
+    }
+}
+
+/// The machine's clock, Unix seconds.
+pub(crate) fn unix_now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
+}

@@ -1,0 +1,143 @@
+//! Whom the listeners trust, and who they are: loaded from the fleet, swapped when it changes.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use ringfort_api::OperatorPeer;
+use ringfort_cose::Reason;
+use ringfort_fleet::{CertificateKind, Fleet, Operator};
+use ringfort_gateway::{DeviceCertificate, Peer};
+use ringfort_pki::fingerprint;
+use rustls::ServerConfig;
+use tokio::sync::Mutex;
+
+use crate::StartError;
+use crate::client_auth::{ClientAuthorities, Vouches};
+use crate::listener::Meet;
+use crate::tls::{Identity, TlsMaker, unix_now};
+
+/// What both listeners run on.
+pub(crate) struct Trust {
+    fleet: Fleet,
+    device: TlsMaker,
+    operator: TlsMaker,
+    device_ca: Vec<u8>,
+    operator_ca: Vec<u8>,
+    pub(crate) device_tls: Arc<ArcSwap<ServerConfig>>,
+    pub(crate) operator_tls: Arc<ArcSwap<ServerConfig>>,
+    authorities: ArcSwap<ClientAuthorities>,
+    current: Mutex<Current>,
+}
+
+/// What the configurations in force were made of.
+struct Current {
+    device: Identity,
+    operator: Identity,
+    factory_cas: Vec<Vec<u8>>,
+}
+
+impl Trust {
+    pub(crate) async fn load(
+        fleet: Fleet,
+        device: TlsMaker,
+        operator: TlsMaker,
+        device_ca: Vec<u8>,
+        operator_ca: Vec<u8>,
+    ) -> Result<Trust, StartError> {
+        let factory_cas = self::factory_cas(&fleet).await?;
+        let authorities = self::authorities(&device_ca, &factory_cas)?;
+        let current =
+            Current { device: device.identity()?, operator: operator.identity()?, factory_cas };
+        let device_tls = device.device_config(&current.device, &authorities)?;
+        let operator_tls = operator.operator_config(&current.operator, &operator_ca)?;
+        Ok(Trust {
+            fleet,
+            device,
+            operator,
+            device_ca,
+            operator_ca,
+            device_tls: Arc::new(ArcSwap::new(device_tls)),
+            operator_tls: Arc::new(ArcSwap::new(operator_tls)),
+            authorities: ArcSwap::from_pointee(authorities),
+            current: Mutex::new(current),
+        })
+    }
+
+    /// Takes in sites that came or went, and renews the listeners' certificates in time. What is
+    /// in force stays so if anything fails.
+    pub(crate) async fn refresh(&self) -> Result<(), StartError> {
+        let mut current = self.current.lock().await;
+        let now = unix_now();
+        let factory_cas = self::factory_cas(&self.fleet).await?;
+        let sites_changed = factory_cas != current.factory_cas;
+        if sites_changed || now >= current.device.renew_at {
+            let authorities = self::authorities(&self.device_ca, &factory_cas)?;
+            let identity = renewed(&self.device, &current.device, now)?;
+            self.device_tls.store(self.device.device_config(&identity, &authorities)?);
+            self.authorities.store(Arc::new(authorities));
+            current.device = identity;
+            current.factory_cas = factory_cas;
+            tracing::info!("the device listener's trust or certificate was renewed");
+        }
+        if now >= current.operator.renew_at {
+            let identity = self.operator.identity()?;
+            self.operator_tls.store(self.operator.operator_config(&identity, &self.operator_ca)?);
+            current.operator = identity;
+            tracing::info!("the operator listener's certificate was renewed");
+        }
+        Ok(())
+    }
+}
+
+/// Judges a device's certificate, once per connection.
+pub(crate) fn meet_device(trust: Arc<Trust>) -> Meet {
+    Box::new(move |address, tls, connection| {
+        let certificate = match tls.peer_certificates().and_then(<[_]>::first) {
+            None => Err(Reason::NoClientCertificate),
+            Some(der) => trust.authorities.load().judge(der, unix_now()).map(|vouches| {
+                Arc::new(DeviceCertificate {
+                    der: der.to_vec(),
+                    fingerprint: fingerprint(der),
+                    kind: match vouches {
+                        Vouches::Idevid => CertificateKind::IDevId,
+                        Vouches::Ldevid => CertificateKind::LDevId,
+                    },
+                })
+            }),
+        };
+        let peer = Peer { address, certificate, connection: connection.clone() };
+        Box::new(move |extensions| drop(extensions.insert(peer.clone())))
+    })
+}
+
+/// An operator's certificate was verified in the handshake, or there is no connection.
+pub(crate) fn meet_operator() -> Meet {
+    Box::new(|address, tls, _connection| {
+        let leaf = tls.peer_certificates().and_then(<[_]>::first);
+        let peer = OperatorPeer { address, fingerprint: leaf.map(|der| fingerprint(der)) };
+        Box::new(move |extensions| drop(extensions.insert(peer.clone())))
+    })
+}
+
+/// The Factory CAs of the sites that are not revoked.
+async fn factory_cas(fleet: &Fleet) -> Result<Vec<Vec<u8>>, StartError> {
+    let sites = fleet.sites(&Operator::at_the_host("server")).await?;
+    let taken = sites.into_iter().filter(|site| site.revoked_ms.is_none());
+    Ok(taken.map(|site| site.factory_ca).collect())
+}
+
+fn authorities(
+    device_ca: &[u8],
+    factory_cas: &[Vec<u8>],
+) -> Result<ClientAuthorities, ringfort_pki::Error> {
+    let mut authorities = ClientAuthorities::default();
+    authorities.add(device_ca, Vouches::Ldevid)?;
+    for certificate in factory_cas {
+        authorities.add(certificate, Vouches::Idevid)?;
+    }
+    Ok(authorities)
+}
+
+fn renewed(maker: &TlsMaker, current: &Identity, now: u64) -> Result<Identity, StartError> {
+    if now >= current.renew_at { maker.identity() } else { Ok(current.clone()) }
+}
