@@ -42,7 +42,11 @@ impl CommandAction {
         }
     }
 
-    pub(crate) fn from_number(number: u64) -> Result<CommandAction, Reason> {
+    /// The action with this number.
+    ///
+    /// # Errors
+    /// `unsupported`.
+    pub fn from_number(number: u64) -> Result<CommandAction, Reason> {
         CommandAction::ALL
             .into_iter()
             .find(|action| action.number() == number)
