@@ -81,6 +81,61 @@ impl<H: Hardware> Store<H> {
         Ok(store)
     }
 
+    /// Writes the first record of a device whose factory put anchors version 1 into the first
+    /// anchors area, and their digest into fuses.
+    ///
+    /// # Errors
+    /// `anchors-digest` when other bytes lie there; `lifecycle-forbids` when the counter has moved,
+    /// so that there was a record once.
+    pub fn adopt_anchors(
+        mut hardware: H,
+        len: u32,
+        digest: &[u8; 32],
+    ) -> Result<Self, Reason> {
+        let counter = hardware.counter();
+        if counter != 0 {
+            return Err(Reason::LifecycleForbids);
+        }
+        let area = *SlotId::A.of(&hardware.layout().anchors);
+        if len > area.len {
+            return Err(Reason::TooLarge);
+        }
+        let mut hash = Sha256::new();
+        let mut done = 0;
+        while done < len {
+            let mut chunk = [0; 64];
+            let step = (len - done).min(64);
+            let chunk = chunk.get_mut(..step as usize).ok_or(Reason::Internal)?;
+            hardware.read(area.at + done, chunk)?;
+            hash.update(chunk);
+            done += step;
+        }
+        if hash.finish() != *digest {
+            return Err(Reason::AnchorsDigest);
+        }
+        let pin = AnchorsPin { version: 1, digest: *digest, len, area: SlotId::A };
+        let state = State::new(counter, pin);
+        let mut store = Self { hardware, state, generation: 0, sector: SlotId::B, next: None };
+        store.append(&state)?;
+        Ok(store)
+    }
+
+    /// Takes a slot that was written before there were records, if `check` finds it good.
+    ///
+    /// # Errors
+    /// What [`State::admits`] and `check` find; nothing is recorded then.
+    pub fn adopt(
+        &mut self,
+        candidate: &Candidate,
+        check: impl FnOnce(&mut H, &State) -> Result<(), Reason>,
+    ) -> Result<SlotId, Reason> {
+        let id = self.state.spare();
+        let next = self.state.begin(candidate)?.written(id)?;
+        check(&mut self.hardware, &next)?;
+        self.append(&next)?;
+        Ok(id)
+    }
+
     /// The state, settled.
     pub fn state(&self) -> &State {
         &self.state

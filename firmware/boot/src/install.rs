@@ -1,0 +1,155 @@
+//! Takes a signed release from wherever it comes and writes it to the spare slot. Recovery does
+//! it over the console, the update partition from its staging area.
+
+use ringfort_cose::{Reason, Sha256Digest, Verify};
+use ringfort_suit::{Envelope, Release};
+use ringfort_trust::Anchors;
+use ringfort_trust::ids::ClassId;
+use slots::{Candidate, Hardware, Pin, SlotId, Store};
+
+use crate::image::{Identity, Memory, SLOT_MAGIC, SlotHeader, examine};
+
+/// Where a release comes from: first [`SLOT_MAGIC`] and the length of the envelope, each as four
+/// bytes little-endian, then the envelope, then the components in slot order, without padding.
+pub trait Source {
+    /// Fills `into` with the next bytes.
+    ///
+    /// # Errors
+    /// `transfer-failed` when no more come.
+    fn next(&mut self, into: &mut [u8]) -> Result<(), Reason>;
+}
+
+/// Verifies envelope and number under the current anchors, writes the slot, reads it back, and
+/// records it as written. Nothing is erased before the envelope was found good.
+///
+/// # Errors
+/// What [`examine`] finds, `release-revoked`, and what [`slots::State::admits`] finds. The slot
+/// that was being written then stays worth nothing.
+#[inline(never)]
+pub fn install<H: Hardware, V: Verify>(
+    store: &mut Store<H>,
+    source: &mut impl Source,
+    identity: &Identity,
+    verifier: &V,
+    memory: &mut impl Memory<H>,
+    scratch: &mut [u8],
+) -> Result<SlotId, Reason> {
+    let layout = *store.hardware().layout();
+    let state = *store.state();
+    let header = read_envelope(store, source, scratch, state.anchors.len)?;
+    let (candidate, sizes) = {
+        let whole = scratch.get(..(header.envelope + header.anchors) as usize);
+        let (envelope, anchors) = whole
+            .and_then(|whole| whole.split_at_checked(header.envelope as usize))
+            .ok_or(Reason::TooLarge)?;
+        let pinned = Sha256Digest(state.anchors.digest);
+        let anchors = Anchors::verify_pinned(anchors, &pinned, verifier)?;
+        let keys = anchors.release_keys(&ClassId(identity.class), verifier)?;
+        let envelope = Envelope::parse(envelope, verifier)?;
+        envelope.verify_threshold(verifier, &keys.keys, keys.threshold)?;
+        let digest = envelope.manifest_digest();
+        if anchors.is_revoked(&digest) {
+            return Err(Reason::ReleaseRevoked);
+        }
+        let release = Release::of(&envelope)?;
+        state.admits(release.sequence_number, &digest.0)?;
+        let mut sizes = [0; 2];
+        let mut len = layout.envelope_max;
+        if release.components().len() != sizes.len() {
+            return Err(Reason::WrongDevice);
+        }
+        for (size, component) in sizes.iter_mut().zip(release.components()) {
+            if component.vendor != identity.vendor || component.class != identity.class {
+                return Err(Reason::WrongDevice);
+            }
+            *size = u32::try_from(component.size_bytes).map_err(|_| Reason::ImageSize)?;
+            len = len.checked_add(layout.whole_units(*size)).ok_or(Reason::ImageSize)?;
+        }
+        let pin = Pin {
+            sequence: release.sequence_number,
+            digest: digest.0,
+            anchors_version: state.anchors.version,
+            anchors_digest: state.anchors.digest,
+        };
+        (Candidate { pin, len }, sizes)
+    };
+
+    let id = store.begin(&candidate)?;
+    write_header(store, id, header, scratch)?;
+    let mut at = layout.envelope_max;
+    for size in sizes {
+        let mut left = size;
+        while left > 0 {
+            let step = left.min(CHUNK as u32);
+            let mut chunk = [0; CHUNK];
+            let chunk = chunk.get_mut(..step as usize).ok_or(Reason::Internal)?;
+            source.next(chunk)?;
+            store.write(id, at, chunk)?;
+            at += layout.whole_units(step);
+            left -= step;
+        }
+    }
+    store.finish(id, |hardware, state| {
+        let pin = state.slot(id).pin;
+        let area = *id.of(&layout.slots);
+        examine(hardware, area, &pin, identity, verifier, memory, scratch).map(drop)
+    })?;
+    Ok(id)
+}
+
+/// Reads the envelope, and the current anchors behind it.
+fn read_envelope<H: Hardware>(
+    store: &mut Store<H>,
+    source: &mut impl Source,
+    scratch: &mut [u8],
+    anchors: u32,
+) -> Result<SlotHeader, Reason> {
+    let mut head = [0; 8];
+    source.next(&mut head)?;
+    let (words, _) = head.as_chunks::<4>();
+    let [magic, len] = words else { return Err(Reason::Internal) };
+    if u32::from_le_bytes(*magic) != SLOT_MAGIC {
+        return Err(Reason::Malformed);
+    }
+    let envelope = u32::from_le_bytes(*len);
+    let layout = *store.hardware().layout();
+    let room = layout.envelope_max - SlotHeader::LEN as u32;
+    if envelope.checked_add(anchors).is_none_or(|total| total > room) {
+        return Err(Reason::TooLarge);
+    }
+    let from = *store.state().anchors.area.of(&layout.anchors);
+    let (first, rest) =
+        scratch.split_at_mut_checked(envelope as usize).ok_or(Reason::TooLarge)?;
+    source.next(first)?;
+    let rest = rest.get_mut(..anchors as usize).ok_or(Reason::TooLarge)?;
+    store.hardware().read(from.at, rest)?;
+    Ok(SlotHeader { envelope, anchors })
+}
+
+/// Writes header, envelope and anchors as one run of bytes, in whole chunks.
+fn write_header<H: Hardware>(
+    store: &mut Store<H>,
+    id: SlotId,
+    header: SlotHeader,
+    scratch: &[u8],
+) -> Result<(), Reason> {
+    let whole = scratch.get(..(header.envelope + header.anchors) as usize).unwrap_or_default();
+    let mut bytes = header.to_bytes().into_iter().chain(whole.iter().copied());
+    let mut at = 0;
+    loop {
+        let mut chunk = [0; CHUNK];
+        let mut len = 0;
+        for (to, from) in chunk.iter_mut().zip(&mut bytes) {
+            *to = from;
+            len += 1;
+        }
+        if len == 0 {
+            return Ok(());
+        }
+        store.write(id, at, chunk.get(..len).unwrap_or_default())?;
+        at += CHUNK as u32;
+    }
+}
+
+/// Bytes written at a time: a whole number of any write unit.
+const CHUNK: usize = 256;

@@ -1,0 +1,67 @@
+//! The record of each boot, in two sectors that are filled in turn. Nothing is decided by it.
+
+use mps2::Board;
+use mps2::map::{LAYOUT, LOG};
+use slots::{Flash, Slot, SlotId};
+
+const ENTRY: u32 = 64;
+const MAGIC: u32 = 0x474c_4652;
+
+/// Appends what booted; gives the number of this boot.
+#[inline(never)]
+pub fn append(
+    board: &mut Board,
+    slot: &Slot,
+    id: SlotId,
+    trial: bool,
+    measured: &[[u8; 32]; 2],
+) -> u32 {
+    let per_sector = LAYOUT.sector / ENTRY;
+    let (mut number, mut place) = (0, 2 * per_sector - 1);
+    for index in 0..2 * per_sector {
+        let mut head = [0; 8];
+        if board.read(address(index), &mut head).is_err() {
+            continue;
+        }
+        let (words, _) = head.as_chunks::<4>();
+        let [magic, count] = words else { continue };
+        let count = u32::from_le_bytes(*count);
+        if u32::from_le_bytes(*magic) == MAGIC && count != u32::MAX && count > number {
+            (number, place) = (count, index);
+        }
+    }
+    number = number.wrapping_add(1);
+    let mut entry = [0; ENTRY as usize];
+    let (words, _) = entry.as_chunks_mut::<4>();
+    let [a, b] = measured;
+    let (a, b) = (a.as_chunks::<4>().0, b.as_chunks::<4>().0);
+    let kind = u32::from(id == SlotId::B) | u32::from(trial) << 8 | slot.attempts << 16;
+    let head = [
+        MAGIC,
+        number,
+        kind,
+        slot.reason,
+        slot.pin.sequence as u32,
+        (slot.pin.sequence >> 32) as u32,
+    ];
+    let digests = a.iter().take(5).chain(b.iter().take(5)).copied();
+    for (to, from) in words.iter_mut().zip(head.into_iter().map(u32::to_le_bytes).chain(digests)) {
+        *to = from;
+    }
+    let next = (place + 1) % (2 * per_sector);
+    let starts_sector = next % per_sector == 0;
+    let placed = (!starts_sector || board.erase(address(next)).is_ok())
+        && board.program(address(next), &entry).is_ok();
+    if !placed {
+        // An entry that was cut: the other sector starts anew.
+        let other = if next < per_sector { per_sector } else { 0 };
+        let _ = board.erase(address(other)).and_then(|()| board.program(address(other), &entry));
+    }
+    number
+}
+
+fn address(index: u32) -> u32 {
+    let [first, second] = LOG;
+    let per_sector = LAYOUT.sector / ENTRY;
+    if index < per_sector { first + index * ENTRY } else { second + (index - per_sector) * ENTRY }
+}

@@ -1,0 +1,190 @@
+//! A device: its fuses, its flash, and QEMU to run it.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use boot::OTP_MAGIC;
+
+use crate::release::{Fleet, SLOT_A};
+
+pub const FLASH_LEN: usize = 16 << 20;
+const FLASH_AT: u32 = 0x8000_0000;
+pub const STAGING: u32 = 0x80a0_0000;
+const ANCHORS_A: u32 = FLASH_AT + 0x2000;
+pub const SECRET: [u8; 32] = *b"this device's secret, 32 bytes..";
+
+/// The images under test.
+#[derive(Clone)]
+pub struct Images {
+    pub boot: PathBuf,
+    pub secure: Vec<u8>,
+    pub nonsecure: Vec<u8>,
+}
+
+/// One device in a folder of its own.
+pub struct Device {
+    pub folder: PathBuf,
+    pub boot: PathBuf,
+    pub machine: &'static str,
+    pub otp: Vec<u8>,
+}
+
+/// How to run.
+#[derive(Clone, Default)]
+pub struct Run {
+    /// The secure component's test command.
+    pub command: u32,
+    /// A recovery release to send over the console.
+    pub recovery: Option<Vec<u8>>,
+    /// More arguments for QEMU.
+    pub arguments: Vec<String>,
+    /// Ends QEMU at the first reset instead of resetting.
+    pub no_reboot: bool,
+    /// Kills QEMU after this time, as a power cut would.
+    pub kill_after: Option<Duration>,
+    pub limit: Option<Duration>,
+}
+
+/// What a run came to.
+#[derive(Debug)]
+pub struct Outcome {
+    /// QEMU's exit code; `None` when it was ended from outside.
+    pub code: Option<i32>,
+    /// UART0.
+    pub console: String,
+    /// UART1.
+    pub nonsecure: String,
+}
+
+impl Device {
+    /// A device as the factory leaves it: fuses, anchors version 1, and the factory's image in
+    /// slot A.
+    pub fn new(folder: &Path, images: &Images, machine: &'static str, fleet: &Fleet) -> Device {
+        fs::create_dir_all(folder).expect("a folder for the device");
+        let device = Device {
+            folder: folder.to_owned(),
+            boot: images.boot.clone(),
+            machine,
+            otp: otp(fleet, 0x3000),
+        };
+        fs::write(device.flash(), vec![0xff; FLASH_LEN]).expect("a flash file");
+        device.write(ANCHORS_A, fleet.anchors(1));
+        device
+    }
+
+    pub fn flash(&self) -> PathBuf {
+        self.folder.join("flash.bin")
+    }
+
+    pub fn write(&self, at: u32, bytes: &[u8]) {
+        let mut flash = fs::read(self.flash()).expect("the flash file");
+        let at = (at - FLASH_AT) as usize;
+        flash[at..at + bytes.len()].copy_from_slice(bytes);
+        fs::write(self.flash(), flash).expect("the flash file");
+    }
+
+    pub fn read(&self, at: u32, len: usize) -> Vec<u8> {
+        let flash = fs::read(self.flash()).expect("the flash file");
+        let at = (at - FLASH_AT) as usize;
+        flash[at..at + len].to_vec()
+    }
+
+    /// Puts a slot's bytes, as the factory would.
+    pub fn factory_slot(&self, slot: &[u8]) {
+        self.write(SLOT_A, slot);
+    }
+
+    pub fn run(&self, run: &Run) -> Outcome {
+        let nonsecure = self.folder.join("uart1");
+        let _ = fs::remove_file(&nonsecure);
+        let otp = self.folder.join("otp.bin");
+        fs::write(&otp, &self.otp).expect("the fuses");
+        let mut command = Command::new("qemu-system-arm");
+        command
+            .args(["-M", &format!("{},memory-backend=flash", self.machine)])
+            .arg("-object")
+            .arg(format!(
+                "memory-backend-file,id=flash,size=16M,mem-path={},share=on",
+                self.flash().display()
+            ))
+            .args(["-display", "none", "-monitor", "none", "-serial", "stdio", "-serial"])
+            .arg(format!("file:{}", nonsecure.display()))
+            .args(["-semihosting-config", "enable=on,target=native", "-kernel"])
+            .arg(&self.boot)
+            .arg("-device")
+            .arg(format!("loader,file={},addr=0x1000f000,force-raw=on", otp.display()))
+            .arg("-device")
+            .arg(format!("loader,addr=0x28200000,data={:#x},data-len=4", run.command));
+        if run.recovery.is_some() {
+            command.args(["-device", "loader,addr=0x1000f100,data=0x56524652,data-len=4"]);
+        }
+        if run.no_reboot {
+            command.arg("-no-reboot");
+        }
+        command.args(&run.arguments);
+        let mut child = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::inherit())
+            .spawn()
+            .expect("qemu-system-arm starts");
+        if let Some(bytes) = run.recovery.clone() {
+            let mut to = child.stdin.take().expect("a pipe");
+            thread::spawn(move || {
+                let _ = to.write_all(&bytes);
+                // The line stays open: an end of input is no part of the test.
+                thread::sleep(Duration::from_secs(60));
+            });
+        }
+        let mut from = child.stdout.take().expect("a pipe");
+        let reader = thread::spawn(move || {
+            let mut all = Vec::new();
+            let _ = from.read_to_end(&mut all);
+            all
+        });
+        let code = wait(&mut child, run);
+        let console = reader.join().expect("a reader");
+        Outcome {
+            code,
+            console: String::from_utf8_lossy(&console).into_owned(),
+            nonsecure: fs::read_to_string(nonsecure).unwrap_or_default(),
+        }
+    }
+}
+
+fn wait(child: &mut Child, run: &Run) -> Option<i32> {
+    let start = Instant::now();
+    let limit = run.kill_after.or(run.limit).unwrap_or(Duration::from_secs(60));
+    loop {
+        if let Some(status) = child.try_wait().expect("a child to wait for") {
+            return status.code();
+        }
+        if start.elapsed() >= limit {
+            let _ = child.kill();
+            let _ = child.wait();
+            return None;
+        }
+        thread::sleep(Duration::from_millis(2));
+    }
+}
+
+/// The per-device blob.
+pub fn otp(fleet: &Fleet, lifecycle: u32) -> Vec<u8> {
+    let anchors = fleet.anchors(1);
+    let mut blob = Vec::new();
+    blob.extend_from_slice(&OTP_MAGIC.to_le_bytes());
+    blob.extend_from_slice(&lifecycle.to_le_bytes());
+    blob.extend_from_slice(&(anchors.len() as u32).to_le_bytes());
+    blob.extend_from_slice(&SECRET);
+    blob.extend_from_slice(&slots::Sha256::digest(anchors));
+    blob.extend_from_slice(&fleet.id);
+    blob.extend_from_slice(&fleet.vendor);
+    blob.extend_from_slice(&fleet.class);
+    blob.extend_from_slice(&[0xd0; 16]);
+    blob.resize(boot::OTP_BYTES, 0);
+    blob
+}

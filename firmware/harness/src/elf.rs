@@ -1,0 +1,53 @@
+//! As much of ELF as an image needs: its segments.
+
+use std::ops::Range;
+
+/// A loadable segment: physical address and where its bytes lie in the file.
+pub struct Segment {
+    pub at: u32,
+    pub file: Range<usize>,
+}
+
+fn u16_at(elf: &[u8], at: usize) -> usize {
+    usize::from(u16::from_le_bytes([elf[at], elf[at + 1]]))
+}
+
+fn u32_at(elf: &[u8], at: usize) -> u32 {
+    u32::from_le_bytes([elf[at], elf[at + 1], elf[at + 2], elf[at + 3]])
+}
+
+/// The segments that have bytes, by address.
+pub fn segments(elf: &[u8]) -> Vec<Segment> {
+    let (start, size, count) =
+        (u32_at(elf, 28) as usize, u16_at(elf, 42), u16_at(elf, 44));
+    let mut all: Vec<Segment> = (0..count)
+        .map(|index| start + index * size)
+        .filter(|at| u32_at(elf, *at) == 1 && u32_at(elf, at + 16) > 0)
+        .map(|at| {
+            let from = u32_at(elf, at + 4) as usize;
+            Segment { at: u32_at(elf, at + 12), file: from..from + u32_at(elf, at + 16) as usize }
+        })
+        .collect();
+    all.sort_by_key(|segment| segment.at);
+    all
+}
+
+/// The image as it lies in memory from its first address on.
+pub fn flatten(elf: &[u8]) -> Vec<u8> {
+    let segments = segments(elf);
+    let Some(first) = segments.first().map(|segment| segment.at) else { return Vec::new() };
+    let mut image = Vec::new();
+    for segment in segments {
+        image.resize((segment.at - first) as usize, 0);
+        image.extend_from_slice(&elf[segment.file]);
+    }
+    image
+}
+
+/// Where the byte at this address lies in the file.
+pub fn offset_of(elf: &[u8], address: u32) -> Option<usize> {
+    segments(elf).into_iter().find_map(|segment| {
+        let offset = address.checked_sub(segment.at)? as usize;
+        (offset < segment.file.len()).then(|| segment.file.start + offset)
+    })
+}

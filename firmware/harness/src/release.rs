@@ -1,0 +1,221 @@
+//! A fleet's anchors and releases, good ones and bad ones.
+
+use boot::{Ecdsa, SLOT_MAGIC, SlotHeader};
+use ringfort_cose::{Reason, Sha256Digest, Sign, Verify};
+use ringfort_suit::{Envelope, NewComponent, NewRelease, sign};
+use ringfort_trust::ids::{AnchorsVersion, ClassId, FleetId, UnixTime, VendorId};
+use ringfort_trust::{AnchorsSpec, KeySpec, ProductSpec, Role};
+use slots::Sha256;
+
+use crate::device::Images;
+use crate::sign::Signer;
+
+pub const SLOT_A: u32 = 0x8010_0000;
+pub const SLOT_B: u32 = 0x8040_0000;
+pub const ENVELOPE_MAX: usize = 0x3000;
+/// Offset of the release number in the secure component.
+const RELEASE_AT: usize = 0x40;
+const BASE: u64 = 1_800_000_000;
+
+/// A fleet with its keys: 1 to 3 anchors, 11 to 13 releases, 21 order.
+pub struct Fleet {
+    pub id: [u8; 16],
+    pub vendor: [u8; 16],
+    pub class: [u8; 16],
+    anchors: Vec<Vec<u8>>,
+    pub threshold: u8,
+    images: Images,
+    size: usize,
+}
+
+/// A release: envelope and components.
+#[derive(Clone)]
+pub struct Release {
+    pub envelope: Vec<u8>,
+    pub components: [Vec<u8>; 2],
+}
+
+/// What is wrong with a release.
+#[derive(Clone, Default)]
+pub struct Made {
+    pub number: u8,
+    pub sequence: Option<u64>,
+    pub class: Option<[u8; 16]>,
+    pub vendor: Option<[u8; 16]>,
+    pub signers: Option<Vec<u8>>,
+    /// Leave the non-secure component out.
+    pub partial: bool,
+}
+
+pub fn verifier() -> Ecdsa {
+    Ecdsa::new([0; 32])
+}
+
+impl Fleet {
+    /// A fleet with threshold `k` of three release keys, and images of `size` bytes in all.
+    pub fn new(images: &Images, k: u8, size: usize) -> Fleet {
+        let mut fleet = Fleet {
+            id: [0xf1; 16],
+            vendor: [0xa1; 16],
+            class: [0xc1; 16],
+            anchors: Vec::new(),
+            threshold: k,
+            images: images.clone(),
+            size,
+        };
+        // Version 1, version 2 with other release keys, version 3 that revokes release 1.
+        let revoked = fleet.release(&Made { number: 1, ..Made::default() }).digest();
+        fleet.anchors = vec![
+            fleet.document(1, &[11, 12, 13], &[]),
+            fleet.document(2, &[14, 15, 16], &[]),
+            fleet.document(3, &[14, 15, 16], &[revoked]),
+        ];
+        fleet
+    }
+
+    fn document(&self, version: u64, release_keys: &[u8], revoked: &[Sha256Digest]) -> Vec<u8> {
+        let key = |role, number: u8| KeySpec::new(role, Signer::new(number).public_key(), "");
+        let spec = AnchorsSpec {
+            fleet: FleetId(self.id),
+            version: AnchorsVersion(version),
+            time_floor: UnixTime(BASE),
+            keys: (1..=3)
+                .map(|n| key(Role::Anchor, n))
+                .chain([key(Role::Order, 21), key(Role::Command, 22)])
+                .collect(),
+            anchor_threshold: 2,
+            products: vec![ProductSpec {
+                vendor: VendorId(self.vendor),
+                class: ClassId(self.class),
+                vendor_name: "vendor.example".into(),
+                class_name: "thermostat".into(),
+                threshold: self.threshold,
+                keys: release_keys.iter().map(|n| key(Role::Release, *n)).collect(),
+            }],
+            server_cas: vec![vec![0x30, 3, 2, 1, 0]],
+            hub: "https://hub.example".into(),
+            spare: Some("https://spare.example".into()),
+            revoked: revoked.to_vec(),
+        };
+        let (one, two) = (Signer::new(1), Signer::new(2));
+        spec.sign(&verifier(), &[&one, &two]).expect("an anchors document")
+    }
+
+    pub fn anchors(&self, version: usize) -> &[u8] {
+        &self.anchors[version - 1]
+    }
+
+    pub fn sequence(number: u8) -> u64 {
+        BASE + u64::from(number) * 100
+    }
+
+    /// The components of release `number`, padded to the fleet's size.
+    fn components(&self, number: u8) -> [Vec<u8>; 2] {
+        let mut secure = self.images.secure.clone();
+        secure[RELEASE_AT..RELEASE_AT + 4].copy_from_slice(&u32::from(number).to_le_bytes());
+        let mut nonsecure = self.images.nonsecure.clone();
+        let fill = self.size.saturating_sub(secure.len() + nonsecure.len());
+        nonsecure.extend((0..fill).map(|index| (index as u8).wrapping_mul(31) ^ number));
+        [secure, nonsecure]
+    }
+
+    pub fn release(&self, made: &Made) -> Release {
+        let components = self.components(made.number);
+        let names: [&[u8]; 2] = [b"secure", b"nonsecure"];
+        let take = if made.partial { 1 } else { 2 };
+        let new = NewRelease {
+            sequence_number: made.sequence.unwrap_or(Self::sequence(made.number)),
+            version: format!("1.{}", made.number),
+            components: names
+                .iter()
+                .zip(&components)
+                .take(take)
+                .map(|(name, bytes)| NewComponent {
+                    id: vec![name.to_vec()],
+                    vendor: made.vendor.unwrap_or(self.vendor),
+                    class: made.class.unwrap_or(self.class),
+                    digest: Sha256Digest(Sha256::digest(bytes)),
+                    size_bytes: bytes.len() as u64,
+                    uri: "coap://images.example/a".into(),
+                })
+                .collect(),
+            ..NewRelease::default()
+        };
+        let mut envelope = new.build(&verifier()).expect("an envelope");
+        let signers = made.signers.clone().unwrap_or_else(|| vec![11, 12]);
+        for number in signers.iter().take(signers.len().max(1)) {
+            envelope = sign(&verifier(), &Signer::new(*number), &envelope).expect("a signature");
+        }
+        Release { envelope, components }
+    }
+
+    /// A good release, signed by as many as it takes.
+    pub fn good(&self, number: u8) -> Release {
+        let signers = (11..11 + self.threshold).collect();
+        self.release(&Made { number, signers: Some(signers), ..Made::default() })
+    }
+
+    /// A slot as an installer writes it, under anchors `version`.
+    pub fn slot(&self, release: &Release, version: usize) -> Vec<u8> {
+        let anchors = self.anchors(version);
+        let header = SlotHeader {
+            envelope: release.envelope.len() as u32,
+            anchors: anchors.len() as u32,
+        };
+        let mut slot = header.to_bytes().to_vec();
+        slot.extend_from_slice(&release.envelope);
+        slot.extend_from_slice(anchors);
+        slot.resize(ENVELOPE_MAX, 0xff);
+        for component in &release.components {
+            slot.extend_from_slice(component);
+            slot.resize(slot.len().next_multiple_of(8), 0xff);
+        }
+        slot
+    }
+}
+
+impl Release {
+    pub fn digest(&self) -> Sha256Digest {
+        Envelope::parse(&self.envelope, &verifier()).expect("an envelope").manifest_digest()
+    }
+
+    /// As recovery and the update partition take it.
+    pub fn stream(&self) -> Vec<u8> {
+        let mut bytes = SLOT_MAGIC.to_le_bytes().to_vec();
+        bytes.extend_from_slice(&(self.envelope.len() as u32).to_le_bytes());
+        bytes.extend_from_slice(&self.envelope);
+        for component in &self.components {
+            bytes.extend_from_slice(component);
+        }
+        bytes
+    }
+
+    /// Flips a bit of the last signature.
+    pub fn with_bad_signature(mut self) -> Release {
+        // The blocks stand before the manifest: the last 64-byte string of them is a signature.
+        let at = self
+            .envelope
+            .windows(2)
+            .take(2048)
+            .rposition(|pair| pair == [0x58, 0x40])
+            .expect("a signature");
+        self.envelope[at + 2 + 40] ^= 1;
+        self
+    }
+
+    /// Flips a bit of a component.
+    pub fn with_flipped_payload(mut self, component: usize, at: usize) -> Release {
+        self.components[component][at] ^= 4;
+        self
+    }
+}
+
+/// A reason by the number that the console shows.
+pub fn reason(number: u32) -> Option<Reason> {
+    Reason::ALL.get(number as usize).copied()
+}
+
+/// Checks that what the tool makes is what its own reader takes.
+pub fn is_consistent(release: &Release) -> bool {
+    Envelope::parse(&release.envelope, &verifier()).is_ok() && verifier().sha256(&[]).0[0] == 0xe3
+}
