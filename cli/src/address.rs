@@ -47,16 +47,25 @@ impl Address {
         Ok(Address { host: host.to_ascii_lowercase(), port })
     }
 
+    /// `host:port`, always with the port.
+    pub fn authority(&self) -> String {
+        format!("{}:{}", self.bracketed(), self.port)
+    }
+
     /// `https://host` or `https://host:port`.
     pub fn url(&self) -> String {
-        let host = match self.ip() {
-            Some(IpAddr::V6(v6)) => format!("[{v6}]"),
-            _ => self.host.clone(),
-        };
+        let host = self.bracketed();
         if self.port == HTTPS {
             format!("https://{host}")
         } else {
             format!("https://{host}:{}", self.port)
+        }
+    }
+
+    fn bracketed(&self) -> String {
+        match self.ip() {
+            Some(IpAddr::V6(v6)) => format!("[{v6}]"),
+            _ => self.host.clone(),
         }
     }
 

@@ -10,6 +10,12 @@ pub fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
+/// Unix seconds of a time in RFC 3339; none for another text or a time before 1970.
+pub fn parse(text: &str) -> Option<u64> {
+    let time = OffsetDateTime::parse(text, &Rfc3339).ok()?;
+    u64::try_from(time.unix_timestamp()).ok()
+}
+
 /// A time for people: RFC 3339, UTC.
 pub fn text(unix_seconds: u64) -> String {
     i64::try_from(unix_seconds)
@@ -18,3 +24,6 @@ pub fn text(unix_seconds: u64) -> String {
         .and_then(|time| time.format(&Rfc3339).ok())
         .unwrap_or_else(|| format!("{unix_seconds} s"))
 }
+
+/// Seconds of a day.
+pub const DAY_S: u64 = 24 * 60 * 60;

@@ -1,12 +1,14 @@
 //! The command line: which commands there are, in which group, and who does their work.
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
-use crate::commands::{factory, pki, release};
-use crate::output;
+use crate::commands::{audit, deploy, device, factory, hub, pki, release};
+use crate::failure::Failure;
+use crate::output::{self, conclude_quietly};
 
 /// Reads the arguments, runs the command, shows what came of it.
 pub fn run(arguments: Vec<OsString>) -> ExitCode {
@@ -14,15 +16,28 @@ pub fn run(arguments: Vec<OsString>) -> ExitCode {
         .help_template(help_template())
         .try_get_matches_from(arguments)
         .and_then(|matches| Ringfort::from_arg_matches(&matches));
-    let Ringfort { json, command } = match parsed {
+    let Ringfort { json, operator_dir, command } = match parsed {
         Ok(ringfort) => ringfort,
         Err(error) => return usage(&error),
     };
     match command {
+        Command::Device { dir, command } => command.run(dir.or(operator_dir).as_deref(), json),
+        Command::Deploy { dir, command } => command.run(dir.or(operator_dir).as_deref(), json),
+        Command::Audit { dir, command } => command.run(dir.or(operator_dir).as_deref(), json),
+        Command::Release { command } => command.run(operator_dir.as_deref(), json),
+        _ if operator_dir.is_some() => conclude_quietly(Err(no_operator_here()), json),
         Command::Pki { command } => command.run(json),
+        Command::Hub { command } => command.run(json),
         Command::Factory { command } => command.run(json),
-        Command::Release { command } => command.run(json),
     }
+}
+
+fn no_operator_here() -> Failure {
+    Failure::usage(
+        "--dir before the command names an operator's folder",
+        "This command does not talk to a hub as an operator.",
+        "Put --dir behind the command; there it names the command's own directory.",
+    )
 }
 
 /// Device security for connected products: identities, signed updates, a hub to run them.
@@ -32,6 +47,10 @@ struct Ringfort {
     /// Print one JSON value on standard output
     #[arg(long, global = true)]
     json: bool,
+
+    /// The operator's folder, for commands that talk to a hub [default: ~/.config/ringfort]
+    #[arg(long = "dir", value_name = "DIR")]
+    operator_dir: Option<PathBuf>,
 
     #[command(subcommand)]
     command: Command,
@@ -44,6 +63,11 @@ enum Command {
         #[command(subcommand)]
         command: pki::Command,
     },
+    /// Set up and run a hub
+    Hub {
+        #[command(subcommand)]
+        command: hub::Command,
+    },
     /// Run a factory site: give devices their identity
     Factory {
         #[command(subcommand)]
@@ -53,6 +77,33 @@ enum Command {
     Release {
         #[command(subcommand)]
         command: release::Command,
+    },
+    /// See devices and move them through their lifecycle
+    Device {
+        /// The operator's folder [default: ~/.config/ringfort]
+        #[arg(long, global = true, value_name = "DIR")]
+        dir: Option<PathBuf>,
+
+        #[command(subcommand)]
+        command: device::Command,
+    },
+    /// Offer releases to devices, and see how far they are
+    Deploy {
+        /// The operator's folder [default: ~/.config/ringfort]
+        #[arg(long, global = true, value_name = "DIR")]
+        dir: Option<PathBuf>,
+
+        #[command(subcommand)]
+        command: deploy::Command,
+    },
+    /// Take the audit log away, and check it offline
+    Audit {
+        /// The operator's folder [default: ~/.config/ringfort]
+        #[arg(long, global = true, value_name = "DIR")]
+        dir: Option<PathBuf>,
+
+        #[command(subcommand)]
+        command: audit::Command,
     },
 }
 
@@ -80,8 +131,11 @@ fn help_template() -> String {
 }
 
 /// The groups of commands in order of use.
-const GROUPS: &[(&str, &[&str])] =
-    &[("Set up", &["pki", "factory"]), ("Build and sign", &["release"])];
+const GROUPS: &[(&str, &[&str])] = &[
+    ("Set up", &["pki", "hub", "factory"]),
+    ("Build and sign", &["release"]),
+    ("Operate", &["device", "deploy", "audit"]),
+];
 
 const EXIT_CODES: &str = "\
 Exit codes: 0 done · 1 refused, failed or findings · 2 wrong usage
@@ -95,6 +149,15 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Ringfort::command().debug_assert();
+    }
+
+    #[test]
+    fn an_operators_folder_is_taken_before_and_behind_the_command() {
+        for line in ["ringfort --dir q device list", "ringfort device list --dir q"] {
+            let parsed = Ringfort::try_parse_from(line.split(' ')).unwrap();
+            let Command::Device { dir, .. } = parsed.command else { panic!("{line}") };
+            assert_eq!(dir.or(parsed.operator_dir), Some(PathBuf::from("q")), "{line}");
+        }
     }
 
     #[test]

@@ -75,6 +75,13 @@ impl EnvelopeFile {
     }
 }
 
+/// The digest of the manifest in an envelope file: the release's name at the hub.
+pub fn manifest_digest(path: &Path) -> Outcome<Sha256Digest> {
+    let file = EnvelopeFile::read(path)?;
+    let digest = file.envelope()?.manifest_digest();
+    Ok(digest)
+}
+
 /// SHA-256 and size of a file of any size.
 pub fn digest_of(path: &Path) -> Outcome<(Sha256Digest, u64)> {
     let unreadable = |e: std::io::Error| {

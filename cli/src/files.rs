@@ -9,8 +9,6 @@ use crate::failure::{Failure, Outcome};
 
 /// For everybody to read.
 pub const PUBLIC: u32 = 0o644;
-/// For the owner alone.
-pub const PRIVATE: u32 = 0o600;
 
 /// The whole file, which may hold at most `limit` bytes.
 pub fn read(path: &Path, limit: usize) -> Outcome<Vec<u8>> {

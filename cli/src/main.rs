@@ -17,9 +17,11 @@ mod failure;
 mod files;
 mod keys;
 mod logging;
+mod operator;
 mod output;
 mod passphrase;
 mod product;
+mod runtime;
 mod site_files;
 
 use std::process::ExitCode;

@@ -14,13 +14,12 @@ use crate::failure::Outcome;
 
 /// Shows what a command returned and gives its exit code.
 pub fn conclude<T: Serialize + Display>(outcome: Outcome<T>, json: bool) -> ExitCode {
-    let failure = match outcome {
-        Ok(value) => {
-            show(&value, json);
-            return ExitCode::SUCCESS;
-        }
-        Err(failure) => failure,
-    };
+    conclude_quietly(outcome.map(|value| show(&value, json)), json)
+}
+
+/// Shows the failure of a command that has nothing to show otherwise, and gives its exit code.
+pub fn conclude_quietly(outcome: Outcome<()>, json: bool) -> ExitCode {
+    let Err(failure) = outcome else { return ExitCode::SUCCESS };
     if json {
         line(&to_json(&failure.to_json()));
     }
@@ -93,7 +92,8 @@ fn to_json<T: Serialize>(value: &T) -> String {
     serde_json::to_string_pretty(value).unwrap_or_else(|e| format!("{{\"error\":\"{e}\"}}"))
 }
 
-fn line(text: &str) {
+/// One line on standard output.
+pub fn line(text: &str) {
     // A reader that went away (`| head`) is no failure of the command.
     let _ = writeln!(io::stdout().lock(), "{text}");
 }

@@ -1,9 +1,11 @@
-//! The two files between a factory site and the people who hold the root: the request with two
-//! certificate requests (one for its Factory CA, one that proves it holds its station key), and
-//! the answer with the certificates. Both are text and hold no secret.
+//! The files between a factory site, the people who hold the root, and the hub: the site's request
+//! with two certificate requests (one for its Factory CA, one that proves it holds its station
+//! key); the answer with the certificates; and what the hub is told to accept of the site. All are
+//! text and hold no secret.
 
 use std::path::Path;
 
+use clap::Args;
 use ringfort_cose::{PublicKey, Reason, Sign};
 use ringfort_pki::{Csr, SubjectKey, from_pem, to_pem};
 use ringfort_trust::ids::SiteId;
@@ -54,6 +56,59 @@ impl SiteAnswer {
     pub fn write(&self, path: &Path) -> Outcome<()> {
         write(path, "# The answer to a factory site, for `ringfort factory accept`.", self)
     }
+}
+
+/// What the hub accepts of a site: approved by people beforehand.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SiteApproval {
+    /// The site.
+    pub site: String,
+    /// Thumbprint of the key that signs its batches.
+    pub station_key: String,
+    /// How many devices it may make.
+    pub quota: u64,
+    /// What the name of each of its devices starts with; empty for anything.
+    pub serial_prefix: String,
+    /// Until when its batches are taken: RFC 3339.
+    pub until: String,
+    /// Its Factory CA's certificate, PEM.
+    pub factory_ca: String,
+}
+
+impl SiteApproval {
+    /// Reads an approval.
+    pub fn read(path: &Path) -> Outcome<SiteApproval> {
+        toml::from_str(&files::read_text(path, MAX_BYTES)?).map_err(|e| {
+            Failure::refused(
+                Reason::Malformed,
+                format!("{} is not the approval of a site", path.display()),
+            )
+            .why(e.message().to_owned())
+            .next("Correct it, or remove it and add the site again.")
+        })
+    }
+
+    /// Writes an approval.
+    pub fn write(&self, path: &Path) -> Outcome<()> {
+        write(path, "# What the hub accepts of a factory site.", self)
+    }
+}
+
+/// How much a site may do.
+#[derive(Clone, Debug, Args)]
+pub struct SiteLimits {
+    /// How many devices the site may make
+    #[arg(long, value_name = "N", default_value_t = 1000)]
+    pub quota: u64,
+
+    /// What the name of each of its devices has to start with
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    pub serial_prefix: String,
+
+    /// For how many days from now the hub takes its batches
+    #[arg(long, value_name = "DAYS", default_value_t = 365)]
+    pub site_days: u32,
 }
 
 #[derive(Serialize, Deserialize)]

@@ -2,6 +2,10 @@
 //! the options are read from the command line by clap, or filled in by another command, and the
 //! report shows itself as text and as JSON.
 
+pub mod audit;
+pub mod deploy;
+pub mod device;
 pub mod factory;
+pub mod hub;
 pub mod pki;
 pub mod release;

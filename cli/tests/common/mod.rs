@@ -7,7 +7,14 @@ use std::os::unix::fs::{OpenOptionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
+use ringfort_messages::{IdentityRequest, Protection, StoreKind, Text, Ueid};
 use serde_json::Value;
+
+/// Makes a PKI; sites and other options can follow.
+pub const PKI_INIT: &str = "pki init --name acme --root root --backup-root backup \
+    --hub-address hub.acme.example --anchor-key a1.pub a2.pub a3.pub \
+    --product acme.example/gateway --release-key r1.pub r2.pub r3.pub --command-key c1.pub \
+    --root-pin-file pin --backup-root-pin-file other-pin";
 
 /// A directory of its own for one test, with a PIN file and an agent's name for the executable.
 pub struct Bench {
@@ -80,6 +87,54 @@ impl Bench {
         let ran = self.agent(arguments);
         assert_eq!(ran.code, 0, "ringfort-agent {arguments}\n{}{}", ran.out, ran.err);
         ran
+    }
+
+    /// A PKI with two anchor keys of three, two release keys of three and one site, its anchors
+    /// signed and its station ready.
+    pub fn pki() -> Bench {
+        let bench = Bench::unsigned_pki();
+        bench.ok("pki anchors sign hub/anchors/1.cbor --key a1.sealed --pin-file pin");
+        bench.ok("pki anchors sign hub/anchors/1.cbor --key a2.sealed --pin-file pin");
+        bench.ok("factory accept --answer hub/sites/plant.answer --anchors hub/anchors");
+        bench
+    }
+
+    /// The same before anybody signed.
+    pub fn unsigned_pki() -> Bench {
+        let bench = Bench::new();
+        bench.keys(&["a1", "a2", "a3", "r1", "r2", "r3", "c1"]);
+        bench.ok("factory init --site plant --pin-file pin");
+        bench.ok(&format!("{PKI_INIT} --site station/plant.request"));
+        bench
+    }
+
+    /// Writes the request that a device with new keys would make, and returns its file's name.
+    pub fn device_request(&self, name: &str) -> String {
+        let csr = || {
+            let pair = rcgen::KeyPair::generate().unwrap();
+            let parameters = rcgen::CertificateParams::default();
+            parameters.serialize_request(&pair).unwrap().der().to_vec()
+        };
+        self.device_request_of(name, &csr(), &csr())
+    }
+
+    pub fn device_request_of(&self, name: &str, idevid: &[u8], attestation: &[u8]) -> String {
+        let mut random = [0; 16];
+        aws_lc_rs::rand::fill(&mut random).unwrap();
+        let request = IdentityRequest {
+            ueid: Ueid::from_random(random),
+            protection: Protection {
+                store: StoreKind::SealedFile,
+                hardware_keys: false,
+                hardware_counter: false,
+            },
+            idevid_csr: idevid,
+            attestation_csr: attestation,
+            agent: Text::new("a device of the tests").unwrap(),
+        };
+        let file = format!("{name}.request");
+        fs::write(self.path(&file), request.encode().unwrap()).unwrap();
+        file
     }
 
     /// Makes keys with the usual PIN.

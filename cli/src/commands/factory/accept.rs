@@ -10,9 +10,9 @@ use ringfort_pki::{CERTIFICATE, CertificateInfo, SubjectKey, from_pem};
 use ringfort_trust::ids::SiteId;
 use serde::Serialize;
 
-use super::station::{Layout, SITE};
+use super::station::{Layout, SITE, Station};
 use crate::anchors::Chain;
-use crate::commands::pki::authorities::{pki_failure, write_certificate};
+use crate::commands::pki::authorities::{pki_failure, read_certificate, write_certificate};
 use crate::failure::{Failure, Outcome};
 use crate::keys::{self, key_failure};
 use crate::site_files::SiteAnswer;
@@ -25,9 +25,10 @@ pub struct Options {
     #[arg(long, default_value = "station")]
     pub dir: PathBuf,
 
-    /// The answer that `ringfort pki init` or `pki add-site` made for this site
+    /// The answer that `ringfort pki init` or `pki add-site` made for this site; left out when
+    /// only newer anchors are to be taken in
     #[arg(long, value_name = "FILE")]
-    pub answer: PathBuf,
+    pub answer: Option<PathBuf>,
 
     /// The signed anchors: version 1, or a directory with 1.cbor and so on
     #[arg(long, value_name = "ANCHORS")]
@@ -47,11 +48,28 @@ pub struct Report {
 
 /// Checks certificates and anchors, and stores them.
 pub fn run(options: &Options) -> Outcome<Report> {
+    match (&options.answer, Layout::new(&options.dir).factory_ca().exists()) {
+        (Some(answer), false) => first_time(options, answer),
+        (None, true) => newer_anchors(options),
+        (Some(_), true) => Err(Failure::refused(
+            Reason::AlreadyExists,
+            format!("the station in {} has its certificates", options.dir.display()),
+        )
+        .why("A station accepts an answer once.")
+        .next("Leave --answer out to take in newer anchors.")),
+        (None, false) => Err(Failure::usage(
+            format!("the station in {} has no certificates yet", options.dir.display()),
+            "The answer to its request is missing.",
+            "Name it with --answer.",
+        )),
+    }
+}
+
+fn first_time(options: &Options, path: &Path) -> Outcome<Report> {
     let layout = Layout::new(&options.dir);
-    let answer = SiteAnswer::read(&options.answer)?;
-    files::must_be_absent(&layout.certs())?;
-    let factory_ca = certificate(&options.answer, &answer.factory_ca)?;
-    let root = certificate(&options.answer, &answer.root)?;
+    let answer = SiteAnswer::read(path)?;
+    let factory_ca = certificate(path, &answer.factory_ca)?;
+    let root = certificate(path, &answer.root)?;
     check_certificates(&layout, &factory_ca, &root)?;
     let site = SiteId::new(&answer.site)
         .map_err(|reason| Failure::refused(reason, "the answer names no site"))?;
@@ -71,15 +89,37 @@ pub fn run(options: &Options) -> Outcome<Report> {
     write_certificate(&layout.certs().join("root.pem"), &root)?;
     // The last file: a station without it has not accepted anything.
     write_certificate(&layout.factory_ca(), &factory_ca)?;
+    report(options, &Station::open(&options.dir)?)
+}
+
+fn newer_anchors(options: &Options) -> Outcome<Report> {
+    let station = Station::open(&options.dir)?;
+    let chain = Chain::read(&options.anchors)?;
+    let held = station.anchors.files();
+    let continues = held.iter().zip(chain.files()).all(|(old, new)| old.bytes == new.bytes);
+    if !continues {
+        return Err(Failure::refused(Reason::WrongFleet, "the anchors are refused")
+            .why("They do not continue the ones that the station holds.")
+            .next("Name the directory with every version: 1.cbor, 2.cbor and so on."));
+    }
+    for (index, file) in chain.files().iter().enumerate().skip(held.len()) {
+        let path = station.layout.anchors().join(format!("{}.cbor", index + 1));
+        files::write_new(&path, &file.bytes, files::PUBLIC)?;
+    }
+    drop(station);
+    report(options, &Station::open(&options.dir)?)
+}
+
+fn report(options: &Options, station: &Station) -> Outcome<Report> {
+    let factory_ca = read_certificate(&station.layout.factory_ca())?;
+    let info = CertificateInfo::parse(&factory_ca).map_err(pki_failure)?;
     Ok(Report {
-        site: site.to_string(),
-        fleet: answer.pki.fleet.clone(),
+        site: station.site.to_string(),
+        fleet: station.fleet.to_string(),
         directory: options.dir.clone(),
-        anchors_version: chain.newest()?.version().0,
-        anchors_digest: chain.first()?.digest().to_string(),
-        factory_ca_until: clock::text(
-            CertificateInfo::parse(&factory_ca).map_err(pki_failure)?.not_after,
-        ),
+        anchors_version: station.anchors.newest()?.version().0,
+        anchors_digest: station.anchors.first()?.digest().to_string(),
+        factory_ca_until: clock::text(info.not_after),
     })
 }
 
@@ -134,7 +174,8 @@ impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "Site {} can provision devices of fleet {}", self.site, self.fleet)?;
         writeln!(f, "  its Factory CA ends {}", self.factory_ca_until)?;
-        writeln!(f, "  devices will believe the anchors {}", self.anchors_digest)?;
+        writeln!(f, "  it holds the anchors up to version {}", self.anchors_version)?;
+        writeln!(f, "  devices will believe version 1, {}", self.anchors_digest)?;
         writeln!(f, "Compare these digits with the people who signed, by telephone for instance.")?;
         write!(
             f,

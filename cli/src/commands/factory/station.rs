@@ -40,11 +40,6 @@ impl Layout {
         Layout { root: root.to_owned() }
     }
 
-    /// The station's directory.
-    pub fn root(&self) -> &Path {
-        &self.root
-    }
-
     /// The sealed keys.
     pub fn keys(&self) -> PathBuf {
         self.root.join("keys")

@@ -16,7 +16,7 @@ use super::authorities::{open_root, pki_failure, write_certificate};
 use super::record::Record;
 use crate::anchors::{AnchorsFile, Chain};
 use crate::failure::{Failure, Outcome};
-use crate::site_files::{SiteAnswer, SiteRequest};
+use crate::site_files::{SiteAnswer, SiteApproval, SiteLimits, SiteRequest};
 use crate::{clock, files};
 
 /// Which site to add.
@@ -33,6 +33,10 @@ pub struct Options {
     /// Directory of the hub, or a copy of it: holds certs and anchors
     #[arg(long, value_name = "DIR", default_value = "hub")]
     pub hub: PathBuf,
+
+    /// How much the site may do
+    #[command(flatten)]
+    pub limits: SiteLimits,
 
     /// Take the root's passphrase from this file (mode 0600)
     #[arg(long, value_name = "FILE")]
@@ -55,7 +59,7 @@ pub fn run(options: &Options) -> Outcome<Report> {
     let draft = Draft::prepare(&options.hub.join("anchors"), &request)?;
     files::must_be_absent(&factory_certificate(&options.hub, &request))?;
     let root = open_root(&options.root, options.pin_file.as_deref())?;
-    let answer = certify(&record, &root.issuer, &request, &options.hub)?;
+    let answer = certify(&record, &root.issuer, &request, &options.limits, &options.hub)?;
     draft.write()?;
     Ok(Report {
         site: request.site.to_string(),
@@ -65,11 +69,13 @@ pub fn run(options: &Options) -> Outcome<Report> {
     })
 }
 
-/// Certifies a site's Factory CA: its certificate for the hub, and the answer for the site.
+/// Certifies a site's Factory CA: its certificate and an approval for the hub, and the answer for
+/// the site.
 pub fn certify(
     record: &Record,
     root: &Issuer,
     request: &SiteRequest,
+    limits: &SiteLimits,
     hub: &Path,
 ) -> Outcome<PathBuf> {
     let role = Role::Factory { site: request.site.to_string() };
@@ -78,9 +84,18 @@ pub fn certify(
         .issue_authority(root, &role, &request.factory_ca, clock::now())
         .map_err(pki_failure)?;
     write_certificate(&factory_certificate(hub, request), &issued.der)?;
+    let factory_ca = to_pem(CERTIFICATE, &issued.der).map_err(pki_failure)?;
+    let approval = SiteApproval {
+        site: request.site.to_string(),
+        station_key: request.station.thumbprint(&AwsLc).to_string(),
+        quota: limits.quota,
+        serial_prefix: limits.serial_prefix.clone(),
+        until: clock::text(clock::now() + u64::from(limits.site_days) * clock::DAY_S),
+        factory_ca: factory_ca.clone(),
+    };
     let answer = SiteAnswer {
         site: request.site.to_string(),
-        factory_ca: to_pem(CERTIFICATE, &issued.der).map_err(pki_failure)?,
+        factory_ca,
         root: to_pem(CERTIFICATE, root.certificate_der()).map_err(pki_failure)?,
         pki: record.clone(),
     };
@@ -94,6 +109,7 @@ pub fn certify(
     })?;
     let path = directory.join(format!("{}.answer", request.site));
     answer.write(&path)?;
+    approval.write(&directory.join(format!("{}.toml", request.site)))?;
     Ok(path)
 }
 

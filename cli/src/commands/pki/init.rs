@@ -21,7 +21,7 @@ use super::record::{QUICKSTART, Record};
 use crate::address::Address;
 use crate::failure::{Failure, Outcome};
 use crate::product::ProductName;
-use crate::site_files::SiteRequest;
+use crate::site_files::{SiteLimits, SiteRequest};
 use crate::{clock, files, output, passphrase};
 
 /// What to make.
@@ -83,6 +83,10 @@ pub struct Options {
     #[arg(long, value_name = "REQUEST", num_args = 1..)]
     pub site: Vec<PathBuf>,
 
+    /// How much each of these sites may do
+    #[command(flatten)]
+    pub limits: SiteLimits,
+
     /// Everything ends after so many days [default: roots 25 years, authorities 5 years]
     #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(u32).range(1..=9131))]
     pub valid_days: Option<u32>,
@@ -141,7 +145,7 @@ pub fn run(options: &Options) -> Outcome<Report> {
     }
     let mut sites = Vec::new();
     for request in &inputs.sites {
-        let answer = certify(&inputs.record, &root.issuer, request, &options.hub)?;
+        let answer = certify(&inputs.record, &root.issuer, request, &options.limits, &options.hub)?;
         sites.push(Site { site: request.site.to_string(), answer });
     }
     let anchors = write_anchors(options, &inputs, &hub_keys)?;

@@ -114,20 +114,26 @@ fn printable(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
 
+/// Our own tools take the time of making for a sequence number; other makers count.
+fn sequence_text(number: u64) -> String {
+    match number {
+        YEAR_2020..YEAR_2100 => format!("{number} ({})", clock::text(number)),
+        number => number.to_string(),
+    }
+}
+
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let unknown = "not stated";
         let mut head = Table::plain();
         head.row(["file", &format!("{}, {} bytes", self.file.display(), self.size_bytes)]);
         head.row(["version", self.version.as_deref().unwrap_or(unknown)]);
-        let made = format!(
-            "{} ({} if it is a time)",
-            self.sequence_number,
-            clock::text(self.sequence_number)
-        );
-        head.row(["sequence", &made]);
-        let product = [self.vendor.as_deref(), self.model.as_deref()];
-        head.row(["product", &product.map(|name| name.unwrap_or("?")).join("/")]);
+        head.row(["sequence", &sequence_text(self.sequence_number)]);
+        let product = match (&self.vendor, &self.model) {
+            (Some(vendor), Some(model)) => format!("{vendor}/{model}"),
+            (name, None) | (None, name) => name.clone().unwrap_or_else(|| unknown.to_owned()),
+        };
+        head.row(["product", &product]);
         head.row(["brings", self.description.as_deref().unwrap_or(unknown)]);
         head.row(["manifest", &self.manifest_digest]);
         for (index, signer) in self.signers.iter().enumerate() {
@@ -155,3 +161,6 @@ impl fmt::Display for Report {
         write!(f, "Signatures are not judged here; see `ringfort release verify`.")
     }
 }
+
+const YEAR_2020: u64 = 1_577_836_800;
+const YEAR_2100: u64 = 4_102_444_800;

@@ -1,5 +1,6 @@
 //! `ringfort release`: keys of people who sign, and what they sign.
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Subcommand;
@@ -9,6 +10,7 @@ use crate::output::conclude;
 pub mod inspect;
 pub mod keygen;
 pub mod new;
+pub mod publish;
 pub mod sign;
 pub mod verify;
 
@@ -25,12 +27,15 @@ pub enum Command {
     Verify(verify::Options),
     /// Show what is in a release
     Inspect(inspect::Options),
+    /// Hand a signed release to the hub
+    Publish(publish::Options),
 }
 
 impl Command {
     /// Runs the command and shows what came of it.
-    pub fn run(self, json: bool) -> ExitCode {
+    pub fn run(self, dir: Option<&Path>, json: bool) -> ExitCode {
         match self {
+            Command::Publish(options) => conclude(publish::run(&options, dir), json),
             Command::Keygen(options) => conclude(keygen::run(&options), json),
             Command::New(options) => conclude(new::run(&options), json),
             Command::Sign(options) => conclude(sign::run(&options), json),

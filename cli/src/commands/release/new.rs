@@ -27,7 +27,7 @@ pub struct Options {
     pub product: ProductName,
 
     /// The version that people read
-    #[arg(long = "release", visible_alias = "version-text", value_name = "VERSION")]
+    #[arg(long, value_name = "VERSION")]
     pub version: String,
 
     /// What the release brings, one line
@@ -97,6 +97,7 @@ pub fn run(options: &Options) -> Outcome<Report> {
         .clone()
         .unwrap_or_else(|| PathBuf::from(format!("release-{}", options.version)));
     check_version(&options.version)?;
+    check_components(&options.payload)?;
     files::must_be_absent_or_empty(&directory)?;
     let mut components = Vec::new();
     for payload in &options.payload {
@@ -176,6 +177,19 @@ fn check_version(version: &str) -> Outcome<()> {
         "A version has 1 to 64 letters, digits, '.', '_', '-' or '+'.",
         "Choose one like 1.1 or 2026.11.2.",
     ))
+}
+
+fn check_components(payloads: &[PayloadArgument]) -> Outcome<()> {
+    for (index, payload) in payloads.iter().enumerate() {
+        if payloads[..index].iter().any(|earlier| earlier.component == payload.component) {
+            return Err(Failure::usage(
+                format!("there are two payloads for the component {}", payload.component),
+                "A component has one payload.",
+                "Give each payload a component of its own: NAME=FILE.",
+            ));
+        }
+    }
+    Ok(())
 }
 
 fn copy(from: &Path, objects: &Path, digest: &Sha256Digest) -> Outcome<()> {

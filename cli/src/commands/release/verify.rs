@@ -158,3 +158,89 @@ impl fmt::Display for Report {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::product::ProductName;
+    use crate::{files, keys};
+    use proptest::prelude::*;
+    use ringfort_cose::{Sha256Digest, Sign, SoftSigner};
+    use ringfort_suit::{NewComponent, NewRelease};
+
+    fn envelope(signer: &dyn Sign) -> Vec<u8> {
+        let product: ProductName = "example.com/gateway".parse().unwrap();
+        let component = NewComponent {
+            id: vec![b"image".to_vec()],
+            vendor: product.vendor_id().0,
+            class: product.class_id().0,
+            digest: Sha256Digest([7; 32]),
+            size_bytes: 9,
+            uri: "objects/7".to_owned(),
+        };
+        let release = NewRelease {
+            sequence_number: 5,
+            version: "1.0".to_owned(),
+            components: vec![component],
+            ..NewRelease::default()
+        };
+        ringfort_suit::sign(&AwsLc, signer, &release.build(&AwsLc).unwrap()).unwrap()
+    }
+
+    fn judge(directory: &Path, bytes: &[u8]) -> Outcome<Report> {
+        let release = directory.join("x.suit");
+        files::replace(&release, bytes, files::PUBLIC)?;
+        run(&Options { release, anchors: None, key: Some(directory.join("key.pem")) })
+    }
+
+    #[test]
+    fn every_flipped_bit_is_refused_with_a_reason() {
+        let signer = SoftSigner::generate_p256().unwrap();
+        let good = envelope(&signer);
+        let directory = tempfile::tempdir().unwrap();
+        let pem = ringfort_keystore::public_key_to_pem(&signer.public_key());
+        files::write_new(&directory.path().join("key.pem"), pem.as_bytes(), files::PUBLIC).unwrap();
+        assert_eq!(
+            keys::read_public(&directory.path().join("key.pem")).unwrap(),
+            signer.public_key()
+        );
+        judge(directory.path(), &good).unwrap();
+        for bit in 0..good.len() * 8 {
+            let mut bad = good.clone();
+            bad[bit / 8] ^= 1 << (bit % 8);
+            let refused = judge(directory.path(), &bad).err();
+            let reason = refused.as_ref().and_then(crate::failure::Failure::reason);
+            assert!(reason.is_some(), "bit {bit}: {refused:?}");
+        }
+        for end in 0..good.len() {
+            let reason = judge(directory.path(), &good[..end]).unwrap_err().reason();
+            assert!(reason.is_some(), "cut at {end}");
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2000))]
+
+        #[test]
+        fn spliced_and_random_bytes_never_pass_and_never_panic(
+            at in 0usize..300,
+            taken in 0usize..40,
+            put in prop::collection::vec(any::<u8>(), 0..40),
+        ) {
+            let signer = SoftSigner::generate_p256().unwrap();
+            let good = envelope(&signer);
+            let mut bad = good.clone();
+            let at = at.min(bad.len());
+            let end = (at + taken).min(bad.len());
+            bad.splice(at..end, put);
+            prop_assume!(bad != good);
+            let file = EnvelopeFile { path: "x.suit".into(), bytes: bad };
+            let judged = file.envelope().and_then(|envelope| {
+                envelope
+                    .verify_single(&AwsLc, &signer.public_key())
+                    .map_err(|reason| file.refused(reason))
+            });
+            prop_assert!(judged.is_err_and(|failure| failure.reason().is_some()));
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! `ringfort hub serve`.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Args;
+use ringfort_server::{Limits, Running, Server, ServerConfig, StartError};
+use sd_notify::NotifyState;
+use serde_json::json;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::config::HubConfig;
+use super::open::Hub;
+use crate::failure::{Failure, Outcome};
+use crate::output::{self, conclude_quietly};
+use crate::{files, logging, runtime};
+
+/// Which hub to run.
+#[derive(Args)]
+pub struct Options {
+    /// The hub's directory
+    #[arg(long, default_value = "hub")]
+    pub dir: PathBuf,
+}
+
+/// Runs the hub until SIGINT or SIGTERM. When it serves, it says so on standard output; with
+/// `json` in one line of JSON, and the log on standard error is JSON too.
+pub fn run(options: &Options, json: bool) -> ExitCode {
+    logging::start(json);
+    let served = runtime::new().and_then(|runtime| runtime.block_on(serve(options, json)));
+    conclude_quietly(served, json)
+}
+
+async fn serve(options: &Options, json: bool) -> Outcome<()> {
+    let config = HubConfig::read(&options.dir)?;
+    let devices = bind(config.devices.listen).await?;
+    let operators = bind(config.operators.listen).await?;
+    let hub = Hub::open(&options.dir, config).await?;
+    let mut stop = Stop::new()?;
+    let running = Server::start(server_config(&hub)?, hub.fleet.clone(), devices, operators)
+        .await
+        .map_err(|error| not_started(&error))?;
+    announce(&hub, &running, json);
+    // Without a service manager nobody listens, and that is fine.
+    let _ = sd_notify::notify(&[NotifyState::Ready]);
+    stop.wait().await;
+    let _ = sd_notify::notify(&[NotifyState::Stopping]);
+    running.shutdown().await;
+    Ok(())
+}
+
+fn server_config(hub: &Hub) -> Outcome<ServerConfig> {
+    Ok(ServerConfig {
+        device_names: vec![hub.config.devices.server_name()?],
+        device_port: Some(hub.config.devices.address()?.port),
+        operator_names: vec![hub.config.operators.server_name()?],
+        operator_port: Some(hub.config.operators.address()?.port),
+        server_ca: hub.server_ca.clone(),
+        server_lifetime_days: hub.record.plan().lifetimes.server_days,
+        operator_ca: hub.operator_ca.certificate_der().to_vec(),
+        device_ca: hub.device_ca.clone(),
+        roots: hub.roots.clone(),
+        loopback_only: hub.config.loopback_only,
+        limits: Limits::default(),
+    })
+}
+
+async fn bind(address: SocketAddr) -> Outcome<TcpListener> {
+    TcpListener::bind(address).await.map_err(|e| {
+        Failure::failed(
+            format!("cannot listen on {address}"),
+            files::sentence(&e),
+            "Stop what uses the port, or change listen in hub.toml; ports below 1024 need the \
+             right CAP_NET_BIND_SERVICE.",
+        )
+    })
+}
+
+fn announce(hub: &Hub, running: &Running, json: bool) {
+    let (devices, operators) = (&hub.config.devices.address, &hub.config.operators.address);
+    output::line(&if json {
+        json!({
+            "serving": hub.record.name,
+            "devices": devices,
+            "device_address": running.device_address.to_string(),
+            "operators": operators,
+            "operator_address": running.operator_address.to_string(),
+            "pid": std::process::id(),
+        })
+        .to_string()
+    } else {
+        format!(
+            "The hub {} serves devices at {devices} and operators at {operators}. Stop it with Ctrl-C.",
+            hub.record.name
+        )
+    });
+}
+
+/// The two signals that stop a hub.
+struct Stop {
+    interrupt: tokio::signal::unix::Signal,
+    terminate: tokio::signal::unix::Signal,
+}
+
+impl Stop {
+    fn new() -> Outcome<Stop> {
+        let cannot = |e: std::io::Error| {
+            Failure::failed("cannot wait for signals", files::sentence(&e), "Try again.")
+        };
+        Ok(Stop {
+            interrupt: signal(SignalKind::interrupt()).map_err(cannot)?,
+            terminate: signal(SignalKind::terminate()).map_err(cannot)?,
+        })
+    }
+
+    async fn wait(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+}
+
+fn not_started(error: &StartError) -> Failure {
+    Failure::failed(
+        "the hub does not start",
+        format!("{error}."),
+        "Correct hub.toml, then try again.",
+    )
+}
