@@ -2,7 +2,7 @@
 
 use core::ops::Deref;
 
-use ringfort_cose::cbor::Reader;
+use ringfort_cose::cbor::{Reader, Writer};
 use ringfort_cose::{PublicKey, Reason, Thumbprint, TrustedKey, Verify};
 
 use crate::ids::{SiteId, Text};
@@ -76,7 +76,7 @@ impl KeyEntry {
         for _ in 0..reader.map()? {
             match reader.u64().map_err(|_| Reason::UnknownField)? {
                 ROLE => role = Some(Role::from_number(reader.u64()?)?),
-                KEY => key = Some(PublicKey::read(reader)?),
+                KEY => key = Some(read_key(reader)?),
                 NAME => {
                     name = Text::new(reader.text()?)?;
                     if name.is_empty() {
@@ -102,7 +102,7 @@ impl KeyEntry {
     #[cfg(feature = "alloc")]
     pub(crate) fn write<W: minicbor::encode::Write>(
         &self,
-        out: &mut ringfort_cose::cbor::Writer<W>,
+        out: &mut Writer<W>,
     ) -> Result<(), Reason> {
         let named = u64::from(!self.name.is_empty());
         out.map(2 + named + u64::from(self.site.is_some()))?;
@@ -116,6 +116,16 @@ impl KeyEntry {
         }
         Ok(())
     }
+}
+
+/// Reads a COSE_Key in the one form in which we write it, so that a document has one encoding.
+fn read_key(reader: &mut Reader<'_>) -> Result<PublicKey, Reason> {
+    let given = reader.clone().raw()?;
+    let key = PublicKey::read(reader)?;
+    let mut buffer = [0; MAX_KEY_LEN];
+    let mut out = Writer::into_slice(&mut buffer);
+    key.write(&mut out)?;
+    if out.finish()? == given { Ok(key) } else { Err(Reason::Malformed) }
 }
 
 /// Up to eight trusted keys, as the `verify` functions of the other formats take them: it is a
@@ -174,3 +184,5 @@ const ROLE: u64 = 1;
 const KEY: u64 = 2;
 const NAME: u64 = 3;
 const SITE: u64 = 4;
+/// Bytes of a COSE_Key at most: that of a P-256 key with its five parameters.
+const MAX_KEY_LEN: usize = 80;

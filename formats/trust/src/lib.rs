@@ -29,6 +29,7 @@ mod command;
 mod document;
 mod keys;
 mod ledger;
+mod pinned;
 mod time;
 mod token;
 
@@ -39,6 +40,7 @@ pub use command::{Command, CommandAction, CommandClaims, CommandLedger};
 pub use document::{Certificates, Document, Keys, Product, Products, Revoked};
 pub use keys::{KeyEntry, ReleaseKeys, Role, TrustedKeys};
 pub use ledger::{InProgress, OrderLedger, OrderLedgers};
+pub use pinned::{Pinned, PinnedSigners};
 pub use time::{MAX_UNIX_TIME, TimeFloor};
 pub use token::{
     Accepted, AuditHead, Channel, Content, Order, Outcome, Situation, Standing, Task, Token,

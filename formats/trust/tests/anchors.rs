@@ -287,6 +287,27 @@ fn a_station_key_has_a_site_and_no_other_key_has() {
     assert_eq!(encode(&spec), Err(Reason::Malformed));
 }
 
+/// The same key without its algorithm, or with another name for it, would be a second encoding.
+#[test]
+fn a_key_has_one_form() {
+    let fleet = Fleet::new();
+    let bytes = encode(&fleet.spec()).unwrap();
+    let object = ringfort_cose::MultiSign::parse_object(&bytes, ringfort_trust::ANCHORS).unwrap();
+    let payload = object.payload_unverified();
+    let parse = |payload: &[u8]| {
+        let made = ringfort_cose::multi_sign(&AwsLc, &[], ringfort_trust::ANCHORS, payload);
+        Document::parse(&made.unwrap()).map(drop)
+    };
+    assert_eq!(parse(payload), Ok(()));
+    // kty EC2, alg ESP256: the start of every P-256 key.
+    let start = [0xa5, 0x01, 0x02, 0x03, 0x28];
+    let at = payload.windows(5).position(|window| window == start).unwrap();
+    let es256 = [&payload[..at], &[0xa5, 0x01, 0x02, 0x03, 0x26], &payload[at + 5..]].concat();
+    assert_eq!(parse(&es256), Err(Reason::Malformed));
+    let without = [&payload[..at], &[0xa4, 0x01, 0x02], &payload[at + 5..]].concat();
+    assert_eq!(parse(&without), Err(Reason::Malformed));
+}
+
 #[test]
 fn lists_beyond_their_bounds_are_refused() {
     let fleet = Fleet::new();
