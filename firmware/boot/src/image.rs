@@ -1,8 +1,8 @@
 //! What a slot holds, and whether it may run on this device.
 
-use ringfort_cose::{Reason, Sha256Digest, Verify};
-use ringfort_suit::{ComponentId, Envelope, Release};
-use ringfort_trust::Anchors;
+use ringfort_cose::{Reason, Verify};
+use ringfort_suit::{Outline, OutlineComponent};
+use ringfort_trust::Pinned;
 use ringfort_trust::ids::ClassId;
 use slots::{Area, Hardware, Pin};
 
@@ -19,13 +19,11 @@ impl Part {
     /// Both, in the order in which they lie in a slot.
     pub const ALL: [Part; 2] = [Part::Secure, Part::Nonsecure];
 
-    fn of(id: &ComponentId<'_>) -> Option<Part> {
-        let mut parts = id.parts();
-        let name = parts.next()?;
-        match (name, parts.next()) {
-            (b"secure", None) => Some(Part::Secure),
-            (b"nonsecure", None) => Some(Part::Nonsecure),
-            _ => None,
+    /// The part's name in a manifest.
+    pub fn name(self) -> &'static [u8] {
+        match self {
+            Part::Secure => b"secure",
+            Part::Nonsecure => b"nonsecure",
         }
     }
 }
@@ -123,7 +121,7 @@ impl SlotHeader {
 ///
 /// # Errors
 /// `anchors-digest`, `manifest-digest`, `untrusted-signer`, `bad-signature`,
-/// `threshold-not-met`, `wrong-device`, `wrong-recipient`, `image-size`, `image-digest`, or what
+/// `threshold-not-met`, `wrong-device`, `image-size`, `image-digest`, or what
 /// the readers of envelope and anchors find.
 pub fn examine<H: Hardware, V: Verify>(
     hardware: &mut H,
@@ -141,16 +139,11 @@ pub fn examine<H: Hardware, V: Verify>(
     let (envelope, anchors) =
         scratch.split_at_checked(header.envelope as usize).ok_or(Reason::TooLarge)?;
 
-    let anchors =
-        Anchors::verify_pinned(anchors, &Sha256Digest(pin.anchors_digest), verifier)?;
-    let keys = anchors.release_keys(&ClassId(identity.class), verifier)?;
-    let envelope = Envelope::parse(envelope, verifier)?;
-    envelope.verify_threshold(verifier, &keys.keys, keys.threshold)?;
-    if envelope.manifest_digest().0 != pin.digest {
-        return Err(Reason::ManifestDigest);
-    }
-    let release = Release::of(&envelope)?;
-    if release.sequence_number != pin.sequence {
+    let anchors = Pinned::open(anchors, &pin.anchors_digest, verifier)?;
+    let signers = anchors.signers(&ClassId(identity.class))?;
+    let outline = Outline::read(envelope, verifier)?;
+    outline.verify(verifier, signers.threshold, |kid| signers.key(kid, verifier))?;
+    if outline.manifest_digest.0 != pin.digest || outline.sequence_number != pin.sequence {
         return Err(Reason::ManifestDigest);
     }
     let mut image = Image {
@@ -158,40 +151,52 @@ pub fn examine<H: Hardware, V: Verify>(
         measured: [[0xff; 32]; 2],
         sizes: [0; 2],
         class: [0; 16],
-        sequence: release.sequence_number,
-        threshold: keys.threshold as u32,
+        sequence: outline.sequence_number,
+        threshold: signers.threshold as u32,
     };
+    if outline.components != Part::ALL.len() {
+        return Err(Reason::WrongDevice);
+    }
     let mut at = area.at + hardware.layout().envelope_max;
     let end = area.at + area.len;
-    let mut expected = Part::ALL.into_iter();
-    for component in release.components() {
-        // In slot order, each once, none left out.
-        let part = Part::of(&component.id).ok_or(Reason::WrongDevice)?;
-        if expected.next() != Some(part)
-            || component.vendor != identity.vendor
-            || component.class != identity.class
-        {
-            return Err(Reason::WrongDevice);
-        }
-        if component.device.is_some_and(|device| device != identity.device) {
-            return Err(Reason::WrongRecipient);
-        }
-        let size = u32::try_from(component.size_bytes).map_err(|_| Reason::ImageSize)?;
+    outline.for_each(|index, component| {
+        let (part, size) = fitting(index, component, identity)?;
         if size > end - at {
             return Err(Reason::ImageSize);
         }
         let digest = memory.load(hardware, part, at, size)?;
-        if digest != component.digest.0 {
+        if digest != *component.digest {
             return Err(Reason::ImageDigest);
         }
-        let index = part as usize;
-        set(&mut image.stated, index, component.digest.0);
+        set(&mut image.stated, index, *component.digest);
         set(&mut image.measured, index, digest);
         set(&mut image.sizes, index, size);
-        image.class = component.class;
+        image.class = *component.class;
         at += hardware.layout().whole_units(size);
+        Ok(())
+    })?;
+    Ok(image)
+}
+
+/// Which part a component is, and its size: parts come in slot order, each once, for this vendor
+/// and class.
+///
+/// # Errors
+/// `wrong-device`, `image-size`.
+pub(crate) fn fitting(
+    index: usize,
+    component: &OutlineComponent<'_>,
+    identity: &Identity,
+) -> Result<(Part, u32), Reason> {
+    let part = *Part::ALL.get(index).ok_or(Reason::WrongDevice)?;
+    if component.id != part.name()
+        || *component.vendor != identity.vendor
+        || *component.class != identity.class
+    {
+        return Err(Reason::WrongDevice);
     }
-    if expected.next().is_some() { Err(Reason::WrongDevice) } else { Ok(image) }
+    let size = u32::try_from(component.size_bytes).map_err(|_| Reason::ImageSize)?;
+    Ok((part, size))
 }
 
 fn set<T, const N: usize>(all: &mut [T; N], index: usize, value: T) {

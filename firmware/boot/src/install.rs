@@ -1,13 +1,13 @@
 //! Takes a signed release from wherever it comes and writes it to the spare slot. Recovery does
 //! it over the console, the update partition from its staging area.
 
-use ringfort_cose::{Reason, Sha256Digest, Verify};
-use ringfort_suit::{Envelope, Release};
-use ringfort_trust::Anchors;
+use ringfort_cose::{Reason, Verify};
+use ringfort_suit::Outline;
+use ringfort_trust::Pinned;
 use ringfort_trust::ids::ClassId;
 use slots::{Candidate, Hardware, Pin, SlotId, Store};
 
-use crate::image::{Identity, Memory, SLOT_MAGIC, SlotHeader, examine};
+use crate::image::{Identity, Memory, Part, SLOT_MAGIC, SlotHeader, examine, fitting};
 
 /// Where a release comes from: first [`SLOT_MAGIC`] and the length of the envelope, each as four
 /// bytes little-endian, then the envelope, then the components in slot order, without padding.
@@ -42,31 +42,30 @@ pub fn install<H: Hardware, V: Verify>(
         let (envelope, anchors) = whole
             .and_then(|whole| whole.split_at_checked(header.envelope as usize))
             .ok_or(Reason::TooLarge)?;
-        let pinned = Sha256Digest(state.anchors.digest);
-        let anchors = Anchors::verify_pinned(anchors, &pinned, verifier)?;
-        let keys = anchors.release_keys(&ClassId(identity.class), verifier)?;
-        let envelope = Envelope::parse(envelope, verifier)?;
-        envelope.verify_threshold(verifier, &keys.keys, keys.threshold)?;
-        let digest = envelope.manifest_digest();
+        let anchors = Pinned::open(anchors, &state.anchors.digest, verifier)?;
+        let signers = anchors.signers(&ClassId(identity.class))?;
+        let outline = Outline::read(envelope, verifier)?;
+        outline.verify(verifier, signers.threshold, |kid| signers.key(kid, verifier))?;
+        let digest = outline.manifest_digest;
         if anchors.is_revoked(&digest) {
             return Err(Reason::ReleaseRevoked);
         }
-        let release = Release::of(&envelope)?;
-        state.admits(release.sequence_number, &digest.0)?;
+        state.admits(outline.sequence_number, &digest.0)?;
         let mut sizes = [0; 2];
         let mut len = layout.envelope_max;
-        if release.components().len() != sizes.len() {
+        if outline.components != Part::ALL.len() {
             return Err(Reason::WrongDevice);
         }
-        for (size, component) in sizes.iter_mut().zip(release.components()) {
-            if component.vendor != identity.vendor || component.class != identity.class {
-                return Err(Reason::WrongDevice);
+        outline.for_each(|index, component| {
+            let (_, size) = fitting(index, component, identity)?;
+            if let Some(place) = sizes.get_mut(index) {
+                *place = size;
             }
-            *size = u32::try_from(component.size_bytes).map_err(|_| Reason::ImageSize)?;
-            len = len.checked_add(layout.whole_units(*size)).ok_or(Reason::ImageSize)?;
-        }
+            len = len.checked_add(layout.whole_units(size)).ok_or(Reason::ImageSize)?;
+            Ok(())
+        })?;
         let pin = Pin {
-            sequence: release.sequence_number,
+            sequence: outline.sequence_number,
             digest: digest.0,
             anchors_version: state.anchors.version,
             anchors_digest: state.anchors.digest,

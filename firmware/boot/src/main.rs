@@ -16,8 +16,8 @@ use boot::{
 use mps2::map::{self, HANDOFF, LAYOUT};
 use mps2::{Board, Console, Watchdog};
 use ringfort_cose::{Reason, Sha256Digest};
-use ringfort_suit::Envelope;
-use ringfort_trust::Anchors;
+use ringfort_suit::Outline;
+use ringfort_trust::Pinned;
 use slots::{Area, Candidate, Check, Choice, Pin, Sha256, SlotId, State, Store, choose};
 
 /// The whole of a boot.
@@ -93,11 +93,10 @@ fn run(console: &Console, device: &Device, keys: Keys, boot: &[u8; 32]) -> Resul
 /// in the anchors area. The image that the factory wrote gets its trial.
 #[inline(never)]
 fn first_start(device: &Device, record_key: &[u8; 32]) -> Result<Store<Board>, Reason> {
-    let digest = Sha256Digest(device.anchors_digest);
     let mut store = Store::adopt_anchors(
         Board::new(*record_key),
         device.anchors_len,
-        &digest.0,
+        &device.anchors_digest,
     )?;
     let area = *SlotId::A.of(&LAYOUT.slots);
     let Ok(pin) = factory_pin(&mut store, area) else { return Ok(store) };
@@ -119,10 +118,10 @@ fn factory_pin(store: &mut Store<Board>, area: Area) -> Result<Pin, Reason> {
     let scratch = start::scratch();
     let envelope = scratch.get_mut(..header.envelope as usize).ok_or(Reason::TooLarge)?;
     slots::Flash::read(store.hardware(), area.at + SlotHeader::LEN as u32, envelope)?;
-    let envelope = Envelope::parse(envelope, &Ecdsa::new([0; 32]))?;
+    let outline = Outline::read(envelope, &Ecdsa::new([0; 32]))?;
     Ok(Pin {
-        sequence: envelope.manifest().sequence_number,
-        digest: envelope.manifest_digest().0,
+        sequence: outline.sequence_number,
+        digest: outline.manifest_digest.0,
         anchors_version: state.anchors.version,
         anchors_digest: state.anchors.digest,
     })
@@ -151,7 +150,7 @@ impl Check<Board> for Judge<'_> {
         let area = pin.area.of(&LAYOUT.anchors);
         let Some(scratch) = start::scratch().get_mut(..pin.len as usize) else { return false };
         slots::Flash::read(board, area.at, scratch).is_ok()
-            && Anchors::verify_pinned(scratch, &Sha256Digest(pin.digest), &Ecdsa::new([0; 32]))
+            && Pinned::open(scratch, &pin.digest, &Ecdsa::new([0; 32]))
                 .is_ok_and(|anchors| anchors.is_revoked(&Sha256Digest(*digest)))
     }
 }

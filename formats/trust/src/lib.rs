@@ -11,8 +11,8 @@
 //! - [`ids`] are the names of fleets, devices, products and sites.
 //!
 //! Without features the crate is `no_std` and neither decodes nor verifies with allocation.
-//! Feature `alloc` brings the makers: [`AnchorsSpec`], [`TokenClaims::sign`],
-//! [`CommandClaims::sign`]. Nothing panics on any input; the bounds are constants of each type.
+//! Feature `alloc` brings the makers: `AnchorsSpec`, `TokenClaims::sign` and
+//! `CommandClaims::sign`. Nothing panics on any input; the bounds are constants of each type.
 #![no_std]
 #![forbid(unsafe_code)]
 

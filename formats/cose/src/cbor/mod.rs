@@ -7,10 +7,12 @@
 mod check;
 mod head;
 mod reader;
+mod scan;
 mod writer;
 
 pub use check::Limits;
 pub use reader::{Deterministic, Kind, Reader, WellFormed};
+pub use scan::Scan;
 pub use writer::Writer;
 
 pub(crate) use head::Head;
