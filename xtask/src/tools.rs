@@ -8,16 +8,10 @@ use anyhow::{Context, Result};
 use crate::run::{cache, cargo, root, run, succeeds};
 
 const CARGO_DENY: &str = "0.20.2";
-const CARGO_FUZZ: &str = "0.13.2";
 
 /// The pinned cargo-deny; built once per machine.
 pub fn cargo_deny() -> Result<PathBuf> {
     cargo_tool("cargo-deny", CARGO_DENY)
-}
-
-/// The pinned cargo-fuzz; built once per machine.
-pub fn cargo_fuzz() -> Result<PathBuf> {
-    cargo_tool("cargo-fuzz", CARGO_FUZZ)
 }
 
 fn cargo_tool(name: &str, version: &str) -> Result<PathBuf> {
