@@ -24,7 +24,7 @@ use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{delete, get, post, put};
 use ringfort_cose::Reason;
 use ringfort_fleet::{Fleet, Operator};
-use ringfort_http::{Hosts, Refused, Seen, exchange, own_host};
+use ringfort_http::{Hosts, Refused, Seen, exchange, hear_out, own_host};
 use tokio::sync::Notify;
 
 use handlers::{audit, deployments, devices, operators, releases, sites, status};
@@ -89,6 +89,7 @@ pub fn router(fleet: Fleet, config: ApiConfig) -> Router {
         .method_not_allowed_fallback(async || Refused::from(Reason::WrongMethod))
         .layer(DefaultBodyLimit::disable())
         .layer(from_fn_with_state(hosts, own_host))
+        .layer(from_fn(hear_out))
         .layer(from_fn(problem::render))
         .layer(from_fn_with_state("operator", exchange))
         .with_state(api)

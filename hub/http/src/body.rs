@@ -1,11 +1,19 @@
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
-use axum::body::Body;
+use axum::body::{Body, BodyDataStream};
+use axum::extract::Request;
+use axum::middleware::Next;
+use axum::response::Response;
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt, stream};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use ringfort_cose::Reason;
 use tokio::time::{Instant, timeout, timeout_at};
+
+use crate::Refused;
 
 /// How long and how slow a body may be.
 #[derive(Clone, Copy, Debug)]
@@ -64,6 +72,50 @@ pub fn paced(body: Body, pace: Pace) -> impl Stream<Item = Result<Bytes, Reason>
         Some((item, (data, begun, received, ended)))
     })
 }
+
+/// Middleware: takes in what a refused request still has to say, within small bounds. Some clients
+/// take a stream that is cut while they send for a failure, and never read the refusal.
+pub async fn hear_out(request: Request, next: Next) -> Response {
+    let (parts, body) = request.into_parts();
+    let lent = Arc::new(Mutex::new(Some(body.into_data_stream())));
+    let borrowed = Body::from_stream(Borrowed(lent.clone()));
+    let response = next.run(Request::from_parts(parts, borrowed)).await;
+    if response.extensions().get::<Refused>().is_some() {
+        let rest = lent.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(rest) = rest {
+            let _ = timeout(HEAR_OUT_TIME, discard(rest)).await;
+        }
+    }
+    response
+}
+
+/// A body that its owner takes back.
+struct Borrowed(Arc<Mutex<Option<BodyDataStream>>>);
+
+impl Stream for Borrowed {
+    type Item = Result<Bytes, axum::Error>;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let mut lent = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match lent.as_mut() {
+            Some(stream) => Pin::new(stream).poll_next(cx),
+            None => Poll::Ready(None),
+        }
+    }
+}
+
+async fn discard(mut rest: BodyDataStream) {
+    let mut heard = 0;
+    while let Some(Ok(piece)) = rest.next().await {
+        heard += piece.len();
+        if heard > HEAR_OUT_BYTES {
+            return;
+        }
+    }
+}
+
+const HEAR_OUT_BYTES: usize = 64 * 1024;
+const HEAR_OUT_TIME: Duration = Duration::from_secs(2);
 
 #[cfg(test)]
 mod tests {

@@ -7,7 +7,7 @@ mod exchange;
 mod hosts;
 mod status;
 
-pub use body::{BodyBounds, Pace, paced, read_body};
+pub use body::{BodyBounds, Pace, hear_out, paced, read_body};
 pub use exchange::{ExchangeId, Refused, Seen, exchange};
 pub use hosts::{Hosts, ServerNameIndication, own_host};
 pub use status::status;

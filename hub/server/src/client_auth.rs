@@ -161,3 +161,119 @@ impl ClientCertVerifier for ProofOfPossession {
 
 const ALGORITHMS: &[&dyn SignatureVerificationAlgorithm] =
     &[webpki::aws_lc_rs::ECDSA_P256_SHA256, webpki::aws_lc_rs::ED25519];
+
+#[cfg(test)]
+mod tests {
+    use ringfort_cose::{Sign, SoftSigner};
+    use ringfort_pki::{Issuer, Ldevid, Lifetimes, Plan, Role, SubjectKey};
+
+    use super::*;
+
+    const NOW: u64 = 1_790_000_000;
+    const DAY: u64 = 86_400;
+
+    #[test]
+    fn each_authority_vouches_for_its_own_kind() {
+        let pki = Pki::new();
+        assert_eq!(pki.judge(&pki.leaf(&pki.device), NOW), Ok(Vouches::Ldevid));
+        assert_eq!(pki.judge(&pki.leaf(&pki.factory), NOW), Ok(Vouches::Idevid));
+        assert_eq!(pki.judge(&pki.leaf(&pki.operator), NOW), Err(Reason::UnknownCertificate));
+    }
+
+    #[test]
+    fn a_certificate_is_good_within_its_time_only() {
+        let pki = Pki::new();
+        let leaf = pki.leaf(&pki.device);
+        assert_eq!(pki.judge(&leaf, NOW + DAY - 1), Ok(Vouches::Ldevid));
+        assert_eq!(pki.judge(&leaf, NOW + DAY + 1), Err(Reason::CertificateExpired));
+        assert_eq!(pki.judge(&leaf, NOW - DAY), Err(Reason::CertificateExpired));
+    }
+
+    #[test]
+    fn an_authority_that_has_ended_vouches_for_nothing() {
+        let pki = Pki::new();
+        let device = ringfort_pki::Idevid {
+            device_id: "dev-a",
+            vendor: "Example",
+            model: "lamp",
+            class_id: [1; 16],
+            ueid: &[1; 17],
+            lifetime_days: None,
+        };
+        let leaf = pki.factory.issue_idevid(&key(), &device, NOW).unwrap().der;
+        assert_eq!(pki.judge(&leaf, NOW + 29 * DAY), Ok(Vouches::Idevid));
+        assert_eq!(pki.judge(&leaf, NOW + 31 * DAY), Err(Reason::CertificateExpired));
+    }
+
+    #[test]
+    fn a_stolen_factory_cannot_vouch_for_operational_certificates() {
+        let pki = Pki::new();
+        // It makes an authority with the Device CA's name, and a certificate of that.
+        let signer: Arc<dyn Sign> = Arc::new(SoftSigner::generate_p256().unwrap());
+        let key_of_it = SubjectKey::try_from(&signer.public_key()).unwrap();
+        let below =
+            pki.plan.issue_authority(&pki.factory, &Role::Device, &key_of_it, NOW).unwrap();
+        let below = Issuer::new(&below.der, signer).unwrap();
+        assert_eq!(below.info().subject, pki.device.info().subject);
+        assert_eq!(pki.judge(&pki.leaf(&below), NOW), Err(Reason::UnknownCertificate));
+        assert_eq!(pki.judge(&pki.leaf(&pki.device), NOW), Ok(Vouches::Ldevid));
+    }
+
+    #[test]
+    fn an_end_entity_is_no_authority() {
+        let pki = Pki::new();
+        let mut authorities = ClientAuthorities::default();
+        assert!(authorities.add(&pki.leaf(&pki.device), Vouches::Ldevid).is_err());
+        assert!(authorities.add(pki.device.certificate_der(), Vouches::Ldevid).is_ok());
+    }
+
+    struct Pki {
+        plan: Plan,
+        factory: Issuer,
+        device: Issuer,
+        operator: Issuer,
+    }
+
+    impl Pki {
+        fn new() -> Pki {
+            let plan = Plan {
+                organisation: "Example".into(),
+                name: "test".into(),
+                lifetimes: Lifetimes::all_end_in(30),
+            };
+            let root = plan.create_root(&Role::Root, signer(), NOW).unwrap();
+            let authority = |role| {
+                let signer = signer();
+                let key = SubjectKey::try_from(&signer.public_key()).unwrap();
+                let issued = plan.issue_authority(&root, &role, &key, NOW).unwrap();
+                Issuer::new(&issued.der, signer).unwrap()
+            };
+            Pki {
+                factory: authority(Role::Factory { site: "north".into() }),
+                device: authority(Role::Device),
+                operator: authority(Role::Operator),
+                plan,
+            }
+        }
+
+        fn leaf(&self, issuer: &Issuer) -> Vec<u8> {
+            let profile = Ldevid { device_id: "dev-a", hardware: None, lifetime_days: 1 };
+            issuer.issue_ldevid(&key(), &profile, NOW).unwrap().der
+        }
+
+        fn judge(&self, leaf: &[u8], now: u64) -> Result<Vouches, Reason> {
+            let mut authorities = ClientAuthorities::default();
+            authorities.add(self.device.certificate_der(), Vouches::Ldevid).unwrap();
+            authorities.add(self.factory.certificate_der(), Vouches::Idevid).unwrap();
+            authorities.judge(&CertificateDer::from(leaf), now)
+        }
+    }
+
+    fn signer() -> Arc<dyn Sign> {
+        Arc::new(SoftSigner::generate_p256().unwrap())
+    }
+
+    fn key() -> SubjectKey {
+        SubjectKey::try_from(&signer().public_key()).unwrap()
+    }
+}
