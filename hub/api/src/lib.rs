@@ -110,6 +110,9 @@ impl Api {
     }
 }
 
+/// The content type of refusals (RFC 9457).
+pub(crate) const PROBLEM: &str = "application/problem+json";
+
 /// A refusal of the fleet as an answer.
 pub(crate) fn refused(refusal: ringfort_fleet::Refusal) -> Refused {
     Refused::new(refusal.reason, refusal.detail)

@@ -27,6 +27,11 @@ pub struct Problem {
     pub exchange_id: String,
 }
 
+/// Bytes that are not JSON; only for the description.
+#[derive(Clone, Debug, ToSchema)]
+#[schema(value_type = String, format = Binary)]
+pub struct Binary(pub String);
+
 /// One page of a list.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Page<T> {

@@ -8,6 +8,7 @@ use http::HeaderValue;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use ringfort_http::{ExchangeId, Refused};
 
+use crate::PROBLEM;
 use crate::model::Problem;
 
 /// Middleware: writes the body of an answer that refuses.
@@ -31,7 +32,7 @@ pub(crate) async fn render(request: Request, next: Next) -> Response {
     let body = serde_json::to_vec(&problem).unwrap_or_default();
     response
         .headers_mut()
-        .insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        .insert(CONTENT_TYPE, HeaderValue::from_static(PROBLEM));
     *response.body_mut() = Body::from(body);
     response
 }

@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use super::{Caller, Parameters, page_limit};
 use crate::model::{AuditEntries, Checkpoint, Problem};
-use crate::{Api, refused};
+use crate::{Api, PROBLEM, refused};
 
 #[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
@@ -21,8 +21,8 @@ pub(crate) struct EntryParameters {
 }
 
 /// The signed head of the audit log.
-#[utoipa::path(get, path = "/api/v1/audit/checkpoint", tag = "audit", responses(
-    (status = 200, body = Checkpoint), (status = "default", body = Problem)))]
+#[utoipa::path(get, path = "/api/v1/audit/checkpoint", operation_id = "get_checkpoint", tag = "audit", responses(
+    (status = 200, description = "Done", body = Checkpoint), (status = "default", description = "It was refused", body = Problem, content_type = PROBLEM)))]
 pub(crate) async fn checkpoint(
     State(api): State<Arc<Api>>,
     Caller(_): Caller,
@@ -32,8 +32,8 @@ pub(crate) async fn checkpoint(
 }
 
 /// Entries of the audit log, as they are hashed.
-#[utoipa::path(get, path = "/api/v1/audit/entries", tag = "audit", params(EntryParameters),
-    responses((status = 200, body = AuditEntries), (status = "default", body = Problem)))]
+#[utoipa::path(get, path = "/api/v1/audit/entries", operation_id = "list_audit_entries", tag = "audit", params(EntryParameters),
+    responses((status = 200, description = "Done", body = AuditEntries), (status = "default", description = "It was refused", body = Problem, content_type = PROBLEM)))]
 pub(crate) async fn entries(
     State(api): State<Arc<Api>>,
     Caller(who): Caller,

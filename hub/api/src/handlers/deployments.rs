@@ -9,11 +9,11 @@ use ringfort_messages::DeviceId;
 
 use super::{Caller, Json, PageQuery, Parameters, page, page_limit};
 use crate::model::{Deployment, NewDeployment, Outcome, Page, Problem, Target};
-use crate::{Api, refused};
+use crate::{Api, PROBLEM, refused};
 
 /// Deployments, newest first.
-#[utoipa::path(get, path = "/api/v1/deployments", tag = "deployments", params(PageQuery), responses(
-    (status = 200, body = Page<Deployment>), (status = "default", body = Problem)))]
+#[utoipa::path(get, path = "/api/v1/deployments", operation_id = "list_deployments", tag = "deployments", params(PageQuery), responses(
+    (status = 200, description = "Done", body = Page<Deployment>), (status = "default", description = "It was refused", body = Problem, content_type = PROBLEM)))]
 pub(crate) async fn list(
     State(api): State<Arc<Api>>,
     Caller(who): Caller,
@@ -25,11 +25,11 @@ pub(crate) async fn list(
 }
 
 /// Creates a deployment, or asks for it where two people are needed.
-#[utoipa::path(post, path = "/api/v1/deployments", tag = "deployments",
+#[utoipa::path(post, path = "/api/v1/deployments", operation_id = "create_deployment", tag = "deployments",
     request_body = NewDeployment, responses(
     (status = 201, description = "It runs", body = Outcome<Deployment>),
     (status = 202, description = "It waits for another person", body = Outcome<Deployment>),
-    (status = "default", body = Problem)))]
+    (status = "default", description = "It was refused", body = Problem, content_type = PROBLEM)))]
 pub(crate) async fn create(
     State(api): State<Arc<Api>>,
     Caller(who): Caller,
@@ -54,9 +54,9 @@ pub(crate) async fn create(
 }
 
 /// One deployment.
-#[utoipa::path(get, path = "/api/v1/deployments/{id}", tag = "deployments",
+#[utoipa::path(get, path = "/api/v1/deployments/{id}", operation_id = "get_deployment", tag = "deployments",
     params(("id" = String, Path, description = "The deployment's id")), responses(
-    (status = 200, body = Deployment), (status = "default", body = Problem)))]
+    (status = 200, description = "Done", body = Deployment), (status = "default", description = "It was refused", body = Problem, content_type = PROBLEM)))]
 pub(crate) async fn one(
     State(api): State<Arc<Api>>,
     Caller(who): Caller,
@@ -67,9 +67,9 @@ pub(crate) async fn one(
 }
 
 /// The devices of a deployment, by id, and how far each is.
-#[utoipa::path(get, path = "/api/v1/deployments/{id}/targets", tag = "deployments",
+#[utoipa::path(get, path = "/api/v1/deployments/{id}/targets", operation_id = "list_targets", tag = "deployments",
     params(("id" = String, Path, description = "The deployment's id"), PageQuery), responses(
-    (status = 200, body = Page<Target>), (status = "default", body = Problem)))]
+    (status = 200, description = "Done", body = Page<Target>), (status = "default", description = "It was refused", body = Problem, content_type = PROBLEM)))]
 pub(crate) async fn targets(
     State(api): State<Arc<Api>>,
     Caller(who): Caller,
@@ -84,9 +84,9 @@ pub(crate) async fn targets(
 }
 
 /// Stops offering it to devices that have not begun.
-#[utoipa::path(post, path = "/api/v1/deployments/{id}/pause", tag = "deployments",
+#[utoipa::path(post, path = "/api/v1/deployments/{id}/pause", operation_id = "pause_deployment", tag = "deployments",
     params(("id" = String, Path, description = "The deployment's id")), responses(
-    (status = 200, body = Deployment), (status = "default", body = Problem)))]
+    (status = 200, description = "Done", body = Deployment), (status = "default", description = "It was refused", body = Problem, content_type = PROBLEM)))]
 pub(crate) async fn pause(
     State(api): State<Arc<Api>>,
     Caller(who): Caller,
@@ -97,9 +97,9 @@ pub(crate) async fn pause(
 }
 
 /// Offers it again.
-#[utoipa::path(post, path = "/api/v1/deployments/{id}/resume", tag = "deployments",
+#[utoipa::path(post, path = "/api/v1/deployments/{id}/resume", operation_id = "resume_deployment", tag = "deployments",
     params(("id" = String, Path, description = "The deployment's id")), responses(
-    (status = 200, body = Deployment), (status = "default", body = Problem)))]
+    (status = 200, description = "Done", body = Deployment), (status = "default", description = "It was refused", body = Problem, content_type = PROBLEM)))]
 pub(crate) async fn resume(
     State(api): State<Arc<Api>>,
     Caller(who): Caller,
@@ -110,9 +110,9 @@ pub(crate) async fn resume(
 }
 
 /// Ends it: a device that is not yet on trial gives it up.
-#[utoipa::path(post, path = "/api/v1/deployments/{id}/halt", tag = "deployments",
+#[utoipa::path(post, path = "/api/v1/deployments/{id}/halt", operation_id = "halt_deployment", tag = "deployments",
     params(("id" = String, Path, description = "The deployment's id")), responses(
-    (status = 200, body = Deployment), (status = "default", body = Problem)))]
+    (status = 200, description = "Done", body = Deployment), (status = "default", description = "It was refused", body = Problem, content_type = PROBLEM)))]
 pub(crate) async fn halt(
     State(api): State<Arc<Api>>,
     Caller(who): Caller,

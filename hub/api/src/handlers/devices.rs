@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use super::{Caller, Json, Parameters, page, page_limit};
 use crate::model::{Device, DeviceDetails, Event, Move, Outcome, Page, Problem};
-use crate::{Api, refused};
+use crate::{Api, PROBLEM, refused};
 
 /// Which devices to list. Everything that is given has to fit.
 #[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
@@ -39,8 +39,8 @@ pub(crate) struct HistoryParameters {
 }
 
 /// Devices, by id.
-#[utoipa::path(get, path = "/api/v1/devices", tag = "devices", params(DeviceParameters), responses(
-    (status = 200, body = Page<Device>), (status = "default", body = Problem)))]
+#[utoipa::path(get, path = "/api/v1/devices", operation_id = "list_devices", tag = "devices", params(DeviceParameters), responses(
+    (status = 200, description = "Done", body = Page<Device>), (status = "default", description = "It was refused", body = Problem, content_type = PROBLEM)))]
 pub(crate) async fn list(
     State(api): State<Arc<Api>>,
     Caller(who): Caller,
@@ -61,9 +61,9 @@ pub(crate) async fn list(
 }
 
 /// One device with everything about it.
-#[utoipa::path(get, path = "/api/v1/devices/{id}", tag = "devices",
+#[utoipa::path(get, path = "/api/v1/devices/{id}", operation_id = "get_device", tag = "devices",
     params(("id" = String, Path, description = "The device's id")), responses(
-    (status = 200, body = DeviceDetails), (status = "default", body = Problem)))]
+    (status = 200, description = "Done", body = DeviceDetails), (status = "default", description = "It was refused", body = Problem, content_type = PROBLEM)))]
 pub(crate) async fn one(
     State(api): State<Arc<Api>>,
     Caller(who): Caller,
@@ -74,9 +74,9 @@ pub(crate) async fn one(
 }
 
 /// What happened to a device, newest first.
-#[utoipa::path(get, path = "/api/v1/devices/{id}/history", tag = "devices",
+#[utoipa::path(get, path = "/api/v1/devices/{id}/history", operation_id = "get_device_history", tag = "devices",
     params(("id" = String, Path, description = "The device's id"), HistoryParameters), responses(
-    (status = 200, body = Vec<Event>), (status = "default", body = Problem)))]
+    (status = 200, description = "Done", body = Vec<Event>), (status = "default", description = "It was refused", body = Problem, content_type = PROBLEM)))]
 pub(crate) async fn history(
     State(api): State<Arc<Api>>,
     Caller(who): Caller,
@@ -89,9 +89,9 @@ pub(crate) async fn history(
 }
 
 /// Moves a device to another lifecycle state, or asks for it where two people are needed.
-#[utoipa::path(post, path = "/api/v1/devices/{id}/move", tag = "devices", request_body = Move,
+#[utoipa::path(post, path = "/api/v1/devices/{id}/move", operation_id = "move_device", tag = "devices", request_body = Move,
     params(("id" = String, Path, description = "The device's id")), responses(
-    (status = 200, body = Outcome<Device>), (status = "default", body = Problem)))]
+    (status = 200, description = "Done", body = Outcome<Device>), (status = "default", description = "It was refused", body = Problem, content_type = PROBLEM)))]
 pub(crate) async fn move_to(
     State(api): State<Arc<Api>>,
     Caller(who): Caller,

@@ -8,11 +8,11 @@ use ringfort_pki::{CERTIFICATE, from_pem};
 
 use super::{Caller, Json, PageQuery, Parameters, hash};
 use crate::model::{NewOperator, Operator, Page, Problem};
-use crate::{Api, refused};
+use crate::{Api, PROBLEM, refused};
 
 /// Operators.
-#[utoipa::path(get, path = "/api/v1/operators", tag = "operators", params(PageQuery), responses(
-    (status = 200, body = Page<Operator>), (status = "default", body = Problem)))]
+#[utoipa::path(get, path = "/api/v1/operators", operation_id = "list_operators", tag = "operators", params(PageQuery), responses(
+    (status = 200, description = "Done", body = Page<Operator>), (status = "default", description = "It was refused", body = Problem, content_type = PROBLEM)))]
 pub(crate) async fn list(
     State(api): State<Arc<Api>>,
     Caller(who): Caller,
@@ -24,8 +24,8 @@ pub(crate) async fn list(
 }
 
 /// Adds an operator.
-#[utoipa::path(post, path = "/api/v1/operators", tag = "operators", request_body = NewOperator,
-    responses((status = 201, description = "It was added"), (status = "default", body = Problem)))]
+#[utoipa::path(post, path = "/api/v1/operators", operation_id = "add_operator", tag = "operators", request_body = NewOperator,
+    responses((status = 201, description = "It was added"), (status = "default", description = "It was refused", body = Problem, content_type = PROBLEM)))]
 pub(crate) async fn add(
     State(api): State<Arc<Api>>,
     Caller(who): Caller,
@@ -42,9 +42,9 @@ pub(crate) async fn add(
 }
 
 /// Ends an operator's access.
-#[utoipa::path(delete, path = "/api/v1/operators/{fingerprint}", tag = "operators",
+#[utoipa::path(delete, path = "/api/v1/operators/{fingerprint}", operation_id = "remove_operator", tag = "operators",
     params(("fingerprint" = String, Path, description = "SHA-256 of the certificate")), responses(
-    (status = 204, description = "Access has ended"), (status = "default", body = Problem)))]
+    (status = 204, description = "Access has ended"), (status = "default", description = "It was refused", body = Problem, content_type = PROBLEM)))]
 pub(crate) async fn remove(
     State(api): State<Arc<Api>>,
     Caller(who): Caller,

@@ -3,22 +3,23 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::{Path, State};
+use futures_util::StreamExt;
 use http::{HeaderMap, StatusCode};
 use ringfort_cose::Sha256Digest;
 use ringfort_http::{Pace, Refused, paced};
 use ringfort_store::Put;
 
 use super::{Caller, PageQuery, Parameters, check_media_type, read};
-use crate::model::{ObjectStored, Page, Problem, Release};
-use crate::{Api, refused};
+use crate::model::{Binary, ObjectStored, Page, Problem, Release};
+use crate::{Api, PROBLEM, refused};
 
 /// Uploads an object under its SHA-256. One that is there already is not read.
-#[utoipa::path(put, path = "/api/v1/objects/{digest}", tag = "releases",
+#[utoipa::path(put, path = "/api/v1/objects/{digest}", operation_id = "put_object", tag = "releases",
     params(("digest" = String, Path, description = "SHA-256 of the object, hexadecimal")),
-    request_body(content = Vec<u8>, content_type = "application/octet-stream"), responses(
+    request_body(content = Binary, content_type = "application/octet-stream"), responses(
     (status = 200, description = "It was there", body = ObjectStored),
     (status = 201, description = "It is stored now", body = ObjectStored),
-    (status = "default", body = Problem)))]
+    (status = "default", description = "It was refused", body = Problem, content_type = PROBLEM)))]
 pub(crate) async fn put_object(
     State(api): State<Arc<Api>>,
     Caller(who): Caller,
@@ -28,12 +29,14 @@ pub(crate) async fn put_object(
 ) -> Result<(StatusCode, axum::Json<ObjectStored>), Refused> {
     check_media_type(&headers, "application/octet-stream")?;
     let digest = Sha256Digest::from_hex(&digest)?;
-    let stream = paced(body, UPLOAD_PACE);
+    let mut stream = Box::pin(paced(body, UPLOAD_PACE));
     let put = api
         .fleet
-        .put_object(&who, &digest, MAX_OBJECT_BYTES, Box::pin(stream))
+        .put_object(&who, &digest, MAX_OBJECT_BYTES, stream.as_mut())
         .await
         .map_err(refused)?;
+    // A client that is still sending when the connection is closed never sees the answer.
+    while let Some(Ok(_)) = stream.next().await {}
     let (status, present) = match put {
         Put::Stored(_) => (StatusCode::CREATED, false),
         Put::Present(_) => (StatusCode::OK, true),
@@ -43,8 +46,8 @@ pub(crate) async fn put_object(
 }
 
 /// Releases, newest first.
-#[utoipa::path(get, path = "/api/v1/releases", tag = "releases", params(PageQuery), responses(
-    (status = 200, body = Page<Release>), (status = "default", body = Problem)))]
+#[utoipa::path(get, path = "/api/v1/releases", operation_id = "list_releases", tag = "releases", params(PageQuery), responses(
+    (status = 200, description = "Done", body = Page<Release>), (status = "default", description = "It was refused", body = Problem, content_type = PROBLEM)))]
 pub(crate) async fn list(
     State(api): State<Arc<Api>>,
     Caller(who): Caller,
@@ -56,9 +59,9 @@ pub(crate) async fn list(
 }
 
 /// Publishes a release: a signed SUIT envelope whose payloads are uploaded already.
-#[utoipa::path(post, path = "/api/v1/releases", tag = "releases",
-    request_body(content = Vec<u8>, content_type = "application/suit-envelope+cose"), responses(
-    (status = 201, body = Release), (status = "default", body = Problem)))]
+#[utoipa::path(post, path = "/api/v1/releases", operation_id = "add_release", tag = "releases",
+    request_body(content = Binary, content_type = "application/suit-envelope+cose"), responses(
+    (status = 201, description = "Done", body = Release), (status = "default", description = "It was refused", body = Problem, content_type = PROBLEM)))]
 pub(crate) async fn add(
     State(api): State<Arc<Api>>,
     Caller(who): Caller,

@@ -11,12 +11,12 @@ use ringfort_messages::{AnchorsVersion, SiteId};
 use ringfort_pki::{CERTIFICATE, from_pem, to_pem};
 
 use super::{Caller, Json, PageQuery, Parameters, read};
-use crate::model::{AnchorsTaken, BatchTaken, NewSite, Page, Problem, Site};
-use crate::{Api, refused};
+use crate::model::{Binary, AnchorsTaken, BatchTaken, NewSite, Page, Problem, Site};
+use crate::{Api, PROBLEM, refused};
 
 /// Factory sites.
-#[utoipa::path(get, path = "/api/v1/sites", tag = "factory", params(PageQuery), responses(
-    (status = 200, body = Page<Site>), (status = "default", body = Problem)))]
+#[utoipa::path(get, path = "/api/v1/sites", operation_id = "list_sites", tag = "factory", params(PageQuery), responses(
+    (status = 200, description = "Done", body = Page<Site>), (status = "default", description = "It was refused", body = Problem, content_type = PROBLEM)))]
 pub(crate) async fn list(
     State(api): State<Arc<Api>>,
     Caller(who): Caller,
@@ -28,8 +28,8 @@ pub(crate) async fn list(
 }
 
 /// Adds a factory site.
-#[utoipa::path(post, path = "/api/v1/sites", tag = "factory", request_body = NewSite, responses(
-    (status = 201, description = "It was added"), (status = "default", body = Problem)))]
+#[utoipa::path(post, path = "/api/v1/sites", operation_id = "add_site", tag = "factory", request_body = NewSite, responses(
+    (status = 201, description = "It was added"), (status = "default", description = "It was refused", body = Problem, content_type = PROBLEM)))]
 pub(crate) async fn add(
     State(api): State<Arc<Api>>,
     Caller(who): Caller,
@@ -49,9 +49,9 @@ pub(crate) async fn add(
 }
 
 /// Ends a site: nothing of it is taken any more.
-#[utoipa::path(post, path = "/api/v1/sites/{id}/revoke", tag = "factory",
+#[utoipa::path(post, path = "/api/v1/sites/{id}/revoke", operation_id = "revoke_site", tag = "factory",
     params(("id" = String, Path, description = "The site's name")), responses(
-    (status = 204, description = "It was revoked"), (status = "default", body = Problem)))]
+    (status = 204, description = "It was revoked"), (status = "default", description = "It was refused", body = Problem, content_type = PROBLEM)))]
 pub(crate) async fn revoke(
     State(api): State<Arc<Api>>,
     Caller(who): Caller,
@@ -63,9 +63,9 @@ pub(crate) async fn revoke(
 }
 
 /// Hands in a factory batch.
-#[utoipa::path(post, path = "/api/v1/factory/batches", tag = "factory",
-    request_body(content = Vec<u8>, content_type = "application/cbor"), responses(
-    (status = 201, body = BatchTaken), (status = "default", body = Problem)))]
+#[utoipa::path(post, path = "/api/v1/factory/batches", operation_id = "import_batch", tag = "factory",
+    request_body(content = Binary, content_type = "application/cbor"), responses(
+    (status = 201, description = "Done", body = BatchTaken), (status = "default", description = "It was refused", body = Problem, content_type = PROBLEM)))]
 pub(crate) async fn import_batch(
     State(api): State<Arc<Api>>,
     Caller(who): Caller,
@@ -78,9 +78,9 @@ pub(crate) async fn import_batch(
 }
 
 /// Adds the next version of the anchors.
-#[utoipa::path(post, path = "/api/v1/anchors", tag = "anchors",
-    request_body(content = Vec<u8>, content_type = "application/cbor"), responses(
-    (status = 201, body = AnchorsTaken), (status = "default", body = Problem)))]
+#[utoipa::path(post, path = "/api/v1/anchors", operation_id = "add_anchors", tag = "anchors",
+    request_body(content = Binary, content_type = "application/cbor"), responses(
+    (status = 201, description = "Done", body = AnchorsTaken), (status = "default", description = "It was refused", body = Problem, content_type = PROBLEM)))]
 pub(crate) async fn add_anchors(
     State(api): State<Arc<Api>>,
     Caller(who): Caller,
@@ -94,10 +94,10 @@ pub(crate) async fn add_anchors(
 }
 
 /// One version of the anchors.
-#[utoipa::path(get, path = "/api/v1/anchors/{version}", tag = "anchors",
+#[utoipa::path(get, path = "/api/v1/anchors/{version}", operation_id = "get_anchors", tag = "anchors",
     params(("version" = u64, Path, description = "The version")), responses(
-    (status = 200, body = Vec<u8>, content_type = "application/cbor"),
-    (status = "default", body = Problem)))]
+    (status = 200, description = "Done", body = Binary, content_type = "application/cbor"),
+    (status = "default", description = "It was refused", body = Problem, content_type = PROBLEM)))]
 pub(crate) async fn anchors(
     State(api): State<Arc<Api>>,
     Caller(_): Caller,

@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use super::Caller;
 use crate::model::{Problem, Status};
-use crate::{Api, openapi, refused};
+use crate::{Api, PROBLEM, openapi, refused};
 
 /// What a health check answers.
 #[derive(Serialize, utoipa::ToSchema)]
@@ -20,8 +20,8 @@ pub(crate) struct Health {
 }
 
 /// Whether the hub works: the registry answers.
-#[utoipa::path(get, path = "/healthz", tag = "hub", responses(
-    (status = 200, body = Health), (status = "default", body = Problem)))]
+#[utoipa::path(get, path = "/healthz", operation_id = "healthy", tag = "hub", responses(
+    (status = 200, description = "Done", body = Health), (status = "default", description = "It was refused", body = Problem, content_type = PROBLEM)))]
 pub(crate) async fn healthy(State(api): State<Arc<Api>>) -> Result<Response, Refused> {
     // The checkpoint is read from the database.
     api.fleet.audit_checkpoint().await.map_err(refused)?;
@@ -29,8 +29,8 @@ pub(crate) async fn healthy(State(api): State<Arc<Api>>) -> Result<Response, Ref
 }
 
 /// Metrics in Prometheus' text format.
-#[utoipa::path(get, path = "/metrics", tag = "hub", responses(
-    (status = 200, body = String, content_type = "text/plain"), (status = "default", body = Problem)))]
+#[utoipa::path(get, path = "/metrics", operation_id = "metrics", tag = "hub", responses(
+    (status = 200, description = "Done", body = String, content_type = "text/plain"), (status = "default", description = "It was refused", body = Problem, content_type = PROBLEM)))]
 pub(crate) async fn metrics(
     State(api): State<Arc<Api>>,
     Caller(who): Caller,
@@ -41,8 +41,8 @@ pub(crate) async fn metrics(
 }
 
 /// The fleet at a glance.
-#[utoipa::path(get, path = "/api/v1/status", tag = "hub", responses(
-    (status = 200, body = Status), (status = "default", body = Problem)))]
+#[utoipa::path(get, path = "/api/v1/status", operation_id = "status", tag = "hub", responses(
+    (status = 200, description = "Done", body = Status), (status = "default", description = "It was refused", body = Problem, content_type = PROBLEM)))]
 pub(crate) async fn status(
     State(api): State<Arc<Api>>,
     Caller(who): Caller,
@@ -52,8 +52,8 @@ pub(crate) async fn status(
 }
 
 /// This description.
-#[utoipa::path(get, path = "/api/v1/openapi.json", tag = "hub", responses(
-    (status = 200, description = "OpenAPI 3.1"), (status = "default", body = Problem)))]
+#[utoipa::path(get, path = "/api/v1/openapi.json", operation_id = "describe", tag = "hub", responses(
+    (status = 200, description = "OpenAPI 3.1"), (status = "default", description = "It was refused", body = Problem, content_type = PROBLEM)))]
 pub(crate) async fn description(Caller(_): Caller) -> Response {
     ([(CONTENT_TYPE, "application/json")], openapi()).into_response()
 }

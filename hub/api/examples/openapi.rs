@@ -1,0 +1,5 @@
+//! Prints the description of the operator interface: what `docs/openapi.json` holds.
+
+fn main() {
+    print!("{}", ringfort_api::openapi());
+}
