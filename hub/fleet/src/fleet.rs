@@ -238,10 +238,10 @@ impl Fleet {
                 bytes: row.document,
             })
         });
-        if let Some(document) = &document {
-            if document.open()?.order_key(&self.inner.order_key_name, &AwsLc).is_err() {
-                tracing::error!("the newest anchors do not name this hub's order key");
-            }
+        if let Some(document) = &document
+            && document.open()?.order_key(&self.inner.order_key_name, &AwsLc).is_err()
+        {
+            tracing::error!("the newest anchors do not name this hub's order key");
         }
         *self.inner.anchors.write().unwrap_or_else(PoisonError::into_inner) = document;
         Ok(())

@@ -51,6 +51,7 @@ impl From<StoreError> for Refusal {
             StoreError::Full | StoreError::Locked | StoreError::Io(_) => {
                 Refusal::new(Reason::StorageFailed, error.to_string())
             }
+            StoreError::Range { .. } => Refusal::new(Reason::NotFound, error.to_string()),
             StoreError::Exists(_) => Refusal::new(Reason::AlreadyExists, ""),
             _ => Refusal::new(Reason::Internal, "the database failed"),
         }

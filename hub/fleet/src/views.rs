@@ -113,6 +113,7 @@ pub struct DeviceQuery {
 
 /// The result of asking for a move.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(clippy::large_enum_variant, reason = "made once a request, never kept")]
 pub enum Moved {
     /// It was made.
     Done(DeviceView),
@@ -241,6 +242,7 @@ pub struct NewDeployment {
 
 /// The result of asking for a deployment.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(clippy::large_enum_variant, reason = "made once a request, never kept")]
 pub enum Created {
     /// It runs.
     Done(DeploymentView),

@@ -25,6 +25,12 @@ pub enum StoreError {
     /// The schema is newer than this program, or a migration failed.
     #[error("the schema could not be brought up to date: {0}")]
     Schema(String),
+    /// A range that begins behind the end of its object.
+    #[error("the range begins behind the end of the object, which has {size_bytes} bytes")]
+    Range {
+        /// The size of the object.
+        size_bytes: u64,
+    },
     /// The store was closed before the operation was made durable.
     #[error("the store is closed")]
     Closed,

@@ -103,10 +103,10 @@ impl Objects {
         let location = location(digest);
         let mut upload = self.files.put_multipart(&location).await.map_err(from_object_store)?;
         let result = receive(&mut *upload, digest, limit_bytes, stream).await;
-        if result.is_err() {
-            if let Err(error) = upload.abort().await {
-                tracing::warn!(%error, "the rest of an upload could not be removed");
-            }
+        if result.is_err()
+            && let Err(error) = upload.abort().await
+        {
+            tracing::warn!(%error, "the rest of an upload could not be removed");
         }
         result.map(Put::Stored)
     }
@@ -127,12 +127,20 @@ impl Objects {
     /// end is cut). Nothing when the object is not there. No database is touched.
     ///
     /// # Errors
-    /// [`StoreError::Io`].
+    /// [`StoreError::Range`] for a range that begins behind the end, [`StoreError::Io`].
     pub async fn get(
         &self,
         digest: &Hash,
         range: Option<Range<u64>>,
     ) -> Result<Option<ObjectStream>, StoreError> {
+        let size = self.size(digest).await?;
+        match (size, &range) {
+            (None, _) => return Ok(None),
+            (Some(size_bytes), Some(range)) if range.start >= size_bytes => {
+                return Err(StoreError::Range { size_bytes });
+            }
+            _ => {}
+        }
         let options = GetOptions { range: range.map(GetRange::Bounded), ..GetOptions::default() };
         match self.files.get_opts(&location(digest), options).await {
             Ok(result) => Ok(Some(ObjectStream {

@@ -22,6 +22,8 @@ pub struct StoreConfig {
     pub lock_wait: Duration,
     /// How many connections read at once.
     pub readers: u32,
+    /// The database grows no further than this; absent for as far as the disk goes.
+    pub database_limit_bytes: Option<u64>,
 }
 
 impl StoreConfig {
@@ -33,6 +35,7 @@ impl StoreConfig {
             objects: directory.join("objects"),
             lock_wait: Duration::from_secs(5),
             readers: 4,
+            database_limit_bytes: None,
         }
     }
 }
@@ -62,11 +65,16 @@ impl Store {
             .foreign_keys(true)
             .statement_cache_capacity(STATEMENTS);
         let objects = Objects::open(&config.objects)?;
+        let mut writer_options = options.clone();
+        if let Some(limit) = config.database_limit_bytes {
+            writer_options =
+                writer_options.pragma("max_page_count", (limit / PAGE_BYTES).to_string());
+        }
         let writers = SqlitePoolOptions::new()
             .max_connections(1)
             .idle_timeout(None)
             .max_lifetime(None)
-            .connect_with(options.clone())
+            .connect_with(writer_options)
             .await?;
         MIGRATOR.run(&writers).await?;
         let readers = SqlitePoolOptions::new()
@@ -153,4 +161,6 @@ impl DerefMut for Write {
 
 static MIGRATOR: sqlx::migrate::Migrator = sqlx::migrate!();
 const STATEMENTS: usize = 128;
+/// SQLite's own page size.
+const PAGE_BYTES: u64 = 4096;
 const READER_WAIT: Duration = Duration::from_secs(10);

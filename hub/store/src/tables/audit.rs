@@ -60,3 +60,24 @@ impl Read {
         Ok(rows)
     }
 }
+
+impl Read {
+    /// How many rows each table has, by name. For tests and `doctor`.
+    pub async fn row_counts(&mut self) -> Result<Vec<(String, i64)>, StoreError> {
+        Ok(sqlx::query_as(
+            "SELECT 'audit', COUNT(*) FROM audit UNION ALL \
+             SELECT 'batches', COUNT(*) FROM batches UNION ALL \
+             SELECT 'certificates', COUNT(*) FROM certificates UNION ALL \
+             SELECT 'contacts', COUNT(*) FROM contacts UNION ALL \
+             SELECT 'deployments', COUNT(*) FROM deployments UNION ALL \
+             SELECT 'devices', COUNT(*) FROM devices UNION ALL \
+             SELECT 'known_keys', COUNT(*) FROM known_keys UNION ALL \
+             SELECT 'objects', COUNT(*) FROM objects UNION ALL \
+             SELECT 'releases', COUNT(*) FROM releases UNION ALL \
+             SELECT 'running', COUNT(*) FROM running UNION ALL \
+             SELECT 'targets', COUNT(*) FROM targets",
+        )
+        .fetch_all(self.connection())
+        .await?)
+    }
+}

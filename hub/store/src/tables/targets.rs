@@ -161,7 +161,8 @@ impl Read {
             "SELECT r.class, r.manifest, r.sequence FROM targets t \
              JOIN deployments d ON d.deployment = t.deployment \
              JOIN releases r ON r.manifest = d.manifest \
-             WHERE t.device = $1 AND t.state = 'confirmed' ORDER BY t.since_ms DESC LIMIT 1",
+             WHERE t.device = $1 AND t.state = 'confirmed' ORDER BY t.since_ms DESC, d.number DESC \
+             LIMIT 1",
         )
         .bind(device)
         .fetch_optional(self.connection())

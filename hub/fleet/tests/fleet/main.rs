@@ -1,0 +1,15 @@
+//! The rules of the fleet, on a real store. Each refusal stands beside the same thing without the
+//! attack, succeeding.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod audit;
+mod contact;
+mod deployments;
+mod enrolment;
+mod factory;
+mod lifecycle;
+mod people;
+mod properties;
+mod releases;
+mod restarts;
+mod world;
