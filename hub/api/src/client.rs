@@ -183,7 +183,7 @@ impl Client {
         self.get(&format!("/api/v1/devices/{}", segment(id))).await
     }
 
-    /// What happened to a device, newest first.
+    /// What happened to a device: the newest entries of the audit log about it, oldest first.
     pub async fn history(&self, id: &str, limit: u32) -> Result<Vec<Event>, ClientError> {
         self.get(&format!("/api/v1/devices/{}/history?limit={limit}", segment(id))).await
     }

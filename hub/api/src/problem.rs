@@ -30,9 +30,7 @@ pub(crate) async fn render(request: Request, next: Next) -> Response {
     };
     // Strings and a number always serialise.
     let body = serde_json::to_vec(&problem).unwrap_or_default();
-    response
-        .headers_mut()
-        .insert(CONTENT_TYPE, HeaderValue::from_static(PROBLEM));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(PROBLEM));
     *response.body_mut() = Body::from(body);
     response
 }

@@ -1,4 +1,5 @@
 //! The description that is checked in is the one that the code makes, and it is complete.
+#![allow(clippy::unwrap_used)]
 
 use std::path::Path;
 
@@ -14,14 +15,14 @@ fn the_description_that_is_checked_in_is_the_current_one() {
 
 #[test]
 fn every_operation_describes_its_refusals_and_its_path_parameters() {
-    let description: serde_json::Value =
-        serde_json::from_str(&ringfort_api::openapi()).unwrap();
+    let description: serde_json::Value = serde_json::from_str(&ringfort_api::openapi()).unwrap();
     let paths = description["paths"].as_object().unwrap();
     assert_eq!(paths.len(), 25);
     let mut names = Vec::new();
     for (path, operations) in paths {
         for (method, operation) in operations.as_object().unwrap() {
-            let refusal = &operation["responses"]["default"]["content"]["application/problem+json"]["schema"];
+            let refusal =
+                &operation["responses"]["default"]["content"]["application/problem+json"]["schema"];
             assert_eq!(refusal["$ref"], "#/components/schemas/Problem", "{method} {path}");
             names.push(operation["operationId"].as_str().unwrap());
             let given = operation["parameters"].as_array().map_or(0, |parameters| {

@@ -80,7 +80,9 @@ pub async fn hear_out(request: Request, next: Next) -> Response {
     let lent = Arc::new(Mutex::new(Some(body.into_data_stream())));
     let borrowed = Body::from_stream(Borrowed(lent.clone()));
     let response = next.run(Request::from_parts(parts, borrowed)).await;
-    if response.extensions().get::<Refused>().is_some() {
+    // Who was too slow already is not waited for again.
+    let refused = response.extensions().get::<Refused>();
+    if refused.is_some_and(|refused| refused.reason != Reason::SlowTransfer) {
         let rest = lent.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(rest) = rest {
             let _ = timeout(HEAR_OUT_TIME, discard(rest)).await;

@@ -26,6 +26,8 @@ pub fn status(reason: Reason) -> StatusCode {
         Reason::SlowTransfer => StatusCode::REQUEST_TIMEOUT,
         Reason::ApprovalRequired
         | Reason::AlreadyExists
+        | Reason::IllegalMove
+        | Reason::ProofMissing
         | Reason::BatchGap
         | Reason::BatchReplayed
         | Reason::AnchorsNotSequential

@@ -21,11 +21,11 @@ pub fn from_pem(label: &'static str, pem: &str) -> Result<Vec<u8>, Error> {
     let begin = pem.find(BEGIN).ok_or_else(|| malformed("there is no block in it".to_owned()))?;
     let block = &pem[begin..];
     let end = block.find(END).ok_or_else(|| malformed("the block does not end".to_owned()))?;
-    let tail = block[end + END.len()..].find(DASHES).map_or(block.len(), |dashes| {
-        end + END.len() + dashes + DASHES.len()
-    });
+    let tail = block[end + END.len()..]
+        .find(DASHES)
+        .map_or(block.len(), |dashes| end + END.len() + dashes + DASHES.len());
     let (found, der) =
-        der::pem::decode_vec(block[..tail].as_bytes()).map_err(|e| malformed(e.to_string()))?;
+        der::pem::decode_vec(&block.as_bytes()[..tail]).map_err(|e| malformed(e.to_string()))?;
     match found == label {
         true => Ok(der),
         false => Err(malformed(format!("found \"{found}\", expected \"{label}\""))),

@@ -1,5 +1,6 @@
 //! What is issued is accepted by an independent path validator for what it is for, and refused
 //! for what it is not.
+#![allow(clippy::unwrap_used)]
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -211,8 +211,7 @@ mod tests {
         // It makes an authority with the Device CA's name, and a certificate of that.
         let signer: Arc<dyn Sign> = Arc::new(SoftSigner::generate_p256().unwrap());
         let key_of_it = SubjectKey::try_from(&signer.public_key()).unwrap();
-        let below =
-            pki.plan.issue_authority(&pki.factory, &Role::Device, &key_of_it, NOW).unwrap();
+        let below = pki.plan.issue_authority(&pki.factory, &Role::Device, &key_of_it, NOW).unwrap();
         let below = Issuer::new(&below.der, signer).unwrap();
         assert_eq!(below.info().subject, pki.device.info().subject);
         assert_eq!(pki.judge(&pki.leaf(&below), NOW), Err(Reason::UnknownCertificate));

@@ -33,7 +33,7 @@ use crate::watched_io::WatchedIo;
 pub struct Limits {
     /// From the connection to the end of the handshake.
     pub handshake: Duration,
-    /// From the first byte of a request, or the end of the one before, to the end of its headers.
+    /// From the end of the handshake, or of the request before, to the end of a request's headers.
     pub headers: Duration,
     /// For the body of a request that is read whole.
     pub body: Duration,
@@ -51,7 +51,7 @@ impl Default for Limits {
     fn default() -> Limits {
         Limits {
             handshake: Duration::from_secs(10),
-            headers: Duration::from_secs(10),
+            headers: Duration::from_secs(60),
             body: Duration::from_secs(20),
             idle: Duration::from_secs(60),
             drain: Duration::from_secs(10),
@@ -184,9 +184,7 @@ impl Listener {
             .http2()
             .timer(TokioTimer::new())
             .max_concurrent_streams(MAX_STREAMS)
-            .max_header_list_size(MAX_HEADER_BYTES as u32)
-            .keep_alive_interval(self.limits.idle / 2)
-            .keep_alive_timeout(self.limits.headers);
+            .max_header_list_size(MAX_HEADER_BYTES as u32);
         builder
     }
 

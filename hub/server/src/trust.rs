@@ -106,7 +106,9 @@ pub(crate) fn meet_device(trust: Arc<Trust>) -> Meet {
             }),
         };
         let peer = Peer { address, certificate, connection: connection.clone() };
-        Box::new(move |extensions| drop(extensions.insert(peer.clone())))
+        Box::new(move |extensions| {
+            extensions.insert(peer.clone());
+        })
     })
 }
 
@@ -115,7 +117,9 @@ pub(crate) fn meet_operator() -> Meet {
     Box::new(|address, tls, _connection| {
         let leaf = tls.peer_certificates().and_then(<[_]>::first);
         let peer = OperatorPeer { address, fingerprint: leaf.map(|der| fingerprint(der)) };
-        Box::new(move |extensions| drop(extensions.insert(peer.clone())))
+        Box::new(move |extensions| {
+            extensions.insert(peer.clone());
+        })
     })
 }
 

@@ -1,4 +1,5 @@
 //! The device API with curl as the client: one update from release to confirmation, and refusals.
+#![allow(clippy::unwrap_used)]
 
 mod common;
 
@@ -236,7 +237,9 @@ struct Order {
 }
 
 fn order_of(world: &World, token: &[u8]) -> Order {
-    let anchors = ringfort_trust::Anchors::verify_first(&world.anchors, &digest(&world.anchors), &AwsLc).unwrap();
+    let anchors =
+        ringfort_trust::Anchors::verify_first(&world.anchors, &digest(&world.anchors), &AwsLc)
+            .unwrap();
     let token = ringfort_trust::Token::verify(token, &anchors, &AwsLc).unwrap();
     match token.claims().content {
         ringfort_trust::Content::Order(order) => match order.task {

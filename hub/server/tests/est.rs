@@ -1,4 +1,5 @@
 //! EST with curl and OpenSSL as the client, on TLS 1.2 and 1.3, and what it refuses.
+#![allow(clippy::unwrap_used)]
 
 mod common;
 
@@ -12,9 +13,8 @@ async fn curl_enrols_renews_and_re_keys_on_both_versions_of_tls() {
     let world = World::start().await;
     let versions: [&[&str]; 2] = [&["--tlsv1.2", "--tls-max", "1.2"], &["--tlsv1.3"]];
     for (device, version) in ["dev-a", "dev-b"].into_iter().zip(versions) {
-        let est = |operation: &str| {
-            world.device(&format!("/.well-known/est/{operation}")).args(version)
-        };
+        let est =
+            |operation: &str| world.device(&format!("/.well-known/est/{operation}")).args(version);
         let authorities = est("cacerts").send();
         assert_eq!(authorities.status, 200);
         assert_eq!(authorities.header("content-transfer-encoding"), "base64");
@@ -31,7 +31,8 @@ async fn curl_enrols_renews_and_re_keys_on_both_versions_of_tls() {
         let key = world.path(&format!("{device}.key"));
         generate(&key);
         let csr = request(&key, &format!("/CN={device}"));
-        let first = est("simpleenroll").with(&world.idevid(device)).post(PKCS10, pkcs10(&csr)).send();
+        let first =
+            est("simpleenroll").with(&world.idevid(device)).post(PKCS10, pkcs10(&csr)).send();
         assert_eq!(first.status, 200, "{first:?}");
         assert_eq!(first.header("content-type"), "application/pkcs7-mime; smime-type=certs-only");
         let issued = certificate_of(&first.body);
@@ -40,7 +41,8 @@ async fn curl_enrols_renews_and_re_keys_on_both_versions_of_tls() {
         assert!(info.is_signed_by(&issued, world.device_ca.info()));
 
         // The same request again has the same answer.
-        let again = est("simpleenroll").with(&world.idevid(device)).post(PKCS10, pkcs10(&csr)).send();
+        let again =
+            est("simpleenroll").with(&world.idevid(device)).post(PKCS10, pkcs10(&csr)).send();
         assert_eq!(certificate_of(&again.body), issued);
 
         // Renewal with the same key, then with a new one.
@@ -73,7 +75,18 @@ async fn a_request_that_proves_nothing_or_names_another_is_refused() {
     let last = bad_signature.len() - 1;
     bad_signature[last] ^= 1;
     let p384 = world.path("p384");
-    openssl(&["genpkey", "-algorithm", "ec", "-pkeyopt", "ec_paramgen_curve:P-384", "-out", text(&p384)], &[]);
+    openssl(
+        &[
+            "genpkey",
+            "-algorithm",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:P-384",
+            "-out",
+            text(&p384),
+        ],
+        &[],
+    );
 
     let cases = [
         (bad_signature, Reason::BadProofOfPossession),
@@ -215,7 +228,10 @@ async fn bodies_are_taken_in_any_base64_and_in_no_other_form() {
     generate(&key);
     let csr = request(&key, "/");
     let enrol = |media_type: &str, body: Vec<u8>| {
-        world.device("/.well-known/est/simpleenroll").with(&world.idevid("dev-a")).post(media_type, body)
+        world
+            .device("/.well-known/est/simpleenroll")
+            .with(&world.idevid("dev-a"))
+            .post(media_type, body)
     };
     let unfolded: String = base64(&csr).split_whitespace().collect();
     let spaced = base64(&csr).replace('\n', "\r\n \t");
@@ -235,8 +251,11 @@ async fn bodies_are_taken_in_any_base64_and_in_no_other_form() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn people_get_a_line_of_text_if_they_ask_for_it() {
     let world = World::start().await;
-    let answer =
-        world.device("/.well-known/est/simpleenroll").post(PKCS10, vec![]).header("accept: text/plain").send();
+    let answer = world
+        .device("/.well-known/est/simpleenroll")
+        .post(PKCS10, vec![])
+        .header("accept: text/plain")
+        .send();
     assert_eq!(answer.header("reason"), "no-client-certificate");
     let text = String::from_utf8(answer.body.clone()).unwrap();
     assert!(text.starts_with("no-client-certificate\n"), "{text}");

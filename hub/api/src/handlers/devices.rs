@@ -34,7 +34,7 @@ pub(crate) struct DeviceParameters {
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct HistoryParameters {
-    /// At most so many, the newest first, 1 to 1000; 100 if it is not given.
+    /// At most so many, 1 to 1000; 100 if it is not given.
     limit: Option<u32>,
 }
 
@@ -73,7 +73,7 @@ pub(crate) async fn one(
     Ok(axum::Json(details.into()))
 }
 
-/// What happened to a device, newest first.
+/// What happened to a device: the newest entries of the audit log about it, oldest first.
 #[utoipa::path(get, path = "/api/v1/devices/{id}/history", operation_id = "get_device_history", tag = "devices",
     params(("id" = String, Path, description = "The device's id"), HistoryParameters), responses(
     (status = 200, description = "Done", body = Vec<Event>), (status = "default", description = "It was refused", body = Problem, content_type = PROBLEM)))]

@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use axum::extract::{Path, State};
 use http::StatusCode;
-use ringfort_fleet::Role;
+use ringfort_fleet::{Permission, Role};
 use ringfort_http::Refused;
 use ringfort_pki::{CERTIFICATE, from_pem};
 
@@ -31,6 +31,7 @@ pub(crate) async fn add(
     Caller(who): Caller,
     Json(new): Json<NewOperator>,
 ) -> Result<StatusCode, Refused> {
+    who.require(Permission::Administer).map_err(refused)?;
     let operator = ringfort_fleet::NewOperator {
         name: new.name,
         role: Role::from_name(&new.role).map_err(refused)?,

@@ -6,6 +6,7 @@ use axum::extract::{Path, State};
 use futures_util::StreamExt;
 use http::{HeaderMap, StatusCode};
 use ringfort_cose::Sha256Digest;
+use ringfort_fleet::Permission;
 use ringfort_http::{Pace, Refused, paced};
 use ringfort_store::Put;
 
@@ -29,7 +30,7 @@ pub(crate) async fn put_object(
 ) -> Result<(StatusCode, axum::Json<ObjectStored>), Refused> {
     check_media_type(&headers, "application/octet-stream")?;
     let digest = Sha256Digest::from_hex(&digest)?;
-    let mut stream = Box::pin(paced(body, UPLOAD_PACE));
+    let mut stream = Box::pin(paced(body, UPLOAD_PACE).fuse());
     let put = api
         .fleet
         .put_object(&who, &digest, MAX_OBJECT_BYTES, stream.as_mut())
@@ -68,6 +69,7 @@ pub(crate) async fn add(
     headers: HeaderMap,
     body: Body,
 ) -> Result<(StatusCode, axum::Json<Release>), Refused> {
+    who.require(Permission::Publish).map_err(refused)?;
     let envelope = read(&api, &headers, body, ENVELOPE, MAX_ENVELOPE_BYTES).await?;
     let release = api.fleet.add_release(&who, &envelope).await.map_err(refused)?;
     Ok((StatusCode::CREATED, axum::Json(release.into())))

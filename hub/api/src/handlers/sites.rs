@@ -6,12 +6,13 @@ use axum::response::{IntoResponse, Response};
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, StatusCode};
 use ringfort_cose::Reason;
+use ringfort_fleet::Permission;
 use ringfort_http::Refused;
 use ringfort_messages::{AnchorsVersion, SiteId};
 use ringfort_pki::{CERTIFICATE, from_pem, to_pem};
 
 use super::{Caller, Json, PageQuery, Parameters, read};
-use crate::model::{Binary, AnchorsTaken, BatchTaken, NewSite, Page, Problem, Site};
+use crate::model::{AnchorsTaken, BatchTaken, Binary, NewSite, Page, Problem, Site};
 use crate::{Api, PROBLEM, refused};
 
 /// Factory sites.
@@ -35,6 +36,7 @@ pub(crate) async fn add(
     Caller(who): Caller,
     Json(new): Json<NewSite>,
 ) -> Result<StatusCode, Refused> {
+    who.require(Permission::Administer).map_err(refused)?;
     let site = ringfort_fleet::NewSite {
         id: SiteId::new(&new.id)?,
         factory_ca: from_pem(CERTIFICATE, &new.factory_ca)
@@ -72,6 +74,7 @@ pub(crate) async fn import_batch(
     headers: HeaderMap,
     body: Body,
 ) -> Result<(StatusCode, axum::Json<BatchTaken>), Refused> {
+    who.require(Permission::ImportBatches).map_err(refused)?;
     let batch = read(&api, &headers, body, CBOR, MAX_BATCH_BYTES).await?;
     let taken = api.fleet.import_batch(&who, &batch).await.map_err(refused)?;
     Ok((StatusCode::CREATED, axum::Json(taken.into())))
@@ -87,6 +90,7 @@ pub(crate) async fn add_anchors(
     headers: HeaderMap,
     body: Body,
 ) -> Result<(StatusCode, axum::Json<AnchorsTaken>), Refused> {
+    who.require(Permission::Administer).map_err(refused)?;
     let document = read(&api, &headers, body, CBOR, MAX_ANCHORS_BYTES).await?;
     let version = api.fleet.add_anchors(&who, &document).await.map_err(refused)?;
     api.config.trust_changed.notify_one();

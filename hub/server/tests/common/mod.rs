@@ -1,7 +1,8 @@
 //! A whole hub on loopback, its factory, and devices whose keys OpenSSL made.
-#![allow(dead_code)]
+#![allow(dead_code, clippy::unwrap_used)]
 
 pub mod curl;
+pub mod tls;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -9,7 +10,7 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use ringfort_api::client::{Client, ClientOptions};
-use ringfort_cose::{AwsLc, Sha256Digest, Sign, SoftSigner, Verify};
+use ringfort_cose::{AwsLc, PublicKey, Sha256Digest, Sign, SoftSigner, Verify};
 use ringfort_fleet::{
     Fleet, FleetConfig, NewOperator, NewSite, Operator, Policy, Role, State, SystemClock,
 };
@@ -54,6 +55,7 @@ pub struct World {
     pub operator_ca: Issuer,
     pub release_keys: [SoftSigner; 3],
     pub anchors: Vec<u8>,
+    pub evidence: PublicKey,
 }
 
 /// What a test may want otherwise.
@@ -98,12 +100,12 @@ impl World {
             shards: 2,
         });
 
-        let order_key = signer();
+        let (order_key, evidence_key) = (signer(), signer());
         let station = SoftSigner::generate_p256().unwrap();
         let release_keys = [(); 3].map(|()| SoftSigner::generate_p256().unwrap());
         let (fleet, anchors) = open_fleet(
             folder.path(),
-            &order_key,
+            [&order_key, &evidence_key],
             &device_ca,
             &station,
             &release_keys,
@@ -124,7 +126,8 @@ impl World {
         let server_ca_der = server_ca.certificate_der().to_vec();
         write_pem(&folder.path().join("server-ca.pem"), &server_ca_der);
         let world_devices = options.devices;
-        let name = || vec![ServerName::Dns("localhost".into()), ServerName::Ip([127, 0, 0, 1].into())];
+        let name =
+            || vec![ServerName::Dns("localhost".into()), ServerName::Ip([127, 0, 0, 1].into())];
         let config = ServerConfig {
             device_names: name(),
             device_port: None,
@@ -153,6 +156,7 @@ impl World {
             operator_ca,
             release_keys,
             anchors,
+            evidence: evidence_key.public_key(),
         };
         world.make_devices(world_devices, &station).await;
         world
@@ -301,7 +305,7 @@ impl World {
 
 async fn open_fleet(
     folder: &Path,
-    order_key: &Arc<dyn Sign>,
+    [order_key, evidence_key]: [&Arc<dyn Sign>; 2],
     device_ca: &Issuer,
     station: &SoftSigner,
     release_keys: &[SoftSigner; 3],
@@ -313,7 +317,7 @@ async fn open_fleet(
         fleet: FLEET,
         store,
         order_key: order_key.clone(),
-        evidence_key: signer(),
+        evidence_key: evidence_key.clone(),
         device_ca: device_ca.clone(),
         link_key: Zeroizing::new([7; 32]),
         clock: Arc::new(SystemClock),
