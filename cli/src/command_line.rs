@@ -1,17 +1,25 @@
 //! The command line: which commands there are, in which group, and who does their work.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
-use crate::commands::{audit, deploy, device, factory, hub, pki, release};
+use crate::commands::{agent, audit, deploy, device, factory, hub, pki, release};
 use crate::failure::Failure;
 use crate::output::{self, conclude_quietly};
+use crate::quickstart;
 
 /// Reads the arguments, runs the command, shows what came of it.
-pub fn run(arguments: Vec<OsString>) -> ExitCode {
+pub fn run(mut arguments: Vec<OsString>) -> ExitCode {
+    let named_agent = arguments.get(1).is_some_and(|first| first == "agent");
+    if named_agent {
+        arguments.remove(1);
+    }
+    if named_agent || called_as_agent(&arguments) {
+        return run_agent(arguments);
+    }
     let parsed = Ringfort::command()
         .help_template(help_template())
         .try_get_matches_from(arguments)
@@ -20,16 +28,31 @@ pub fn run(arguments: Vec<OsString>) -> ExitCode {
         Ok(ringfort) => ringfort,
         Err(error) => return usage(&error),
     };
+    if operator_dir.is_some() && !command.talks_to_hub() {
+        return conclude_quietly(Err(no_operator_here()), json);
+    }
     match command {
+        Command::Quickstart(options) => quickstart::run(&options, json),
+        Command::Pki { command } => command.run(operator_dir.as_deref(), json),
+        Command::Hub { command } => command.run(operator_dir.as_deref(), json),
+        Command::Factory { command } => command.run(operator_dir.as_deref(), json),
+        Command::Release { command } => command.run(operator_dir.as_deref(), json),
         Command::Device { dir, command } => command.run(dir.or(operator_dir).as_deref(), json),
         Command::Deploy { dir, command } => command.run(dir.or(operator_dir).as_deref(), json),
         Command::Audit { dir, command } => command.run(dir.or(operator_dir).as_deref(), json),
-        Command::Release { command } => command.run(operator_dir.as_deref(), json),
-        _ if operator_dir.is_some() => conclude_quietly(Err(no_operator_here()), json),
-        Command::Pki { command } => command.run(json),
-        Command::Hub { command } => command.run(json),
-        Command::Factory { command } => command.run(json),
     }
+}
+
+fn run_agent(arguments: Vec<OsString>) -> ExitCode {
+    match Agent::try_parse_from(arguments) {
+        Ok(Agent { json, config, command }) => command.run(&config, json),
+        Err(error) => usage(&error),
+    }
+}
+
+fn called_as_agent(arguments: &[OsString]) -> bool {
+    let name = arguments.first().and_then(|first| Path::new(first).file_name());
+    name.is_some_and(|name| name.as_encoded_bytes().ends_with(b"ringfort-agent"))
 }
 
 fn no_operator_here() -> Failure {
@@ -58,6 +81,8 @@ struct Ringfort {
 
 #[derive(Subcommand)]
 enum Command {
+    /// See it all at work on this machine: hub, factory, devices, an update, refused attacks
+    Quickstart(quickstart::Options),
     /// Make and keep the roots, the authorities and the anchors
     Pki {
         #[command(subcommand)]
@@ -107,6 +132,37 @@ enum Command {
     },
 }
 
+/// The agent of a Linux device: its identity, its updates, its way back.
+#[derive(Parser)]
+#[command(name = "ringfort-agent", bin_name = "ringfort-agent", version)]
+#[command(arg_required_else_help = true, after_help = AGENT_HELP)]
+struct Agent {
+    /// Print one JSON value on standard output
+    #[arg(long, global = true)]
+    json: bool,
+
+    /// agent.toml, or the directory that holds it
+    #[arg(long, global = true, value_name = "PATH", default_value = agent::DEFAULT_CONFIG)]
+    config: PathBuf,
+
+    #[command(subcommand)]
+    command: agent::Command,
+}
+
+impl Command {
+    /// Does it need an operator's folder?
+    fn talks_to_hub(&self) -> bool {
+        match self {
+            Command::Quickstart(_) => false,
+            Command::Pki { command } => command.talks_to_hub(),
+            Command::Hub { command } => command.talks_to_hub(),
+            Command::Factory { command } => command.talks_to_hub(),
+            Command::Release { command } => command.talks_to_hub(),
+            Command::Device { .. } | Command::Deploy { .. } | Command::Audit { .. } => true,
+        }
+    }
+}
+
 /// Shows help, version or what is wrong with the command line: exit code 0 or 2.
 fn usage(error: &clap::Error) -> ExitCode {
     // A reader that went away is no failure of the command.
@@ -132,6 +188,7 @@ fn help_template() -> String {
 
 /// The groups of commands in order of use.
 const GROUPS: &[(&str, &[&str])] = &[
+    ("Try", &["quickstart"]),
     ("Set up", &["pki", "hub", "factory"]),
     ("Build and sign", &["release"]),
     ("Operate", &["device", "deploy", "audit"]),
@@ -142,6 +199,11 @@ Exit codes: 0 done · 1 refused, failed or findings · 2 wrong usage
 Passphrases are asked for on a terminal or read from a file of mode 0600, never from arguments.
 ";
 
+const AGENT_HELP: &str = "\
+Exit codes: 0 done · 1 refused or failed · 2 wrong usage
+RINGFORT_LOG chooses what is logged: error, warn, info, debug.
+";
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -149,6 +211,17 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Ringfort::command().debug_assert();
+        Agent::command().debug_assert();
+    }
+
+    #[test]
+    fn the_name_it_is_called_by_decides_who_it_is() {
+        for name in ["ringfort-agent", "/usr/bin/ringfort-agent", "./my-ringfort-agent"] {
+            assert!(called_as_agent(&[name.into()]), "{name}");
+        }
+        for name in ["ringfort", "/opt/ringfort-agent/ringfort", ""] {
+            assert!(!called_as_agent(&[name.into()]), "{name}");
+        }
     }
 
     #[test]

@@ -21,6 +21,7 @@ mod operator;
 mod output;
 mod passphrase;
 mod product;
+mod quickstart;
 mod runtime;
 mod site_files;
 

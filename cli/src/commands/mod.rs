@@ -2,6 +2,7 @@
 //! the options are read from the command line by clap, or filled in by another command, and the
 //! report shows itself as text and as JSON.
 
+pub mod agent;
 pub mod audit;
 pub mod deploy;
 pub mod device;

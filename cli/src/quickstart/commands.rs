@@ -26,13 +26,6 @@ pub struct Answer {
     pub errors: String,
 }
 
-impl Answer {
-    /// The reason code of a refusal.
-    pub fn reason(&self) -> Option<&str> {
-        self.json.get("reason").and_then(Value::as_str)
-    }
-}
-
 impl Ringfort {
     /// The running executable; every command is appended to `transcript`.
     pub fn new(transcript: &Path) -> Outcome<Ringfort> {
@@ -40,15 +33,10 @@ impl Ringfort {
             Failure::failed(
                 "this executable does not know its own path",
                 error.to_string(),
-                "start it by its full path",
+                "Start it by its full path.",
             )
         })?;
         Ok(Ringfort { program, transcript: transcript.to_owned() })
-    }
-
-    /// The executable.
-    pub fn program(&self) -> &Path {
-        &self.program
     }
 
     /// A command that has not been started, for processes that stay.
@@ -61,14 +49,20 @@ impl Ringfort {
 
     /// Runs a command with `--json`; its refusal is an answer, not an error.
     pub fn ask<S: AsRef<std::ffi::OsStr>>(&self, arguments: &[S]) -> Outcome<Answer> {
-        let output = self
-            .command(arguments)?
-            .arg("--json")
-            .stdin(Stdio::null())
-            .output()
-            .map_err(|error| {
-                Failure::failed("ringfort could not be started", error.to_string(), "try again")
-            })?;
+        self.ask_in(arguments, |_| ())
+    }
+
+    fn ask_in<S: AsRef<std::ffi::OsStr>>(
+        &self,
+        arguments: &[S],
+        prepare: impl FnOnce(&mut Command),
+    ) -> Outcome<Answer> {
+        let mut command = self.command(arguments)?;
+        command.arg("--json").stdin(Stdio::null());
+        prepare(&mut command);
+        let output = command.output().map_err(|error| {
+            Failure::failed("ringfort could not be started", error.to_string(), "Try again.")
+        })?;
         Ok(Answer {
             code: output.status.code().unwrap_or(-1),
             json: serde_json::from_slice(&output.stdout).unwrap_or(Value::Null),
@@ -78,7 +72,16 @@ impl Ringfort {
 
     /// Runs a command that must be done; its failure is this step's failure.
     pub fn must<S: AsRef<std::ffi::OsStr>>(&self, arguments: &[S]) -> Outcome<Value> {
-        let answer = self.ask(arguments)?;
+        self.must_in(arguments, |_| ())
+    }
+
+    /// The same, with an environment of its own.
+    pub fn must_in<S: AsRef<std::ffi::OsStr>>(
+        &self,
+        arguments: &[S],
+        prepare: impl FnOnce(&mut Command),
+    ) -> Outcome<Value> {
+        let answer = self.ask_in(arguments, prepare)?;
         if answer.code == 0 {
             return Ok(answer.json);
         }
@@ -86,7 +89,7 @@ impl Ringfort {
         Err(Failure::failed(
             format!("the step `{}` failed", words(arguments).join(" ")),
             said.to_owned(),
-            format!("run it by hand: every command so far is in {}", self.transcript.display()),
+            format!("Run it by hand: every command so far is in {}.", self.transcript.display()),
         ))
     }
 
@@ -101,7 +104,7 @@ impl Ringfort {
                 Failure::failed(
                     format!("{} cannot be written", self.transcript.display()),
                     error.to_string(),
-                    "check free space and permissions",
+                    "Check free space and permissions.",
                 )
             })
     }

@@ -60,6 +60,11 @@ impl Layout {
         self.root.join("factory/site-1")
     }
 
+    /// The file with the passphrase of the station's keys.
+    pub fn station_pin(&self) -> PathBuf {
+        self.root.join("factory/site-1.pin")
+    }
+
     /// One device's state folder.
     pub fn device(&self, id: &str) -> PathBuf {
         self.root.join("devices").join(id)

@@ -29,9 +29,14 @@ impl Process {
             Err(error) => Err(Failure::failed(
                 format!("{name} could not be started"),
                 error.to_string(),
-                format!("look at {}", log.display()),
+                format!("Look at {}.", log.display()),
             )),
         }
+    }
+
+    /// What it is called here.
+    pub fn name(&self) -> &str {
+        &self.name
     }
 
     /// The process id.

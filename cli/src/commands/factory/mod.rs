@@ -1,5 +1,6 @@
 //! `ringfort factory`: a site that gives devices their identity, on line or not.
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Subcommand;
@@ -8,6 +9,7 @@ use crate::output::conclude;
 
 pub mod accept;
 pub mod export;
+pub mod import;
 pub mod init;
 pub mod provision;
 mod station;
@@ -23,16 +25,24 @@ pub enum Command {
     Provision(provision::Options),
     /// Sign the devices provisioned since the last export as one batch for the hub
     Export(export::Options),
+    /// Hand a batch to the hub
+    Import(import::Options),
 }
 
 impl Command {
+    /// Does it need an operator's folder?
+    pub fn talks_to_hub(&self) -> bool {
+        matches!(self, Command::Import(_))
+    }
+
     /// Runs the command and shows what came of it.
-    pub fn run(self, json: bool) -> ExitCode {
+    pub fn run(self, dir: Option<&Path>, json: bool) -> ExitCode {
         match self {
             Command::Init(options) => conclude(init::run(&options), json),
             Command::Accept(options) => conclude(accept::run(&options), json),
             Command::Provision(options) => conclude(provision::run(&options), json),
             Command::Export(options) => conclude(export::run(&options), json),
+            Command::Import(options) => conclude(import::run(&options, dir), json),
         }
     }
 }

@@ -9,13 +9,13 @@ use ringfort_server::{Limits, Running, Server, ServerConfig, StartError};
 use sd_notify::NotifyState;
 use serde_json::json;
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
 
 use super::config::HubConfig;
 use super::open::Hub;
 use crate::failure::{Failure, Outcome};
 use crate::output::{self, conclude_quietly};
-use crate::{files, logging, runtime};
+use crate::runtime::{self, Stop};
+use crate::{files, logging};
 
 /// Which hub to run.
 #[derive(Args)]
@@ -96,31 +96,6 @@ fn announce(hub: &Hub, running: &Running, json: bool) {
             hub.record.name
         )
     });
-}
-
-/// The two signals that stop a hub.
-struct Stop {
-    interrupt: tokio::signal::unix::Signal,
-    terminate: tokio::signal::unix::Signal,
-}
-
-impl Stop {
-    fn new() -> Outcome<Stop> {
-        let cannot = |e: std::io::Error| {
-            Failure::failed("cannot wait for signals", files::sentence(&e), "Try again.")
-        };
-        Ok(Stop {
-            interrupt: signal(SignalKind::interrupt()).map_err(cannot)?,
-            terminate: signal(SignalKind::terminate()).map_err(cannot)?,
-        })
-    }
-
-    async fn wait(&mut self) {
-        tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
-        }
-    }
 }
 
 fn not_started(error: &StartError) -> Failure {

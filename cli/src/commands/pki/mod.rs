@@ -1,5 +1,6 @@
 //! `ringfort pki`: the roots, the authorities and the anchors, away from any network.
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Subcommand;
@@ -30,13 +31,18 @@ pub enum Command {
 }
 
 impl Command {
+    /// Does it need an operator's folder?
+    pub fn talks_to_hub(&self) -> bool {
+        matches!(self, Command::Anchors { command: anchors::Command::Publish(_) })
+    }
+
     /// Runs the command and shows what came of it.
-    pub fn run(self, json: bool) -> ExitCode {
+    pub fn run(self, dir: Option<&Path>, json: bool) -> ExitCode {
         match self {
             Command::Init(options) => conclude(init::run(&options), json),
             Command::Keygen(options) => conclude(keygen::run(&options), json),
             Command::AddSite(options) => conclude(add_site::run(&options), json),
-            Command::Anchors { command } => command.run(json),
+            Command::Anchors { command } => command.run(dir, json),
         }
     }
 }

@@ -32,6 +32,11 @@ pub enum Command {
 }
 
 impl Command {
+    /// Does it need an operator's folder?
+    pub fn talks_to_hub(&self) -> bool {
+        matches!(self, Command::Publish(_))
+    }
+
     /// Runs the command and shows what came of it.
     pub fn run(self, dir: Option<&Path>, json: bool) -> ExitCode {
         match self {

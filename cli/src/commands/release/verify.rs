@@ -32,7 +32,7 @@ pub struct Options {
 }
 
 /// A release that was accepted.
-#[derive(Serialize)]
+#[derive(Debug, Serialize)]
 pub struct Report {
     ok: bool,
     file: PathBuf,

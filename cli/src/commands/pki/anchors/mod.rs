@@ -1,5 +1,6 @@
 //! `ringfort pki anchors`.
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Subcommand;
@@ -8,6 +9,7 @@ use crate::output::conclude;
 
 pub mod inspect;
 pub mod new;
+pub mod publish;
 pub mod sign;
 
 /// The commands of the group.
@@ -19,15 +21,18 @@ pub enum Command {
     Sign(sign::Options),
     /// Show what a document says and who signed it
     Inspect(inspect::Options),
+    /// Hand a signed document to the hub
+    Publish(publish::Options),
 }
 
 impl Command {
     /// Runs the command and shows what came of it.
-    pub fn run(self, json: bool) -> ExitCode {
+    pub fn run(self, dir: Option<&Path>, json: bool) -> ExitCode {
         match self {
             Command::New(options) => conclude(new::run(&options), json),
             Command::Sign(options) => conclude(sign::run(&options), json),
             Command::Inspect(options) => conclude(inspect::run(&options), json),
+            Command::Publish(options) => conclude(publish::run(&options, dir), json),
         }
     }
 }
