@@ -187,22 +187,21 @@ impl Visit {
             return Err(Refusal::new(Reason::OrderReplayed, "an order number from a far future"));
         }
         let Ok((links, link)) = self.judge_link(&contact) else {
+            suspend_as_clone(change, &self.session, "a link that is not its own").await?;
             contact.last_seen_ms = change.now_ms;
             change.put_contact(id, &contact).await?;
-            suspend_as_clone(change, &self.session, "a link that is not its own").await?;
             return Ok(None);
         };
         if self.session.first_use {
             self.use_certificate(change).await?;
         }
         contact.last_order = contact.last_order.max(said_order);
-        let mut open = contact.open;
-        if let Some(update) = &self.check_in.update {
+        // Where nothing is open, nothing can be said about it: what has ended stays.
+        if let (true, Some(update)) = (contact.open, &self.check_in.update) {
             self.hear_update(change, update).await?;
-            open = true;
         }
         self.hear_running(change, &mut contact).await?;
-        let content = match open {
+        let content = match contact.open {
             true => self.decide(change, &mut contact).await?,
             false => Content::Time(head_of(change.audit_tree())),
         };

@@ -120,8 +120,16 @@ impl Fleet {
     /// Offers it again.
     ///
     /// # Errors
-    /// `role-forbids`, `not-found`; `illegal-move` unless it is paused or halted.
+    /// `role-forbids`, `not-found`; `illegal-move` unless it is paused or halted;
+    /// `threshold-not-met`, `release-revoked` when the newest anchors no longer stand behind it.
     pub async fn resume(&self, who: &Operator, id: &str) -> Result<DeploymentView, Refusal> {
+        who.require(Permission::Deploy)?;
+        let mut read = self.read().await?;
+        let row = find(&mut read, id).await?;
+        let release = read.release(&row.manifest).await?.ok_or(Reason::NotFound)?;
+        drop(read);
+        let anchors = self.newest_anchors()?;
+        without_dropped_signers(release.envelope, &ClassId(release.class), &anchors.open()?)?;
         const FROM: &[DeploymentState] = &[DeploymentState::Paused, DeploymentState::Halted];
         self.set_state(who, id, FROM, DeploymentState::Running).await
     }
@@ -200,6 +208,21 @@ impl Fleet {
         })
         .await?;
         self.deployment(who, id).await
+    }
+}
+
+impl Change<'_> {
+    /// Halts a deployment by the hub's own rules.
+    pub(crate) async fn halt_deployment(
+        &mut self,
+        deployment: &str,
+        reason: Reason,
+    ) -> Result<(), Refusal> {
+        let (now_ms, to) = (self.now_ms, DeploymentState::Halted.name());
+        self.set_deployment_state(deployment, to, now_ms).await?;
+        self.stop_deadlines(deployment, Some(UpdateState::Offered.name())).await?;
+        let details = [("to", to), ("reason", reason.code())];
+        self.log("deployment", &format!("deployment/{deployment}"), &details).await
     }
 }
 

@@ -47,40 +47,67 @@ impl Fleet {
     /// # Errors
     /// What the store or the CA's key says.
     pub async fn crls(&self) -> Result<Vec<Crl>, Refusal> {
-        let number = self
-            .change("hub", |change| {
-                Box::pin(async move {
-                    let last = change.meta(CRL_NUMBER).await?;
-                    let last = last.and_then(|bytes| bytes.try_into().ok());
-                    let last = last.map_or(0, i64::from_be_bytes);
-                    let number = last.saturating_add(1).max(change.now_ms);
-                    change.put_meta(CRL_NUMBER, &number.to_be_bytes()).await?;
-                    Ok(number.unsigned_abs())
-                })
-            })
-            .await?;
-        let now_ms = self.now_ms();
-        let now = now_ms.unsigned_abs() / 1000;
-        let next = now.saturating_add(self.inner.policy.crl_life_s);
+        let number = self.next_crl_number().await?;
+        let (now, next) = self.crl_times();
         let authority = &self.inner.device_ca;
         let shards = authority.crl_policy().map_or(1, |policy| policy.shards.max(1));
         let mut by_shard: Vec<Vec<Revoked>> = vec![Vec::new(); usize::from(shards)];
-        for row in self.read().await?.revoked_certificates(LDEVID, now_ms).await? {
-            let serial = SerialNumber::from_bytes(&row.serial)?;
+        for revoked in self.revoked_ldevids().await? {
             let shard = match shards {
                 1 => 0,
-                shards => serial.shard(shards),
-            };
-            let revoked = Revoked {
-                serial,
-                revoked_at: row.revoked_ms.unsigned_abs() / 1000,
-                reason: revocation_reason(&row.revoked_reason),
+                shards => revoked.serial.shard(shards),
             };
             by_shard.get_mut(usize::from(shard)).ok_or(Reason::Internal)?.push(revoked);
         }
         (0..shards)
             .zip(by_shard)
             .map(|(shard, revoked)| Ok(Crl::sign(authority, shard, revoked, number, now, next)?))
+            .collect()
+    }
+
+    /// Signs one CRL of the Device CA with all that [`Fleet::crls`] spreads over its shards: for a
+    /// relying party that reads one file, such as a broker.
+    ///
+    /// # Errors
+    /// `role-forbids`; what the store or the CA's key says.
+    pub async fn whole_crl(&self, who: &Operator) -> Result<Crl, Refusal> {
+        who.require(Permission::View)?;
+        let number = self.next_crl_number().await?;
+        let (now, next) = self.crl_times();
+        let revoked = self.revoked_ldevids().await?;
+        Ok(Crl::sign_whole(&self.inner.device_ca, revoked, number, now, next)?)
+    }
+
+    async fn next_crl_number(&self) -> Result<u64, Refusal> {
+        self.change("hub", |change| {
+            Box::pin(async move {
+                let last = change.meta(CRL_NUMBER).await?;
+                let last = last.and_then(|bytes| bytes.try_into().ok());
+                let last = last.map_or(0, i64::from_be_bytes);
+                let number = last.saturating_add(1).max(change.now_ms);
+                change.put_meta(CRL_NUMBER, &number.to_be_bytes()).await?;
+                Ok(number.unsigned_abs())
+            })
+        })
+        .await
+    }
+
+    /// thisUpdate and nextUpdate, Unix seconds.
+    fn crl_times(&self) -> (u64, u64) {
+        let now = self.now_ms().unsigned_abs() / 1000;
+        (now, now.saturating_add(self.inner.policy.crl_life_s))
+    }
+
+    async fn revoked_ldevids(&self) -> Result<Vec<Revoked>, Refusal> {
+        let rows = self.read().await?.revoked_certificates(LDEVID, self.now_ms()).await?;
+        rows.into_iter()
+            .map(|row| {
+                Ok(Revoked {
+                    serial: SerialNumber::from_bytes(&row.serial)?,
+                    revoked_at: row.revoked_ms.unsigned_abs() / 1000,
+                    reason: revocation_reason(&row.revoked_reason),
+                })
+            })
             .collect()
     }
 }

@@ -185,11 +185,15 @@ fn deadline(deployment: &DeploymentRow, state: UpdateState, now_ms: i64) -> Opti
 
 impl TargetView {
     pub(crate) fn from_row(row: TargetRow) -> Result<TargetView, Refusal> {
+        let state = UpdateState::from_name(&row.state)?;
+        // Written and booted are not success, and the view says so.
+        let not_yet = matches!(state, UpdateState::Written | UpdateState::Trial)
+            .then(|| ReasonCode::from(Reason::TrialNotConfirmed));
         Ok(TargetView {
             device: DeviceId::new(&row.device)?,
-            state: UpdateState::from_name(&row.state)?,
+            state,
             grade: row.grade.as_deref().and_then(Grade::from_name),
-            reason: row.reason,
+            reason: row.reason.or(not_yet),
             detail: row.detail,
             order: (row.last_order > 0).then_some(OrderNumber(row.last_order.unsigned_abs())),
             since_ms: row.since_ms,

@@ -2,11 +2,12 @@
 
 use ringfort_cose::{AwsLc, Reason, Sha256Digest, Verify};
 use ringfort_store::AnchorsRow;
-use ringfort_trust::ids::AnchorsVersion;
+use ringfort_trust::ids::{AnchorsVersion, ClassId};
 use ringfort_trust::{Anchors, Document, Role as KeyRole};
 
 use crate::fleet::{key_digest, key_role};
-use crate::{Fleet, Operator, Permission, Refusal};
+use crate::releases::without_dropped_signers;
+use crate::{DeploymentState, Fleet, Operator, Permission, Refusal};
 
 impl Fleet {
     /// One version of the anchors, for anyone who asks.
@@ -67,7 +68,40 @@ impl Fleet {
         })
         .await?;
         self.load_anchors().await?;
+        self.halt_what_lost_its_signers().await?;
         Ok(version)
+    }
+
+    /// Deployments whose release is revoked, or has too few signers left, are halted: devices with
+    /// the new anchors would refuse it.
+    async fn halt_what_lost_its_signers(&self) -> Result<(), Refusal> {
+        let newest = self.newest_anchors()?;
+        let mut read = self.read().await?;
+        let mut lost = Vec::new();
+        for row in read.deployments(i64::MAX).await? {
+            if row.state == DeploymentState::Halted.name() {
+                continue;
+            }
+            let release = read.release(&row.manifest).await?.ok_or(Reason::NotFound)?;
+            let class = ClassId(release.class);
+            let judged = without_dropped_signers(release.envelope, &class, &newest.open()?);
+            if let Err(refusal) = judged {
+                lost.push((row.deployment, refusal.reason));
+            }
+        }
+        drop(read);
+        if lost.is_empty() {
+            return Ok(());
+        }
+        self.change("hub", move |change| {
+            Box::pin(async move {
+                for (deployment, reason) in lost {
+                    change.halt_deployment(&deployment, reason).await?;
+                }
+                Ok(())
+            })
+        })
+        .await
     }
 }
 

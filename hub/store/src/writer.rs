@@ -24,6 +24,8 @@ pub struct Write {
     frontier: Frontier,
     /// The tree before the operation under way wrote anything; present from its first write on.
     savepoint: Option<Frontier>,
+    /// The operation under way has made a change that no savepoint covers.
+    bare: bool,
     /// What to run once the batch is on disk.
     hooks: Hooks,
 }
@@ -45,6 +47,14 @@ impl Write {
             self.savepoint = Some(self.frontier.clone());
         }
         Ok(self.read.connection())
+    }
+
+    /// The same for a statement that is, as a rule, the only one of its operation: then it needs
+    /// no savepoint, for a statement that fails has changed nothing. Should its operation fail
+    /// after it all the same, the whole batch is undone.
+    pub(crate) fn change_alone(&mut self) -> &mut SqliteConnection {
+        self.bare |= self.savepoint.is_none();
+        self.read.connection()
     }
 
     /// Appends an entry to the audit log. Returns its position, from 0.
@@ -97,6 +107,9 @@ impl Write {
             self.hooks.all.truncate(self.hooks.settled);
         }
         self.hooks.settled = self.hooks.all.len();
+        if std::mem::take(&mut self.bare) && !keep {
+            return Err(StoreError::BrokeOff);
+        }
         let Some(before) = self.savepoint.take() else { return Ok(()) };
         if !keep {
             self.frontier = before;
@@ -124,6 +137,7 @@ impl Write {
 
     async fn roll_back(&mut self, before: Frontier) {
         self.savepoint = None;
+        self.bare = false;
         self.frontier = before;
         self.hooks = Hooks::default();
         // The database may have rolled back by itself already; then this says so and no harm.
@@ -144,7 +158,7 @@ impl WriterHandle {
     pub(crate) async fn start(pool: SqlitePool) -> Result<WriterHandle, StoreError> {
         let mut read = Read::new(pool.acquire().await?);
         let frontier = read.audit_frontier().await?;
-        let write = Write { read, frontier, savepoint: None, hooks: Hooks::default() };
+        let write = Write { read, frontier, savepoint: None, bare: false, hooks: Hooks::default() };
         let (queue, messages) = mpsc::channel(QUEUE);
         let task = tokio::spawn(serve(write, messages, pool));
         Ok(WriterHandle { queue, task: Arc::new(Mutex::new(Some(task))) })

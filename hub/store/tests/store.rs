@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::StreamExt;
-use ringfort_store::{Put, PutError, Store, StoreConfig, StoreError, leaf_hash, root};
+use ringfort_store::{Contact, Put, PutError, Store, StoreConfig, StoreError, leaf_hash, root};
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions, Connection};
 use tempfile::TempDir;
@@ -69,6 +69,32 @@ async fn an_operation_that_fails_spoils_no_other_of_its_batch() {
     assert!(get(&store, "before").await.is_some() && get(&store, "after").await.is_some());
     let frontier = store.read().await.unwrap().audit_frontier().await.unwrap();
     assert_eq!((frontier.size(), frontier.root()), (1, root([leaf_hash(b"after")])));
+}
+
+#[tokio::test]
+async fn an_operation_that_fails_after_its_one_statement_leaves_nothing_either() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(&directory).await;
+    let contact = Contact { last_seen_ms: 5, ..Contact::default() };
+    let kept = contact.clone();
+    let (bad, good) = tokio::join!(
+        store.write(move |w| {
+            Box::pin(async move {
+                w.put_contact("bad", &contact).await?;
+                Err::<(), _>(StoreError::Full)
+            })
+        }),
+        put(&store, "beside", b"1")
+    );
+    assert_eq!(bad, Err(StoreError::Full));
+    // What shared its batch was undone with it and told so, or came after it.
+    assert_eq!(good.is_ok(), get(&store, "beside").await.is_some());
+    assert_eq!(store.read().await.unwrap().contact("bad").await.unwrap(), None);
+    store
+        .write(move |w| Box::pin(async move { w.put_contact("good", &kept).await }))
+        .await
+        .unwrap();
+    assert!(store.read().await.unwrap().contact("good").await.unwrap().is_some());
 }
 
 #[tokio::test]

@@ -38,7 +38,7 @@ async fn concurrent_requests_get_one_certificate() {
     let mut world = World::new().await;
     let device = world.provisioned("dev-a").await;
     let session = device.by_idevid(&world).await.unwrap();
-    let csr = Csr::parse(&csr(&*device.operational, None)).unwrap();
+    let csr = Csr::parse(&csr(&device.operational, None)).unwrap();
     let ask = || world.fleet.enrol(&session, &csr);
     let (a, b, c) = tokio::join!(ask(), ask(), ask());
     let a = a.unwrap();

@@ -1,6 +1,8 @@
 //! Operators and roles at the calls themselves.
 
-use ringfort_cose::{Reason, Sign, SoftSigner};
+use std::sync::Arc;
+
+use ringfort_cose::{PublicKey, Reason, Sign, SoftSigner};
 use ringfort_fleet::{Deadlines, NewDeployment, NewOperator, Operator, Role, State, Target};
 use ringfort_pki::{KeyKind, Operator as Person, SubjectKey};
 
@@ -15,7 +17,12 @@ async fn person(world: &World, name: &str, role: Role) -> (Operator, [u8; 32]) {
 }
 
 fn certificate_for(world: &World, name: &str, role: Role, key: &SoftSigner) -> NewOperator {
-    let subject = SubjectKey::from_raw(KeyKind::P256, key.public_key().as_bytes()).unwrap();
+    let public = key.public_key();
+    let kind = match public {
+        PublicKey::P256(_) => KeyKind::P256,
+        PublicKey::Ed25519(_) => KeyKind::Ed25519,
+    };
+    let subject = SubjectKey::from_raw(kind, public.as_bytes()).unwrap();
     let person = Person { name, lifetime_days: 90 };
     let now = NOW_MS as u64 / 1000;
     let certificate = world.device_ca.issue_operator(&subject, &person, now).unwrap().der;
@@ -85,10 +92,14 @@ async fn a_name_or_a_key_in_use_is_refused() {
     let refusal = refused(world.fleet.add_operator(&world.admin, &station).await);
     assert_eq!(refusal, Reason::KeyAlreadyKnown);
     // And a device can never use the key of a person.
-    let key = key();
-    let new = certificate_for(&world, "sam", Role::Admin, &key);
+    let sams = Arc::new(SoftSigner::generate_ed25519().unwrap());
+    let new = certificate_for(&world, "sam", Role::Admin, &sams);
     world.fleet.add_operator(&world.admin, &new).await.unwrap();
     let mut device = world.make_device("dev-a");
-    device.attestation = std::sync::Arc::new(SoftSigner::generate_ed25519().unwrap());
+    let own = std::mem::replace(&mut device.attestation, Arc::clone(&sams));
+    assert_eq!(refused(world.import(&[&device]).await), Reason::KeyAlreadyKnown);
+    device.attestation = own;
     world.import(&[&device]).await.unwrap();
+    device.operational = sams;
+    assert_eq!(refused(device.enrol(&world).await), Reason::KeyAlreadyKnown);
 }

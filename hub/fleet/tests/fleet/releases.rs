@@ -192,6 +192,29 @@ async fn a_release_that_new_anchors_no_longer_carry_cannot_be_deployed() {
 }
 
 #[tokio::test]
+async fn a_deployment_whose_release_new_anchors_revoke_is_halted() {
+    let mut world = World::new().await;
+    let mut device = world.deployed("dev-a").await;
+    let mut other = world.deployed("dev-b").await;
+    let (revoked, kept) = (world.release(10).await, world.release(11).await);
+    let bad = world.deploy(revoked, Target::Device(device.id)).await;
+    let good = world.deploy(kept, Target::Device(other.id)).await;
+    device.take_order(&world).await;
+    let mut spec = world.anchors_spec();
+    spec.revoked = vec![revoked];
+    world.add_anchors(&spec).await.unwrap();
+    (device.anchors, other.anchors) = (2, 2);
+    assert_eq!(device.check_in(&world).await.unwrap(), None);
+    assert!(other.check_in(&world).await.unwrap().is_some());
+    let bad = world.fleet.deployment(&world.admin, &bad.id).await.unwrap();
+    assert_eq!(bad.state, ringfort_fleet::DeploymentState::Halted);
+    let resumed = world.fleet.resume(&world.admin, &bad.id).await;
+    assert_eq!(refused(resumed), Reason::ReleaseRevoked);
+    let good = world.fleet.deployment(&world.admin, &good.id).await.unwrap();
+    assert_eq!(good.state, ringfort_fleet::DeploymentState::Running);
+}
+
+#[tokio::test]
 async fn anchors_that_do_not_follow_are_refused() {
     let mut world = World::new().await;
     let mut skipped = world.anchors_spec();

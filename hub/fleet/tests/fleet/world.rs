@@ -376,7 +376,7 @@ impl Device {
         ueid: Ueid,
         identity: Arc<SoftSigner>,
     ) -> Device {
-        let csr = Csr::parse(&csr(&*identity, None)).unwrap();
+        let csr = Csr::parse(&csr(&identity, None)).unwrap();
         let issued = issuer
             .issue_idevid(
                 csr.key(),
@@ -421,8 +421,8 @@ impl Device {
             },
             anchors: sha256(&world.anchors[0]),
             idevid: self.idevid.clone(),
-            idevid_csr: csr(&*self.identity, None),
-            attestation_csr: csr(&*self.attestation, None),
+            idevid_csr: csr(&self.identity, None),
+            attestation_csr: csr(&self.attestation, None),
         }
     }
 
@@ -440,14 +440,14 @@ impl Device {
     }
 
     pub async fn enrol(&mut self, world: &World) -> Result<Enrolled, Refusal> {
-        let csr = Csr::parse(&csr(&*self.operational, None)).unwrap();
+        let csr = Csr::parse(&csr(&self.operational, None)).unwrap();
         let enrolled = world.fleet.enrol(&self.by_idevid(world).await?, &csr).await?;
         self.ldevid = Some(enrolled.certificate.clone());
         Ok(enrolled)
     }
 
     pub async fn reenrol(&mut self, world: &World) -> Result<Enrolled, Refusal> {
-        let csr = Csr::parse(&csr(&*self.operational, None)).unwrap();
+        let csr = Csr::parse(&csr(&self.operational, None)).unwrap();
         let enrolled = world.fleet.reenrol(&self.by_ldevid(world).await?, &csr).await?;
         self.ldevid = Some(enrolled.certificate.clone());
         Ok(enrolled)

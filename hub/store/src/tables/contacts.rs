@@ -97,7 +97,7 @@ impl Write {
         .bind(&contact.agent_version)
         .bind(contact.audit_size)
         .bind(&contact.reported)
-        .execute(self.change().await?)
+        .execute(self.change_alone())
         .await?;
         Ok(())
     }
