@@ -1,8 +1,162 @@
-//! `cargo xtask firmware`.
+//! `cargo xtask firmware`: the firmware workspace's own tasks.
 
-use anyhow::{Result, bail};
+mod toolchain;
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+
+use crate::packages::{self, Package, Probe};
+use crate::run::{root, run as start};
+use toolchain::{TARGET, Toolchain};
+
+const PACKAGES: &[Package] = &[Package {
+    name: "qemu-system-arm",
+    probe: Probe::Program("qemu-system-arm"),
+    used_for: "to run the firmware",
+}];
+
+const HELP: &str = "\
+cargo xtask firmware <what>
+
+  build              every image, for the boards mps2-an505 and mps2-an521
+  run                a device from reset to its first non-secure line, without semihosting
+  test               all of it in a quarter of an hour, power cuts and faults as samples
+  size               sizes, memory and instruction counts, beside their bars
+  powercut [--seed]  every power cut of a device's life; ends with `points: N`
+  faults [--sample]  every instruction left out; ends with `faults: N, boots of a bad image: M`
+";
 
 /// The task: `firmware build|run|test|size|powercut|faults`.
-pub fn run(_arguments: &[String]) -> Result<()> {
-    bail!("the firmware workspace has no tasks so far")
+pub fn run(arguments: &[String]) -> Result<()> {
+    let Some((what, rest)) = arguments.split_first() else { bail!("{HELP}") };
+    match what.as_str() {
+        "build" => build().map(|_| ()),
+        "run" => qemu("run", rest),
+        "test" => test(),
+        "size" => {
+            reproducible()?;
+            qemu("size", rest)
+        }
+        "powercut" => host("powercut", rest),
+        "faults" => qemu("faults", rest),
+        _ => bail!("unknown argument '{what}'\n\n{HELP}"),
+    }
+}
+
+/// An image: its name, package, binary and features.
+struct Image {
+    name: &'static str,
+    package: &'static str,
+    binary: &'static str,
+    features: &'static str,
+    defaults: bool,
+}
+
+const IMAGES: &[Image] = &[
+    image("boot", "boot", "boot", "target", true),
+    image("boot-small", "boot", "boot", "target", false),
+    image("boot-test", "boot", "boot", "target,test-exit", true),
+    image("boot-planted", "boot", "boot", "target,test-exit,planted-single", true),
+    image("secure", "app", "secure", "target", true),
+    image("nonsecure", "app", "nonsecure", "target", true),
+    image("secure-test", "app", "secure", "target,semihosting", true),
+    image("nonsecure-test", "app", "nonsecure", "target,semihosting", true),
+];
+
+const fn image(
+    name: &'static str,
+    package: &'static str,
+    binary: &'static str,
+    features: &'static str,
+    defaults: bool,
+) -> Image {
+    Image { name, package, binary, features, defaults }
+}
+
+/// Builds every image into `firmware/target/images` and gives that folder.
+fn build() -> Result<PathBuf> {
+    build_in(&folder().join("target"))
+}
+
+fn build_in(target: &Path) -> Result<PathBuf> {
+    let toolchain = Toolchain::choose()?;
+    let images = target.join("images");
+    std::fs::create_dir_all(&images)
+        .with_context(|| format!("cannot make the folder {}", images.display()))?;
+    for image in IMAGES {
+        let mut command = toolchain.cargo(&folder());
+        command
+            .args(["build", "--quiet", "--locked", "--release", "--target", TARGET])
+            .args(["--package", image.package, "--bin", image.binary])
+            .args(["--features", image.features])
+            .arg("--target-dir")
+            .arg(target);
+        if !image.defaults {
+            command.arg("--no-default-features");
+        }
+        start(&mut command)?;
+        let built = target.join(TARGET).join("release").join(image.binary);
+        std::fs::copy(&built, images.join(image.name))
+            .with_context(|| format!("cannot copy {}", built.display()))?;
+    }
+    Ok(images)
+}
+
+/// Builds twice, into two folders, and compares byte by byte.
+fn reproducible() -> Result<()> {
+    let first = build()?;
+    let second = build_in(&folder().join("target/again"))?;
+    for image in IMAGES {
+        let read = |folder: &Path| std::fs::read(folder.join(image.name));
+        if read(&first)? != read(&second)? {
+            bail!("two builds of {} differ", image.name);
+        }
+    }
+    println!("two builds, {} images each: identical", IMAGES.len());
+    Ok(())
+}
+
+fn test() -> Result<()> {
+    let mut command = cargo_host();
+    command.args(["test", "--quiet", "--locked", "--profile", "host"]);
+    for package in ["p256-verify", "slots", "boot", "harness", "powercut"] {
+        command.args(["--package", package]);
+    }
+    start(&mut command)?;
+    host("powercut", &["--planted".to_owned()])?;
+    host("powercut", &["--sample".to_owned()])?;
+    qemu("flows", &[])?;
+    qemu("attacks", &[])?;
+    qemu("kill", &[])?;
+    qemu("faults", &["--sample".to_owned(), "1500".to_owned()])
+}
+
+/// Starts the harness on freshly built images.
+fn qemu(what: &str, rest: &[String]) -> Result<()> {
+    packages::ensure(PACKAGES, std::env::var_os("CI").is_some_and(|value| value == "true"))?;
+    let images = build()?;
+    let mut arguments =
+        vec![what.to_owned(), "--images".to_owned(), images.display().to_string()];
+    arguments.extend_from_slice(rest);
+    host("harness", &arguments)
+}
+
+/// Runs a host tool of the firmware workspace.
+fn host(tool: &str, arguments: &[String]) -> Result<()> {
+    let mut command = cargo_host();
+    command.args(["run", "--quiet", "--locked", "--profile", "host", "--package", tool, "--"]);
+    command.args(arguments);
+    start(&mut command)
+}
+
+fn cargo_host() -> Command {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.current_dir(folder());
+    command
+}
+
+fn folder() -> PathBuf {
+    root().join("firmware")
 }

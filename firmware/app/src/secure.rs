@@ -69,11 +69,11 @@ extern "C" fn main() -> ! {
             let done = mount(&handoff).and_then(|mut store| store.confirm(slot_of(&handoff)));
             finish(&console, done);
         }
-        HANG => loop {
+        HANG if handoff.trial == 1 => loop {
             core::hint::spin_loop();
         },
         // SAFETY: an undefined instruction, which is the point.
-        CRASH => unsafe { asm!("udf #0", options(noreturn)) },
+        CRASH if handoff.trial == 1 => unsafe { asm!("udf #0", options(noreturn)) },
         REVERT => {
             let done = mount(&handoff)
                 .and_then(|mut store| store.revert(slot_of(&handoff), Reason::HealthCheckFailed));
@@ -273,6 +273,8 @@ fn start_nonsecure(code: u32) -> ! {
         write_volatile(0xe000_edd0 as *mut u32, 1);
         // UART1: port 6 of the second APB expansion controller.
         write_volatile(0x5008_0084 as *mut u32, 1 << 6);
+        // FPGAIO: port 2 of the third.
+        write_volatile(0x5008_0088 as *mut u32, 1 << 2);
         write_volatile(0xe002_ed08 as *mut u32, 0x0010_0000);
         let stack = read_volatile(0x0010_0000 as *const u32);
         let entry = read_volatile(0x0010_0004 as *const u32) & !1;

@@ -7,6 +7,7 @@
 #[cfg(feature = "recovery")]
 mod recovery;
 mod log;
+mod memory;
 mod start;
 
 use boot::{
@@ -302,5 +303,5 @@ const TRIAL_MS: u32 = 5_000;
 /// Exit code of a test build that stopped.
 const STOPPED: u32 = 0x30;
 /// Exit code of a test build that waits for recovery.
-#[cfg(feature = "recovery")]
+#[cfg(all(feature = "recovery", feature = "test-exit"))]
 const RECOVERS: u32 = 0x31;

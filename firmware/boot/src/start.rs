@@ -141,7 +141,7 @@ pub unsafe fn jump(address: u32) -> ! {
         asm!(
             "ldr r1, =0xe000ed08",
             "ldr r2, =0x38000000",
-            "ldr r3, =0x38008000",
+            "ldr r3, =0x38003000",
             "movs r4, #0",
             "msr msplim, r4",
             "1: str r4, [r2], #4",

@@ -2,27 +2,29 @@
 
 use std::fs;
 use std::io::{Read, Write};
-use std::path::{Path, PathBuf};
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use boot::OTP_MAGIC;
 
-use crate::release::{Fleet, SLOT_A};
+use harness::release::{Fleet, Images, SLOT_A};
 
+/// The boards.
+pub const MACHINES: [&str; 2] = ["mps2-an505", "mps2-an521"];
 pub const FLASH_LEN: usize = 16 << 20;
 const FLASH_AT: u32 = 0x8000_0000;
 pub const STAGING: u32 = 0x80a0_0000;
 const ANCHORS_A: u32 = FLASH_AT + 0x2000;
 pub const SECRET: [u8; 32] = *b"this device's secret, 32 bytes..";
 
-/// The images under test.
-#[derive(Clone)]
-pub struct Images {
+/// The images under test, and a folder to work in.
+pub struct Bench {
     pub boot: PathBuf,
-    pub secure: Vec<u8>,
-    pub nonsecure: Vec<u8>,
+    pub images: Images,
+    pub folder: PathBuf,
 }
 
 /// One device in a folder of its own.
@@ -63,11 +65,12 @@ pub struct Outcome {
 impl Device {
     /// A device as the factory leaves it: fuses, anchors version 1, and the factory's image in
     /// slot A.
-    pub fn new(folder: &Path, images: &Images, machine: &'static str, fleet: &Fleet) -> Device {
-        fs::create_dir_all(folder).expect("a folder for the device");
+    pub fn new(bench: &Bench, name: &str, machine: &'static str, fleet: &Fleet) -> Device {
+        let folder = bench.folder.join(format!("{machine}-{name}"));
+        fs::create_dir_all(&folder).expect("a folder for the device");
         let device = Device {
-            folder: folder.to_owned(),
-            boot: images.boot.clone(),
+            folder,
+            boot: bench.boot.clone(),
             machine,
             otp: otp(fleet, 0x3000),
         };
@@ -98,6 +101,44 @@ impl Device {
         self.write(SLOT_A, slot);
     }
 
+    /// Runs until the secure component hangs, and reads every memory that the loader could reach.
+    pub fn memory_at_handoff(&self, command: u32) -> Vec<u8> {
+        let socket = self.folder.join("monitor");
+        let arguments = ["-monitor".to_owned(), format!("unix:{},server,nowait", socket.display())];
+        let run = Run {
+            command,
+            arguments: arguments.to_vec(),
+            limit: Some(Duration::from_secs(20)),
+            ..Run::default()
+        };
+        let dumps: Vec<(u32, u32, PathBuf)> =
+            [(0x1000_0000, 0x40_0000), (0x3000_0000, 0x8000), (0x3800_0000, 0x40_0000)]
+                .into_iter()
+                .map(|(at, len)| (at, len, self.folder.join(format!("{at:x}.dump"))))
+                .collect();
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                let mut monitor = loop {
+                    if let Ok(stream) = UnixStream::connect(&socket) {
+                        break stream;
+                    }
+                    thread::sleep(Duration::from_millis(20));
+                };
+                // The image is up once it has said its line; the watchdog leaves it ten seconds.
+                thread::sleep(Duration::from_millis(3000));
+                for (at, len, path) in &dumps {
+                    let line = format!("memsave {at:#x} {len:#x} \"{}\"\n", path.display());
+                    let _ = monitor.write_all(line.as_bytes());
+                }
+                let _ = monitor.write_all(b"quit\n");
+                let mut rest = Vec::new();
+                let _ = monitor.read_to_end(&mut rest);
+            });
+            self.run(&run);
+        });
+        dumps.iter().flat_map(|(_, _, path)| fs::read(path).unwrap_or_default()).collect()
+    }
+
     pub fn run(&self, run: &Run) -> Outcome {
         let nonsecure = self.folder.join("uart1");
         let _ = fs::remove_file(&nonsecure);
@@ -111,7 +152,7 @@ impl Device {
                 "memory-backend-file,id=flash,size=16M,mem-path={},share=on",
                 self.flash().display()
             ))
-            .args(["-display", "none", "-monitor", "none", "-serial", "stdio", "-serial"])
+            .args(["-display", "none", "-serial", "stdio", "-serial"])
             .arg(format!("file:{}", nonsecure.display()))
             .args(["-semihosting-config", "enable=on,target=native", "-kernel"])
             .arg(&self.boot)
@@ -124,6 +165,9 @@ impl Device {
         }
         if run.no_reboot {
             command.arg("-no-reboot");
+        }
+        if !run.arguments.iter().any(|argument| argument == "-monitor") {
+            command.args(["-monitor", "none"]);
         }
         command.args(&run.arguments);
         let mut child = command

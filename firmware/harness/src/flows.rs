@@ -1,19 +1,182 @@
-//! The life of a device, without attack.
+//! The life of a device without attack, on both boards.
 
-use std::path::Path;
+use harness::release::{Fleet, Release};
 
-use crate::device::{Device, Images, Run};
-use crate::release::Fleet;
+use crate::device::{Bench, Device, MACHINES, Outcome, Run, SECRET, STAGING};
 
-pub fn all(images: &Images, folder: &Path) -> bool {
-    for machine in ["mps2-an505", "mps2-an521"] {
-        let fleet = Fleet::new(images, 2, 200 * 1024);
-        let device = Device::new(&folder.join(machine), images, machine, &fleet);
-        device.factory_slot(&fleet.slot(&fleet.good(1), 1));
-        for command in [0, 0x46474e01, 0] {
-            let outcome = device.run(&Run { command, ..Run::default() });
-            println!("{outcome:?}");
+pub const CONFIRM: u32 = 0x4647_4e01;
+pub const HANG: u32 = 0x4647_4e02;
+pub const CRASH: u32 = 0x4647_4e03;
+pub const REVERT: u32 = 0x4647_4e04;
+pub const INSTALL: u32 = 0x4647_4e05;
+pub const ANCHORS: u32 = 0x4647_4e06;
+pub const CYCLE: u32 = 0x4647_4e07;
+
+/// Exit code of the secure component: done.
+pub const DONE: Option<i32> = Some(0x10);
+/// Exit code of the secure component: refused.
+pub const REFUSED: Option<i32> = Some(0x11);
+/// Exit code of a boot loader that stopped.
+pub const STOPPED: Option<i32> = Some(0x30);
+/// Exit code of a boot loader that waits for recovery.
+pub const RECOVERS: Option<i32> = Some(0x31);
+
+/// Exit code of release `number`, once its non-secure component ran.
+pub fn runs(number: u8) -> Option<i32> {
+    Some(0x40 + i32::from(number))
+}
+
+/// Counts what held and says what did not.
+#[derive(Default)]
+pub struct Tally {
+    held: u32,
+    broken: u32,
+}
+
+impl Tally {
+    pub fn check(&mut self, what: &str, holds: bool, seen: &dyn std::fmt::Debug) {
+        if holds {
+            self.held += 1;
+            println!("ok      {what}");
+        } else {
+            self.broken += 1;
+            println!("FAILED  {what}: {seen:?}");
         }
     }
-    true
+
+    pub fn code(&mut self, what: &str, outcome: &Outcome, wanted: Option<i32>) {
+        self.check(what, outcome.code == wanted, outcome);
+    }
+
+    pub fn end(self, name: &str) -> bool {
+        println!("{name}: {} held, {} failed", self.held, self.broken);
+        self.broken == 0
+    }
+}
+
+impl Device {
+    pub fn command(&self, command: u32) -> Outcome {
+        self.run(&Run { command, ..Run::default() })
+    }
+
+    /// A device whose release 1, from the factory, is confirmed.
+    pub fn confirmed(bench: &Bench, name: &str, machine: &'static str, fleet: &Fleet) -> Device {
+        let device = Device::new(bench, name, machine, fleet);
+        device.factory_slot(&fleet.slot(&fleet.good(1), 1));
+        device.command(CONFIRM);
+        device
+    }
+
+    pub fn stage(&self, release: &Release) {
+        self.write(STAGING, &release.stream());
+    }
+}
+
+pub fn all(bench: &Bench) -> bool {
+    let mut tally = Tally::default();
+    for machine in MACHINES {
+        life(bench, machine, &mut tally);
+        secret_is_gone(bench, machine, &mut tally);
+    }
+    tally.end("flows")
+}
+
+fn life(bench: &Bench, machine: &'static str, tally: &mut Tally) {
+    let fleet = Fleet::new(&bench.images, 2, 64 * 1024);
+    let device = Device::new(bench, "life", machine, &fleet);
+    let mut say = |what: &str, outcome: Outcome, wanted| {
+        tally.code(&format!("{machine}: {what}"), &outcome, wanted);
+        outcome
+    };
+    say("a device without an image waits for recovery", device.command(0), RECOVERS);
+
+    let device = Device::new(bench, "life", machine, &fleet);
+    device.factory_slot(&fleet.slot(&fleet.good(1), 1));
+    let first = say("the factory's image runs on trial", device.command(0), runs(1));
+    say("it is confirmed", device.command(CONFIRM), DONE);
+    say("and runs", device.command(0), runs(1));
+
+    device.stage(&fleet.good(2));
+    say("an update is installed", device.command(INSTALL), DONE);
+    say("runs on trial", device.command(0), runs(2));
+    say("is confirmed", device.command(CONFIRM), DONE);
+    let second = say("and runs", device.command(0), runs(2));
+
+    device.stage(&fleet.good(3));
+    say("another is installed", device.command(INSTALL), DONE);
+    say("runs on trial", device.command(0), runs(3));
+    say("fails its health check", device.command(REVERT), DONE);
+    let back = say("and the old one runs", device.command(0), runs(2));
+    say("the reverted release is offered again", device.command(INSTALL), DONE);
+    say("and runs on trial", device.command(0), runs(3));
+    say("is given up by another revert", device.command(REVERT), DONE);
+
+    let mut staged = (fleet.anchors(2).len() as u32).to_le_bytes().to_vec();
+    staged.extend_from_slice(fleet.anchors(2));
+    device.write(STAGING, &staged);
+    say("anchors version 2 are taken", device.command(ANCHORS), DONE);
+    say("the image of version 1 runs on", device.command(0), runs(2));
+    device.stage(&fleet.good(4));
+    say("a release by dropped keys is refused", device.command(INSTALL), REFUSED);
+    device.stage(&fleet.good_under(4, 2));
+    say("a release by the new keys is installed", device.command(INSTALL), DONE);
+    say("and runs on trial", device.command(0), runs(4));
+    say("is confirmed", device.command(CONFIRM), DONE);
+
+    let stacks = [&first, &second, &back].map(|outcome| field(outcome, "stack"));
+    let most = stacks.into_iter().flatten().max().unwrap_or(u32::MAX);
+    let what = format!("{machine}: {most} bytes of stack are within 80 % of 12 KiB");
+    tally.check(&what, most <= 12 * 1024 * 8 / 10, &stacks);
+    let boots = [&first, &second].map(|outcome| field(outcome, "boots"));
+    let what = format!("{machine}: boots are counted");
+    tally.check(&what, boots[0] == Some(1) && boots[1] == Some(7), &boots);
+}
+
+/// The number behind a word of the secure component's line.
+pub fn field(outcome: &Outcome, name: &str) -> Option<u32> {
+    let line = outcome.console.lines().find(|line| line.starts_with("app: release"))?;
+    let mut words = line.split(' ').skip_while(|word| *word != name);
+    u32::from_str_radix(words.nth(1)?, 16).ok()
+}
+
+/// Reads all of the memory at hand-off and looks for the device's secret.
+fn secret_is_gone(bench: &Bench, machine: &'static str, tally: &mut Tally) {
+    let fleet = Fleet::new(&bench.images, 1, 64 * 1024);
+    let device = Device::new(bench, "secret", machine, &fleet);
+    device.factory_slot(&fleet.slot(&fleet.good(1), 1));
+    let memory = device.memory_at_handoff(HANG);
+    let found = |needle: &[u8]| memory.windows(needle.len()).any(|window| window == needle);
+    let what = format!("{machine}: the hand-off is in the {} bytes read", memory.len());
+    tally.check(&what, found(&boot::HANDOFF_MAGIC.to_le_bytes()), &"no hand-off");
+    let pieces: Vec<&[u8]> = SECRET.chunks(8).filter(|piece| found(piece)).collect();
+    let what = format!("{machine}: no piece of the device's secret is left in memory");
+    tally.check(&what, pieces.is_empty(), &pieces);
+}
+
+/// Kills QEMU during install, switch and confirmation, 200 times: always old or new.
+pub fn kill(bench: &Bench, times: u64) -> bool {
+    let mut tally = Tally::default();
+    let fleet = Fleet::new(&bench.images, 1, 64 * 1024);
+    let mut states = [0u32; 2];
+    for (index, machine) in MACHINES.into_iter().enumerate() {
+        let device = Device::confirmed(bench, "kill", machine, &fleet);
+        let mut dice = 0x5eed + index as u64;
+        device.stage(&fleet.good(2));
+        for round in 0..times / 2 {
+            dice = dice.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            let after = std::time::Duration::from_millis(60 + (dice >> 33) % 700);
+            device.run(&Run { command: CYCLE, kill_after: Some(after), ..Run::default() });
+            let outcome = device.command(0);
+            let good = outcome.code == runs(1) || outcome.code == runs(2);
+            if !good {
+                tally.check(&format!("{machine}: round {round}, killed after {after:?}"), false, &outcome);
+            }
+            states[usize::from(outcome.code == runs(2))] += 1;
+            if round % 20 == 19 {
+                tally.check(&format!("{machine}: {} kills, always old or new", round + 1), good, &outcome);
+            }
+        }
+    }
+    println!("after a kill: {} times the old release, {} times the new one", states[0], states[1]);
+    tally.end("kill")
 }

@@ -1,37 +1,46 @@
-//! `harness <what> --boot ELF --secure ELF --nonsecure ELF`: started by `cargo xtask firmware`.
+//! `harness <what> --images FOLDER`: started by `cargo xtask firmware`.
 
 #![forbid(unsafe_code)]
 
+mod attacks;
 mod device;
-mod elf;
 mod flows;
-mod release;
-mod sign;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use device::Images;
+use device::Bench;
+use harness::elf;
+use harness::release::Images;
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let value = |name: &str| {
         arguments.iter().position(|a| a == name).and_then(|at| arguments.get(at + 1)).cloned()
     };
-    let path = |name: &str| PathBuf::from(value(name).unwrap_or_default());
-    let read = |name: &str| std::fs::read(path(name)).unwrap_or_default();
-    let images = Images {
-        boot: path("--boot"),
-        secure: elf::flatten(&read("--secure")),
-        nonsecure: elf::flatten(&read("--nonsecure")),
+    let images = PathBuf::from(value("--images").unwrap_or_default());
+    let read = |name: &str| std::fs::read(images.join(name)).unwrap_or_default();
+    let tested = if arguments.first().is_some_and(|what| what == "run") { "" } else { "-test" };
+    let bench = Bench {
+        boot: images.join(format!("boot{tested}")),
+        images: Images {
+            secure: elf::flatten(&read(&format!("secure{tested}"))),
+            nonsecure: elf::flatten(&read(&format!("nonsecure{tested}"))),
+        },
+        folder: std::env::temp_dir().join(format!("ringfort-firmware-{}", std::process::id())),
     };
-    let folder = std::env::temp_dir().join(format!("ringfort-firmware-{}", std::process::id()));
+    if bench.images.secure.is_empty() || bench.images.nonsecure.is_empty() {
+        eprintln!("error: no images; start this by `cargo xtask firmware {}`", arguments.join(" "));
+        return ExitCode::from(2);
+    }
     let good = match arguments.first().map(String::as_str) {
-        Some("flows") => flows::all(&images, &folder),
+        Some("flows") => flows::all(&bench),
+        Some("attacks") => attacks::all(&bench),
+        Some("kill") => flows::kill(&bench, 200),
         _ => false,
     };
     if !arguments.iter().any(|a| a == "--keep") {
-        let _ = std::fs::remove_dir_all(&folder);
+        let _ = std::fs::remove_dir_all(&bench.folder);
     }
     if good { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

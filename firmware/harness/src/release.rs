@@ -1,13 +1,12 @@
 //! A fleet's anchors and releases, good ones and bad ones.
 
 use boot::{Ecdsa, SLOT_MAGIC, SlotHeader};
-use ringfort_cose::{Reason, Sha256Digest, Sign, Verify};
+use ringfort_cose::{Reason, Sha256Digest, Sign};
 use ringfort_suit::{Envelope, NewComponent, NewRelease, sign};
 use ringfort_trust::ids::{AnchorsVersion, ClassId, FleetId, UnixTime, VendorId};
 use ringfort_trust::{AnchorsSpec, KeySpec, ProductSpec, Role};
 use slots::Sha256;
 
-use crate::device::Images;
 use crate::sign::Signer;
 
 pub const SLOT_A: u32 = 0x8010_0000;
@@ -16,6 +15,15 @@ pub const ENVELOPE_MAX: usize = 0x3000;
 /// Offset of the release number in the secure component.
 const RELEASE_AT: usize = 0x40;
 const BASE: u64 = 1_800_000_000;
+
+/// The components that releases are made of.
+#[derive(Clone)]
+pub struct Images {
+    /// The secure component; its release number is written into it.
+    pub secure: Vec<u8>,
+    /// The non-secure component; it is padded to the fleet's size.
+    pub nonsecure: Vec<u8>,
+}
 
 /// A fleet with its keys: 1 to 3 anchors, 11 to 13 releases, 21 order.
 pub struct Fleet {
@@ -143,20 +151,37 @@ impl Fleet {
         };
         let mut envelope = new.build(&verifier()).expect("an envelope");
         let signers = made.signers.clone().unwrap_or_else(|| vec![11, 12]);
-        for number in signers.iter().take(signers.len().max(1)) {
+        for number in &signers {
             envelope = sign(&verifier(), &Signer::new(*number), &envelope).expect("a signature");
         }
         Release { envelope, components }
     }
 
-    /// A good release, signed by as many as it takes.
+    /// A good release, signed by as many as it takes under anchors version 1.
     pub fn good(&self, number: u8) -> Release {
-        let signers = (11..11 + self.threshold).collect();
+        self.good_under(number, 1)
+    }
+
+    /// A good release, signed by as many as it takes under these anchors.
+    pub fn good_under(&self, number: u8, version: usize) -> Release {
+        let first = if version == 1 { 11 } else { 14 };
+        let signers = (first..first + self.threshold).collect();
         self.release(&Made { number, signers: Some(signers), ..Made::default() })
     }
 
-    /// A slot as an installer writes it, under anchors `version`.
+    /// A slot as an installer writes it, under anchors `version`, on the board.
     pub fn slot(&self, release: &Release, version: usize) -> Vec<u8> {
+        self.slot_of(release, version, ENVELOPE_MAX, 8)
+    }
+
+    /// A slot with `envelope_max` bytes for envelope and anchors, in write units of `unit`.
+    pub fn slot_of(
+        &self,
+        release: &Release,
+        version: usize,
+        envelope_max: usize,
+        unit: usize,
+    ) -> Vec<u8> {
         let anchors = self.anchors(version);
         let header = SlotHeader {
             envelope: release.envelope.len() as u32,
@@ -165,10 +190,10 @@ impl Fleet {
         let mut slot = header.to_bytes().to_vec();
         slot.extend_from_slice(&release.envelope);
         slot.extend_from_slice(anchors);
-        slot.resize(ENVELOPE_MAX, 0xff);
+        slot.resize(envelope_max, 0xff);
         for component in &release.components {
             slot.extend_from_slice(component);
-            slot.resize(slot.len().next_multiple_of(8), 0xff);
+            slot.resize(slot.len().next_multiple_of(unit), 0xff);
         }
         slot
     }
@@ -213,9 +238,4 @@ impl Release {
 /// A reason by the number that the console shows.
 pub fn reason(number: u32) -> Option<Reason> {
     Reason::ALL.get(number as usize).copied()
-}
-
-/// Checks that what the tool makes is what its own reader takes.
-pub fn is_consistent(release: &Release) -> bool {
-    Envelope::parse(&release.envelope, &verifier()).is_ok() && verifier().sha256(&[]).0[0] == 0xe3
 }

@@ -40,25 +40,14 @@ impl Fe {
     /// The difference modulo 2^256, and whether it borrowed.
     fn minus(&self, other: &Self) -> (Self, bool) {
         let mut out = [0; 8];
-        let mut borrow = false;
-        for (o, (a, b)) in out.iter_mut().zip(self.0.iter().zip(&other.0)) {
-            let (d, b1) = a.overflowing_sub(*b);
-            let (d, b2) = d.overflowing_sub(u32::from(borrow));
-            *o = d;
-            borrow = b1 | b2;
-        }
-        (Self(out), borrow)
+        let borrow = p256_product::subtract(&mut out, &self.0, &other.0);
+        (Self(out), borrow != 0)
     }
 
     /// The sum modulo 2^256, and whether it carried.
     fn plus(&self, other: &Self) -> (Self, bool) {
         let mut out = [0; 8];
-        let mut carry = 0u64;
-        for (o, (a, b)) in out.iter_mut().zip(self.0.iter().zip(&other.0)) {
-            carry += u64::from(*a) + u64::from(*b);
-            *o = carry as u32;
-            carry >>= 32;
-        }
+        let carry = p256_product::add(&mut out, &self.0, &other.0);
         (Self(out), carry != 0)
     }
 }
@@ -87,54 +76,38 @@ impl Modulus {
 
     /// `a` modulo the modulus, for any 256-bit `a`.
     pub(crate) fn reduce_once(&self, a: &Fe) -> Fe {
-        let (less, borrow) = a.minus(&self.modulus);
-        if borrow { *a } else { less }
+        self.below(a, false)
     }
 
+    #[inline(never)]
     pub(crate) fn add(&self, a: &Fe, b: &Fe) -> Fe {
         let (sum, carry) = a.plus(b);
-        let (less, borrow) = sum.minus(&self.modulus);
-        if carry || !borrow { less } else { sum }
+        self.below(&sum, carry)
     }
 
+    #[inline(never)]
     pub(crate) fn subtract(&self, a: &Fe, b: &Fe) -> Fe {
         let (difference, borrow) = a.minus(b);
         if borrow { difference.plus(&self.modulus).0 } else { difference }
     }
 
-    /// Montgomery product a * b / R, by coarsely integrated operand scanning.
+    /// Montgomery product a * b / R.
     #[inline(never)]
     pub(crate) fn multiply(&self, a: &Fe, b: &Fe) -> Fe {
+        let mut t = [0; 8];
         let m = &self.modulus.0;
-        let mut t = [0u32; 8];
-        let mut top = 0u32;
-        for &b in &b.0 {
-            let mut carry = 0u64;
-            for (t, &a) in t.iter_mut().zip(&a.0) {
-                carry += u64::from(*t) + u64::from(a) * u64::from(b);
-                *t = carry as u32;
-                carry >>= 32;
-            }
-            carry += u64::from(top);
-            let (high, higher) = (carry as u32, (carry >> 32) as u32);
+        let top = p256_product::montgomery(&mut t, &a.0, &b.0, m, self.negative_inverse);
+        self.below(&Fe(t), top != 0)
+    }
 
-            let k = t[0].wrapping_mul(self.negative_inverse);
-            let mut carry = (u64::from(t[0]) + u64::from(k) * u64::from(m[0])) >> 32;
-            for j in 1..8 {
-                carry += u64::from(t[j]) + u64::from(k) * u64::from(m[j]);
-                t[j - 1] = carry as u32;
-                carry >>= 32;
-            }
-            carry += u64::from(high);
-            t[7] = carry as u32;
-            top = higher + (carry >> 32) as u32;
-        }
-        let product = Fe(t);
-        let (less, borrow) = product.minus(&self.modulus);
-        if top != 0 || !borrow { less } else { product }
+    /// `a`, with a bit above it or not, less the modulus where it is not below.
+    fn below(&self, a: &Fe, above: bool) -> Fe {
+        let (less, borrow) = a.minus(&self.modulus);
+        if above || !borrow { less } else { *a }
     }
 
     /// 1 / a by Fermat's little theorem, in Montgomery form; zero for zero.
+    #[inline(never)]
     pub(crate) fn invert(&self, a: &Fe) -> Fe {
         // Both moduli are odd and end in more than two: the lowest word does not borrow.
         let mut exponent = self.modulus;

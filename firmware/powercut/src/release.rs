@@ -1,11 +1,12 @@
-//! Releases to install, signed by real keys, and the check that boot makes of a slot.
+//! Releases to install, signed by real keys, and the check that boot makes of a slot: the boot
+//! loader's own, over a verifier that remembers.
 
+use std::cell::RefCell;
 use std::collections::HashMap;
 
-use p256::ecdsa::signature::hazmat::PrehashSigner;
-use p256::ecdsa::{Signature, SigningKey};
-use p256_verify::PublicKey;
-use ringfort_cose::Reason;
+use boot::{Ecdsa, Identity, Memory, Part, examine};
+use harness::release::{Fleet, Images};
+use ringfort_cose::{Algorithm, PublicKey, Reason, Sha256Digest, Verify};
 use slots::{Candidate, Check, Flash, Layout, Pin, Sha256, SlotId, State};
 
 use crate::flash::{SimFlash, mix};
@@ -18,56 +19,45 @@ pub struct Release {
     pub pieces: Vec<(u32, Vec<u8>)>,
 }
 
-/// Every release and anchors document of one configuration, and the verifier that remembers.
+/// Every release and anchors document of one configuration.
 pub struct Shelf {
-    image: u32,
-    key: SigningKey,
-    public: PublicKey,
-    anchors: HashMap<u32, Vec<u8>>,
+    fleet: Fleet,
     releases: HashMap<(u8, u32), Release>,
     numbers: HashMap<[u8; 32], u8>,
-    verified: HashMap<([u8; 32], [u8; 64]), bool>,
+    verifier: Remembering,
+    scratch: Vec<u8>,
 }
 
-const BASE: u64 = 1_800_000_000;
-
 impl Shelf {
-    pub const ENVELOPE_MAX: u32 = 512;
-    pub const ANCHORS_MAX: u32 = 300;
+    /// Room for an envelope with two signatures and its anchors.
+    pub const ENVELOPE_MAX: u32 = 2560;
+    pub const ANCHORS_MAX: u32 = 2048;
 
     pub fn new(image: u32) -> Self {
-        let key = SigningKey::from_slice(&[0x11; 32]).expect("a scalar");
-        let point = key.verifying_key().to_sec1_point(false);
-        let (x, y) = point.as_bytes()[1..].split_at(32);
-        let public = PublicKey::from_xy(
-            x.try_into().expect("32 bytes"),
-            y.try_into().expect("32 bytes"),
-        )
-        .expect("a point");
-        let anchors = (1..=3)
-            .map(|version| (version, noise(u64::from(version) << 32, 290)))
-            .collect();
+        let half = image as usize / 2;
+        let images = Images {
+            secure: noise(1, half.max(0x44)),
+            nonsecure: noise(2, image as usize - half),
+        };
         Self {
-            image,
-            key,
-            public,
-            anchors,
+            fleet: Fleet::new(&images, 2, 0),
             releases: HashMap::new(),
             numbers: HashMap::new(),
-            verified: HashMap::new(),
+            verifier: Remembering::default(),
+            scratch: vec![0; Self::ENVELOPE_MAX as usize],
         }
     }
 
     pub fn anchors(&self, version: u32) -> &[u8] {
-        &self.anchors[&version]
+        self.fleet.anchors(version as usize)
     }
 
     pub fn sequence_of(&self, number: u8) -> u64 {
-        if number == 0 { 0 } else { BASE + u64::from(number) * 10 }
+        if number == 0 { 0 } else { Fleet::sequence(number) }
     }
 
     pub fn number_of_sequence(sequence: u64) -> u8 {
-        (sequence.saturating_sub(BASE) / 10) as u8
+        (sequence.saturating_sub(Fleet::sequence(0)) / 100) as u8
     }
 
     pub fn number_of(&self, digest: &[u8; 32]) -> Option<u8> {
@@ -79,33 +69,29 @@ impl Shelf {
         if let Some(release) = self.releases.get(&(number, anchors_version)) {
             return release.clone();
         }
-        let sequence = self.sequence_of(number);
-        let payload = noise(u64::from(number), self.image as usize);
-        let mut manifest = Vec::new();
-        manifest.extend_from_slice(&sequence.to_le_bytes());
-        manifest.extend_from_slice(&(payload.len() as u32).to_le_bytes());
-        manifest.extend_from_slice(&Sha256::digest(&payload));
-        let digest = Sha256::digest(&manifest);
-        let signature: Signature = self.key.sign_prehash(&digest).expect("a signature");
-        let mut envelope = signature.to_bytes().to_vec();
-        envelope.extend_from_slice(&manifest);
-        let anchors = self.anchors(anchors_version);
+        let version = anchors_version as usize;
+        let made = self.fleet.good_under(number, version);
+        let (start, unit) = (layout.envelope_max as usize, layout.unit as usize);
+        let slot = self.fleet.slot_of(&made, version, start, unit);
+        let digest = made.digest().0;
         let pin = Pin {
-            sequence,
+            sequence: self.sequence_of(number),
             digest,
             anchors_version,
-            anchors_digest: Sha256::digest(anchors),
+            anchors_digest: Sha256::digest(self.anchors(anchors_version)),
         };
-        let len = layout.envelope_max + layout.whole_units(payload.len() as u32);
+        let used = 12 + made.envelope.len() + self.anchors(anchors_version).len();
+        let (head, payload) = slot.split_at(start);
         let release = Release {
-            candidate: Candidate { pin, len },
-            pieces: vec![(0, envelope), (layout.envelope_max, payload)],
+            candidate: Candidate { pin, len: slot.len() as u32 },
+            pieces: vec![(0, head[..used].to_vec()), (layout.envelope_max, payload.to_vec())],
         };
         self.numbers.insert(digest, number);
         self.releases.insert((number, anchors_version), release.clone());
         release
     }
 
+    /// The boot loader's check of a slot, and that the current anchors are whole.
     pub fn check_slot(
         &mut self,
         flash: &mut SimFlash,
@@ -113,40 +99,65 @@ impl Shelf {
         id: SlotId,
     ) -> Result<(), Reason> {
         let area = *id.of(&flash.layout.slots);
-        let mut envelope = [0; 64 + 44];
-        flash.read(area.at, &mut envelope)?;
-        let (signature, manifest) = envelope.split_at(64);
-        let signature: [u8; 64] = signature.try_into().map_err(|_| Reason::Malformed)?;
-        let digest = Sha256::digest(manifest);
-        if digest != state.slot(id).pin.digest {
-            return Err(Reason::ManifestDigest);
-        }
-        let public = &self.public;
-        let valid = *self
-            .verified
-            .entry((digest, signature))
-            .or_insert_with(|| p256_verify::verify(public, &digest, &signature));
-        if !valid {
-            return Err(Reason::BadSignature);
-        }
-        let len = u32::from_le_bytes([manifest[8], manifest[9], manifest[10], manifest[11]]);
-        if len != self.image {
-            return Err(Reason::ImageSize);
-        }
-        let mut payload = vec![0; len as usize];
-        flash.read(area.at + flash.layout.envelope_max, &mut payload)?;
-        if Sha256::digest(&payload) != manifest[12..] {
-            return Err(Reason::ImageDigest);
-        }
+        let identity =
+            Identity { vendor: self.fleet.vendor, class: self.fleet.class, device: [0; 16] };
+        let pin = state.slot(id).pin;
+        examine(flash, area, &pin, &identity, &self.verifier, &mut Ram, &mut self.scratch)?;
         self.check_anchors(flash, state)
     }
 
-    /// The current anchors have to be whole at every instant.
     fn check_anchors(&self, flash: &mut SimFlash, state: &State) -> Result<(), Reason> {
         let pin = state.anchors;
         let mut bytes = vec![0; pin.len as usize];
         flash.read(pin.area.of(&flash.layout.anchors).at, &mut bytes)?;
-        if Sha256::digest(&bytes) == pin.digest { Ok(()) } else { Err(Reason::Malformed) }
+        if Sha256::digest(&bytes) == pin.digest { Ok(()) } else { Err(Reason::AnchorsDigest) }
+    }
+}
+
+/// Memory that a component is copied to, hashed there.
+struct Ram;
+
+impl Memory<SimFlash> for Ram {
+    fn load(
+        &mut self,
+        flash: &mut SimFlash,
+        _: Part,
+        at: u32,
+        size: u32,
+    ) -> Result<[u8; 32], Reason> {
+        let mut bytes = vec![0; size as usize];
+        flash.read(at, &mut bytes)?;
+        Ok(Sha256::digest(&bytes))
+    }
+}
+
+/// Key, digest of the message, signature.
+type Question = ([u8; 65], [u8; 32], [u8; 64]);
+
+/// The boot loader's verifier, which verifies each signature once.
+#[derive(Default)]
+struct Remembering {
+    verdicts: RefCell<HashMap<Question, Result<(), Reason>>>,
+}
+
+impl Verify for Remembering {
+    fn sha256(&self, parts: &[&[u8]]) -> Sha256Digest {
+        Ecdsa::new([0; 32]).sha256(parts)
+    }
+
+    fn verify(
+        &self,
+        algorithm: Algorithm,
+        key: &PublicKey,
+        message: &[&[u8]],
+        signature: &[u8],
+    ) -> Result<(), Reason> {
+        let real = || Ecdsa::new([0; 32]).verify(algorithm, key, message, signature);
+        let (PublicKey::P256(point), Ok(bytes)) = (key, signature.try_into()) else {
+            return real();
+        };
+        let question = (*point, self.sha256(message).0, bytes);
+        *self.verdicts.borrow_mut().entry(question).or_insert_with(real)
     }
 }
 

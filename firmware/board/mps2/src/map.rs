@@ -13,9 +13,9 @@ pub const NONSECURE: Area = Area { at: 0x1010_0000, len: 0x2f_0000 };
 /// Envelope and anchors while they are judged: the end of the non-secure destination.
 pub const SCRATCH: Area = Area { at: 0x103f_0000, len: ENVELOPE_MAX };
 /// The loader's own memory: stack, nothing else.
-pub const BOOT_RAM: Area = Area { at: 0x3800_0000, len: 0x8000 };
+pub const BOOT_RAM: Area = Area { at: 0x3800_0000, len: 0x3000 };
 /// What the loader hands to the secure component.
-pub const HANDOFF: Area = Area { at: 0x3800_8000, len: 0x400 };
+pub const HANDOFF: Area = Area { at: 0x3800_3000, len: 0x400 };
 
 const FLASH: u32 = 0x8000_0000;
 const SECTOR: u32 = 0x1000;

@@ -1,0 +1,357 @@
+//! Attacks on a device, on both boards: each is refused with its reason, the device still boots
+//! what it ran before, and the same flow without the attack succeeds.
+
+use harness::release::{Fleet, Made, Release, SLOT_A, SLOT_B, reason};
+use ringfort_cose::Reason;
+
+use crate::device::{Bench, Device, MACHINES, Outcome, Run, otp};
+use crate::flows::{
+    CONFIRM, CRASH, DONE, HANG, INSTALL, RECOVERS, REFUSED, STOPPED, Tally, field, runs,
+};
+
+pub fn all(bench: &Bench) -> bool {
+    let mut tally = Tally::default();
+    for machine in MACHINES {
+        let fleet = Fleet::new(&bench.images, 2, 64 * 1024);
+        let device = Device::confirmed(bench, "attacks", machine, &fleet);
+        let mut attacks = Attacks { machine, fleet, device, tally: &mut tally };
+        attacks.at_install();
+        attacks.in_flash();
+        attacks.of_the_trial();
+        attacks.of_the_past();
+        attacks.at_recovery();
+        attacks.of_the_lifecycle();
+    }
+    tally.end("attacks")
+}
+
+struct Attacks<'t> {
+    machine: &'static str,
+    fleet: Fleet,
+    device: Device,
+    tally: &'t mut Tally,
+}
+
+impl Attacks<'_> {
+    /// Releases that the update partition refuses: nothing is erased, the old image boots.
+    fn at_install(&mut self) {
+        let two = || Made { number: 2, ..Made::default() };
+        let cases: Vec<(&str, Release, Reason)> = vec![
+            (
+                "arbitrary_software_by_an_unknown_key",
+                self.make(Made { signers: Some(vec![11, 31]), ..two() }),
+                Reason::UntrustedSigner,
+            ),
+            (
+                "one_signature_where_two_are_asked_for",
+                self.make(Made { signers: Some(vec![11]), ..two() }),
+                Reason::ThresholdNotMet,
+            ),
+            (
+                "one_key_signs_twice",
+                twice(self.make(Made { signers: Some(vec![11]), ..two() })),
+                Reason::ThresholdNotMet,
+            ),
+            ("no_signature", self.make(Made { signers: Some(vec![]), ..two() }), Reason::ThresholdNotMet),
+            ("flipped_signature", self.fleet.good(2).with_bad_signature(), Reason::BadSignature),
+            ("flipped_manifest", flipped_manifest(self.fleet.good(2)), Reason::ManifestDigest),
+            (
+                "rollback_by_an_older_number",
+                self.make(Made { sequence: Some(Fleet::sequence(1) - 1), ..two() }),
+                Reason::SequenceTooLow,
+            ),
+            (
+                "rollback_by_the_same_number",
+                self.make(Made { sequence: Some(Fleet::sequence(1)), ..two() }),
+                Reason::SequenceReused,
+            ),
+            (
+                "fast_forward",
+                self.make(Made { sequence: Some(1 << 63), ..two() }),
+                Reason::SequenceJump,
+            ),
+            (
+                "another_class",
+                self.make(Made { class: Some([0xc2; 16]), ..two() }),
+                Reason::WrongDevice,
+            ),
+            (
+                "another_vendor",
+                self.make(Made { vendor: Some([0xa2; 16]), ..two() }),
+                Reason::WrongDevice,
+            ),
+            ("a_component_left_out", self.make(Made { partial: true, ..two() }), Reason::WrongDevice),
+            ("components_of_two_releases", self.mixed(), Reason::ImageDigest),
+            (
+                "flipped_payload",
+                self.fleet.good(2).with_flipped_payload(1, 5000),
+                Reason::ImageDigest,
+            ),
+            ("an_extra_envelope_key", with_envelope_key(self.fleet.good(2)), Reason::UnknownField),
+            ("an_indefinite_length", with_indefinite_map(self.fleet.good(2)), Reason::Malformed),
+            ("a_mac_instead_of_a_signature", with_mac(self.fleet.good(2)), Reason::Malformed),
+            (
+                "an_algorithm_of_another_key",
+                with_algorithm(self.fleet.good(2), 0x26, 0x32),
+                Reason::AlgorithmNotAllowed,
+            ),
+            (
+                "no_algorithm",
+                with_algorithm(self.fleet.good(2), 0x00, 0x00),
+                Reason::Malformed,
+            ),
+        ];
+        for (name, release, expected) in cases {
+            self.device.stage(&release);
+            let outcome = self.device.command(INSTALL);
+            self.refusal(name, &outcome, expected);
+        }
+        let after = self.device.read(SLOT_B + 0x20_0000, 0x10_0000);
+        let untouched = after.iter().all(|byte| *byte == 0xff);
+        self.check("endless_data_leaves_the_rest_of_the_slot_alone", untouched, &"written");
+        let outcome = self.device.command(0);
+        self.code("the_old_image_boots_after_all_of_these", &outcome, runs(1));
+        self.device.stage(&self.fleet.good(2));
+        let outcome = self.device.command(INSTALL);
+        self.code("the_same_without_attack_is_installed", &outcome, DONE);
+    }
+
+    /// Content that changes between install and boot. The device is armed for release 2.
+    fn in_flash(&mut self) {
+        let armed = std::fs::read(self.device.flash()).expect("the flash");
+        let changes: [(&str, u32, Reason); 3] = [
+            ("payload_swapped_after_install", SLOT_B + 0x3000 + 777, Reason::ImageDigest),
+            ("envelope_swapped_after_install", SLOT_B + 12 + 300, Reason::ManifestDigest),
+            ("anchors_swapped_after_install", SLOT_B + 12 + 1500, Reason::AnchorsDigest),
+        ];
+        for (name, at, expected) in changes {
+            std::fs::write(self.device.flash(), &armed).expect("the flash");
+            let byte = self.device.read(at, 1)[0];
+            self.device.write(at, &[byte ^ 0x20]);
+            let outcome = self.device.command(0);
+            let seen = (outcome.code, field(&outcome, "reason").and_then(|r| reason(r.wrapping_sub(1))));
+            // A damaged envelope may be malformed before its digest is looked at.
+            let fits = seen.1 == Some(expected)
+                || expected == Reason::ManifestDigest && seen.1.is_some();
+            self.check(name, seen.0 == runs(1) && fits, &outcome);
+        }
+        std::fs::write(self.device.flash(), &armed).expect("the flash");
+        let outcome = self.device.command(0);
+        self.code("unchanged_it_boots", &outcome, runs(2));
+        std::fs::write(self.device.flash(), &armed).expect("the flash");
+    }
+
+    /// Images that crash, hang or never confirm. The device is armed for release 2.
+    fn of_the_trial(&mut self) {
+        let armed = std::fs::read(self.device.flash()).expect("the flash");
+        // Virtual time runs ahead: the watchdog's ten seconds are a moment.
+        let fast = || vec!["-icount".to_owned(), "shift=8,sleep=off".to_owned()];
+        for (name, command) in [("hanging_image_reverts", HANG), ("crashing_image_reverts", CRASH)] {
+            std::fs::write(self.device.flash(), &armed).expect("the flash");
+            let run = Run { command, arguments: fast(), ..Run::default() };
+            let outcome = self.device.run(&run);
+            let spent = outcome.console.matches("trial 00000001 attempts").count();
+            self.check(name, outcome.code == runs(1) && spent == 3, &outcome);
+        }
+        std::fs::write(self.device.flash(), &armed).expect("the flash");
+        let codes: Vec<_> = (0..4).map(|_| self.device.command(0).code).collect();
+        let wanted = [runs(2), runs(2), runs(2), runs(1)];
+        self.check("withheld_confirmation_ends_with_the_budget", codes == wanted, &codes);
+        let fuses = self.device.read(0x80ff_f000, 4096);
+        let burnt: u32 = fuses.iter().map(|byte| byte.count_zeros()).sum();
+        self.check("the_counter_moves_only_on_confirmation", burnt == 1, &burnt);
+        let codes: Vec<_> = (0..8).map(|_| self.device.command(0).code).collect();
+        let healthy = codes.iter().all(|code| *code == runs(1));
+        self.check("power_cycling_a_healthy_device_changes_nothing", healthy, &codes);
+    }
+
+    /// The whole flash of an earlier day, records and slots, put back.
+    fn of_the_past(&mut self) {
+        let past = std::fs::read(self.device.flash()).expect("the flash");
+        self.device.stage(&self.fleet.good(2));
+        let outcome = self.device.command(INSTALL);
+        self.code("a_release_is_installed_again_after_its_revert", &outcome, DONE);
+        let outcome = self.device.command(CONFIRM);
+        self.code("and_confirmed", &outcome, DONE);
+        let outcome = self.device.command(0);
+        self.code("and_runs", &outcome, runs(2));
+        let present = std::fs::read(self.device.flash()).expect("the flash");
+        let mut replay = past;
+        let fuses = 0xff_f000;
+        replay[fuses..].copy_from_slice(&present[fuses..]);
+        std::fs::write(self.device.flash(), &replay).expect("the flash");
+        let outcome = self.device.command(0);
+        self.refused_at_boot("replayed_flash_is_older_than_the_counter", &outcome, STOPPED, Reason::LifecycleForbids);
+        // Records erased: a device cannot be made to start its life again.
+        let mut erased = present.clone();
+        erased[..0x2000].fill(0xff);
+        std::fs::write(self.device.flash(), &erased).expect("the flash");
+        let outcome = self.device.command(0);
+        self.refused_at_boot("erased_records_do_not_lower_the_floor", &outcome, STOPPED, Reason::LifecycleForbids);
+        // Slot A holds release 1, validly signed: it does not boot by itself.
+        let mut older = present.clone();
+        let (a, b) = ((SLOT_A - 0x8000_0000) as usize, (SLOT_B - 0x8000_0000) as usize);
+        older.copy_within(a..a + 0x2_0000, b);
+        std::fs::write(self.device.flash(), &older).expect("the flash");
+        let outcome = self.device.command(0);
+        self.refused_at_boot("an_older_release_in_the_confirmed_slot", &outcome, RECOVERS, Reason::ManifestDigest);
+        std::fs::write(self.device.flash(), &present).expect("the flash");
+        let outcome = self.device.command(0);
+        self.code("unchanged_it_runs", &outcome, runs(2));
+    }
+
+    /// Both slots are bad: recovery takes what an update would, and nothing else.
+    fn at_recovery(&mut self) {
+        let at = SLOT_B + 0x3000 + 99;
+        let byte = self.device.read(at, 1)[0];
+        self.device.write(at, &[byte ^ 1]);
+        let outcome = self.device.command(0);
+        self.refused_at_boot("both_slots_bad_waits_for_recovery", &outcome, RECOVERS, Reason::ImageDigest);
+        let old = self.fleet.good(1);
+        let forged = self.fleet.good(3).with_bad_signature();
+        for (name, release, expected) in [
+            ("downgrade_by_recovery", old, Reason::SequenceTooLow),
+            ("forgery_by_recovery", forged, Reason::BadSignature),
+        ] {
+            // The envelope alone: nothing more is read of a release that is refused.
+            let mut line = release.stream();
+            line.truncate(8 + release.envelope.len());
+            let run = Run {
+                recovery: Some(line),
+                limit: Some(std::time::Duration::from_secs(3)),
+                ..Run::default()
+            };
+            let outcome = self.device.run(&run);
+            let line = format!("boot: recovery, {:08x}", expected as u32);
+            let lines = outcome.console.matches("boot: recovery").count();
+            self.check(name, outcome.console.contains(&line) && lines == 2, &outcome);
+        }
+        let run = Run { recovery: Some(self.fleet.good(3).stream()), ..Run::default() };
+        let outcome = self.device.run(&run);
+        self.code("recovery_takes_a_good_release", &outcome, runs(3));
+        let outcome = self.device.command(CONFIRM);
+        self.code("which_is_confirmed", &outcome, DONE);
+        let outcome = self.device.command(0);
+        self.code("and_runs_from_then_on", &outcome, runs(3));
+    }
+
+    fn of_the_lifecycle(&mut self) {
+        for (name, lifecycle) in
+            [("unprovisioned", 0x1000), ("decommissioned", 0x6000), ("unknown_lifecycle", 0x3001)]
+        {
+            self.device.otp = otp(&self.fleet, lifecycle);
+            let outcome = self.device.command(0);
+            self.refused_at_boot(name, &outcome, STOPPED, Reason::LifecycleForbids);
+        }
+        self.device.otp = vec![0; boot::OTP_BYTES];
+        let outcome = self.device.command(0);
+        self.refused_at_boot("blank_fuses", &outcome, STOPPED, Reason::LifecycleForbids);
+        self.device.otp = otp(&self.fleet, 0x3000);
+        // Another device's flash: its records were authenticated under another secret.
+        self.device.otp[12] ^= 1;
+        let outcome = self.device.command(0);
+        self.refused_at_boot("flash_of_another_device", &outcome, STOPPED, Reason::LifecycleForbids);
+        self.device.otp[12] ^= 1;
+        let outcome = self.device.command(0);
+        self.code("secured_it_runs", &outcome, runs(3));
+    }
+
+    fn make(&self, made: Made) -> Release {
+        self.fleet.release(&made)
+    }
+
+    /// The secure component of one release with the non-secure one of another.
+    fn mixed(&self) -> Release {
+        let (mut two, three) = (self.fleet.good(2), self.fleet.good(3));
+        two.components[0] = three.components[0].clone();
+        two
+    }
+
+    fn refusal(&mut self, name: &str, outcome: &Outcome, expected: Reason) {
+        let seen = outcome
+            .console
+            .lines()
+            .find_map(|line| line.strip_prefix("app: refused "))
+            .and_then(|hex| reason(u32::from_str_radix(hex, 16).ok()?));
+        let name = format!("{name} ({expected})");
+        self.check(&name, outcome.code == REFUSED && seen == Some(expected), &(seen, outcome));
+    }
+
+    fn refused_at_boot(&mut self, name: &str, outcome: &Outcome, code: Option<i32>, expected: Reason) {
+        let says = outcome.console.contains(&format!("{:08x}", expected as u32));
+        let name = format!("{name} ({expected})");
+        self.check(&name, outcome.code == code && says, outcome);
+    }
+
+    fn check(&mut self, name: &str, holds: bool, seen: &dyn std::fmt::Debug) {
+        self.tally.check(&format!("{}: {name}", self.machine), holds, seen);
+    }
+
+    fn code(&mut self, name: &str, outcome: &Outcome, wanted: Option<i32>) {
+        self.check(name, outcome.code == wanted, outcome);
+    }
+}
+
+/// The last place where these bytes stand.
+fn last(bytes: &[u8], what: &[u8]) -> usize {
+    bytes.windows(what.len()).rposition(|window| window == what).expect("the bytes looked for")
+}
+
+/// The first place where these bytes stand.
+fn first(bytes: &[u8], what: &[u8]) -> usize {
+    bytes.windows(what.len()).position(|window| window == what).expect("the bytes looked for")
+}
+
+/// The only authentication block a second time, as if another had signed.
+fn twice(mut release: Release) -> Release {
+    // d2 84: the block; 58 xx before it: its length. The wrapper and its array grow by one.
+    let at = first(&release.envelope, &[0xd2, 0x84]);
+    let len = usize::from(release.envelope[at - 1]);
+    let block = release.envelope[at - 2..at + len].to_vec();
+    let wrapper = usize::from(release.envelope[5]);
+    assert_eq!(release.envelope[4], 0x58, "a wrapper with a length of one byte");
+    let longer = wrapper + block.len();
+    release.envelope.splice(at + len..at + len, block);
+    // The array of the wrapper: two elements become three.
+    assert_eq!(release.envelope[6], 0x82);
+    release.envelope[6] = 0x83;
+    if longer < 256 {
+        release.envelope[5] = longer as u8;
+    } else {
+        release.envelope.splice(4..6, [0x59, (longer >> 8) as u8, longer as u8]);
+    }
+    release
+}
+
+fn flipped_manifest(mut release: Release) -> Release {
+    let at = last(&release.envelope, b"coap://images.example/a");
+    release.envelope[at + 22] = b'b';
+    release
+}
+
+/// One more entry in the envelope, that nothing signed.
+fn with_envelope_key(mut release: Release) -> Release {
+    release.envelope[2] += 1;
+    release.envelope.extend_from_slice(&[0x18, 0x63, 0x41, 0x00]);
+    release
+}
+
+fn with_indefinite_map(mut release: Release) -> Release {
+    release.envelope[2] = 0xbf;
+    release.envelope.push(0xff);
+    release
+}
+
+/// COSE_Mac0 where COSE_Sign1 stood.
+fn with_mac(mut release: Release) -> Release {
+    let at = first(&release.envelope, &[0xd2, 0x84]);
+    release.envelope[at] = 0xd1;
+    release
+}
+
+/// Another algorithm in the protected header of the first block.
+fn with_algorithm(mut release: Release, one: u8, other: u8) -> Release {
+    let at = first(&release.envelope, &[0xa2, 0x01, 0x28, 0x04]);
+    release.envelope[at + 2] = if one == other { one } else { other };
+    release
+}

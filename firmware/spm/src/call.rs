@@ -1,0 +1,246 @@
+//! The calls of clients: version, connect, call, close.
+
+use crate::core::{Access, Core, Machine, Outcome, Slot, SlotState, Span, ThreadState, Vector};
+use crate::status::{
+    COMMUNICATION_FAILURE, CONNECT, CONNECTION_BUSY, CONNECTION_REFUSED, DISCONNECT, MAX_IOVEC,
+    PROGRAMMER_ERROR, call,
+};
+use crate::tables::Service;
+
+impl<const T: usize, const S: usize> Core<'_, T, S> {
+    pub(crate) fn psa_version(&self, thread: usize, sid: u32) -> Outcome {
+        Outcome::Return(self.service_for(thread, sid).map_or(0, |(_, service)| service.version))
+    }
+
+    pub(crate) fn psa_connect<M: Machine>(
+        &mut self,
+        machine: &mut M,
+        thread: usize,
+        sid: u32,
+        version: u32,
+    ) -> Outcome {
+        let wanted = self.service_for(thread, sid).filter(|(_, service)| {
+            let fits = version == service.version || !service.strict && version < service.version;
+            fits && version != 0 && !service.stateless
+        });
+        let Some((index, service)) = wanted else {
+            return self.offence(machine, thread, call::CONNECT, CONNECTION_REFUSED);
+        };
+        if self.is_stopped(&service) {
+            return Outcome::status(CONNECTION_REFUSED);
+        }
+        match self.take_slot(thread, index) {
+            Some(slot) => self.send(machine, thread, slot, CONNECT, &service),
+            None => Outcome::status(CONNECTION_BUSY),
+        }
+    }
+
+    pub(crate) fn psa_call<M: Machine>(
+        &mut self,
+        machine: &mut M,
+        thread: usize,
+        handle: u32,
+        kind: i32,
+        arguments: u32,
+    ) -> Outcome {
+        let wrong = PROGRAMMER_ERROR;
+        let Some(vectors) = self.vectors(machine, thread, arguments).filter(|_| kind >= 0) else {
+            return self.offence(machine, thread, call::CALL, wrong);
+        };
+        let found = if let Some((index, service)) = self.stateless(handle) {
+            if !self.may_call(thread, &service) {
+                return self.offence(machine, thread, call::CALL, wrong);
+            }
+            if self.is_stopped(&service) {
+                return Outcome::status(CONNECTION_REFUSED);
+            }
+            match self.take_slot(thread, index) {
+                Some(slot) => Some((slot, service)),
+                None => return Outcome::status(CONNECTION_BUSY),
+            }
+        } else {
+            let slot = self.connection(thread, handle);
+            match slot.and_then(|slot| self.slots.get(slot)).map(|slot| slot.state) {
+                Some(SlotState::Dead) => return Outcome::status(COMMUNICATION_FAILURE),
+                Some(SlotState::Idle) => slot.and_then(|slot| {
+                    let service = self.service(self.slots.get(slot)?.service)?;
+                    Some((slot, service))
+                }),
+                _ => None,
+            }
+        };
+        let Some((index, service)) = found else {
+            return self.offence(machine, thread, call::CALL, wrong);
+        };
+        if let Some(slot) = self.slots.get_mut(index) {
+            slot.ins = vectors.ins;
+            slot.outs = vectors.outs;
+            slot.out_at = vectors.out_at;
+            slot.out_count = vectors.out_count;
+        }
+        self.send(machine, thread, index, kind, &service)
+    }
+
+    pub(crate) fn psa_close<M: Machine>(
+        &mut self,
+        machine: &mut M,
+        thread: usize,
+        handle: u32,
+    ) -> Outcome {
+        if handle == 0 {
+            return Outcome::Return(0);
+        }
+        let index = self.connection(thread, handle);
+        let slot = index.and_then(|index| self.slots.get_mut(index));
+        let Some((index, slot)) = index.zip(slot) else {
+            return self.offence(machine, thread, call::CLOSE, PROGRAMMER_ERROR);
+        };
+        match slot.state {
+            SlotState::Dead => {
+                free(slot);
+                Outcome::Return(0)
+            }
+            SlotState::Idle | SlotState::Condemned => {
+                let service = slot.service;
+                clear_vectors(slot);
+                match self.service(service) {
+                    Some(service) => self.send(machine, thread, index, DISCONNECT, &service),
+                    None => Outcome::Return(0),
+                }
+            }
+            _ => self.offence(machine, thread, call::CLOSE, PROGRAMMER_ERROR),
+        }
+    }
+
+    /// Queues the message of a slot; its client waits.
+    fn send<M: Machine>(
+        &mut self,
+        machine: &mut M,
+        thread: usize,
+        index: usize,
+        kind: i32,
+        service: &Service,
+    ) -> Outcome {
+        self.queue(machine, index, kind, service);
+        if let Some(me) = self.threads.get_mut(thread) {
+            me.state = ThreadState::Calling(index);
+        }
+        Outcome::Block
+    }
+
+    /// Queues a message for its partition.
+    pub(crate) fn queue<M: Machine>(
+        &mut self,
+        machine: &mut M,
+        index: usize,
+        kind: i32,
+        service: &Service,
+    ) {
+        self.arrivals = self.arrivals.wrapping_add(1);
+        if let Some(slot) = self.slots.get_mut(index) {
+            slot.state = SlotState::Queued;
+            slot.kind = kind;
+            slot.arrival = self.arrivals;
+            slot.age = 0;
+        }
+        self.assert(machine, usize::from(service.owner), service.signal);
+    }
+
+    /// Reads the descriptors of a call, each word once, and checks what they name.
+    fn vectors<M: Machine>(&self, machine: &M, thread: usize, at: u32) -> Option<Vectors> {
+        let words = Span { at, len: 16 };
+        if !at.is_multiple_of(4) || !self.allows(machine, thread, words, Access::Read) {
+            return None;
+        }
+        let [in_at, in_count, out_at, out_count] =
+            [0, 4, 8, 12].map(|offset| machine.load(at.wrapping_add(offset)));
+        if in_count > MAX_IOVEC || out_count > MAX_IOVEC - in_count {
+            return None;
+        }
+        Some(Vectors {
+            ins: self.array(machine, thread, in_at, in_count, Access::Read)?,
+            outs: self.array(machine, thread, out_at, out_count, Access::Write)?,
+            out_at,
+            out_count,
+        })
+    }
+
+    fn array<M: Machine>(
+        &self,
+        machine: &M,
+        thread: usize,
+        at: u32,
+        count: u32,
+        access: Access,
+    ) -> Option<[Vector; 4]> {
+        let mut vectors = [Vector::default(); 4];
+        // The lengths of output vectors are written back: the array itself must be writable.
+        let all = Span { at, len: count * 8 };
+        if count > 0 && !at.is_multiple_of(4) || !self.allows(machine, thread, all, access) {
+            return None;
+        }
+        for (vector, at) in vectors.iter_mut().take(count as usize).zip((at..).step_by(8)) {
+            let span = Span { at: machine.load(at), len: machine.load(at.wrapping_add(4)) };
+            if !self.allows(machine, thread, span, access) {
+                return None;
+            }
+            *vector = Vector { at: span.at, left: span.len, done: 0 };
+        }
+        Some(vectors)
+    }
+
+    /// The slot that this thread's handle names.
+    fn connection(&self, thread: usize, handle: u32) -> Option<usize> {
+        let index = ((handle & 0xff) as usize).checked_sub(1)?;
+        let slot = self.slots.get(index)?;
+        let fits = slot.state != SlotState::Free
+            && usize::from(slot.client) == thread
+            && !slot.orphan
+            && handle == connection_handle(index, slot.generation);
+        let stateless = self.service(slot.service).is_none_or(|service| service.stateless);
+        (fits && !stateless).then_some(index)
+    }
+
+    fn take_slot(&mut self, thread: usize, service: usize) -> Option<usize> {
+        let index = self.slots.iter().position(|slot| slot.state == SlotState::Free)?;
+        let slot = self.slots.get_mut(index)?;
+        slot.service = service as u8;
+        slot.client = thread as u8;
+        slot.orphan = false;
+        slot.rhandle = 0;
+        clear_vectors(slot);
+        Some(index)
+    }
+
+    fn is_stopped(&self, service: &Service) -> bool {
+        let owner = self.threads.get(usize::from(service.owner));
+        owner.is_none_or(|owner| owner.state == ThreadState::Stopped)
+    }
+}
+
+struct Vectors {
+    ins: [Vector; 4],
+    outs: [Vector; 4],
+    out_at: u32,
+    out_count: u32,
+}
+
+/// The handle of a connection: positive, the slot below, its generation above.
+pub(crate) fn connection_handle(index: usize, generation: u32) -> u32 {
+    (generation & 0x1f_ffff) << 8 | (index as u32 + 1) & 0xff
+}
+
+/// Frees a slot: the next user gets another generation.
+pub(crate) fn free(slot: &mut Slot) {
+    slot.state = SlotState::Free;
+    slot.orphan = false;
+    slot.generation = slot.generation % 0x1f_ffff + 1;
+    clear_vectors(slot);
+}
+
+pub(crate) fn clear_vectors(slot: &mut Slot) {
+    slot.ins = [Vector::default(); 4];
+    slot.outs = [Vector::default(); 4];
+    slot.out_at = 0;
+    slot.out_count = 0;
+}
