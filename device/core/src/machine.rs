@@ -2,7 +2,8 @@
 
 use ringfort_cose::{Reason, Sha256Digest, Thumbprint};
 use ringfort_messages::{
-    CheckIn, ClassStatus, List, Protection, Report, Running, UpdateState, UpdateStatus,
+    CheckIn, CheckInAnswer, ClassStatus, List, Protection, Report, Running, UpdateState,
+    UpdateStatus,
 };
 use ringfort_suit::limits;
 use ringfort_trust::ids::{AnchorsVersion, Nonce, OrderNumber, SequenceNumber, Text, UnixTime};
@@ -29,6 +30,8 @@ pub struct Device {
     clock: Clock,
     /// The payloads of the update in progress, once its manifest was judged.
     plan: List<Payload, { limits::COMPONENTS }>,
+    /// The newest anchors that were asked for since the host started.
+    asked_anchors: AnchorsVersion,
     /// The counter's advance that a power cut came before.
     cut_advance: bool,
     /// An order that was not accepted, for its report.
@@ -67,6 +70,7 @@ impl Device {
             record,
             clock: Clock::new(),
             plan: List::EMPTY,
+            asked_anchors: AnchorsVersion(0),
             cut_advance: cut,
             refused: None,
         })
@@ -189,20 +193,7 @@ impl Device {
             Event::SignedTime { token, nonce } => {
                 self.on_token(token, Channel::Online { nonce }, env)
             }
-            Event::Answer { answer, nonce } => {
-                // The link is stored before anything else: the hub counts on it.
-                self.record.link = Some(answer.link);
-                let mut actions = self.on_token(answer.token, Channel::Online { nonce }, env);
-                if !actions.iter().any(|action| action == Action::Persist) {
-                    let rest = actions;
-                    actions = Actions::of(&[Action::Persist]);
-                    actions.extend(rest);
-                }
-                if answer.newest_anchors > self.record.anchors.version {
-                    actions.push(Action::FetchAnchors(self.next_anchors()));
-                }
-                actions
-            }
+            Event::Answer { answer, nonce } => self.on_answer(answer, nonce, env),
             Event::OfflineOrder { token } => self.on_token(token, Channel::Offline, env),
             Event::Anchors { document } => self.on_anchors(document, env),
             Event::Manifest { envelope } => self.on_manifest(envelope, env),
@@ -221,6 +212,29 @@ impl Device {
         }
     }
 
+    fn on_answer(&mut self, answer: &CheckInAnswer<'_>, nonce: Nonce, env: &Env<'_>) -> Actions {
+        // The link is stored before anything else: the hub counts on it.
+        self.record.link = Some(answer.link);
+        let mut actions = Actions::of(&[Action::Persist]);
+        let newer = answer.newest_anchors > self.record.anchors.version;
+        if newer && answer.newest_anchors != self.asked_anchors {
+            // First what the device is to believe, then what it is to do. Asked once for each
+            // version: a hub that promises anchors which do not exist cannot stop orders by that.
+            self.asked_anchors = answer.newest_anchors;
+            actions.push(Action::FetchAnchors(self.next_anchors()));
+            actions.push(Action::CheckIn);
+            return actions;
+        }
+        let judged = self.on_token(answer.token, Channel::Online { nonce }, env);
+        judged.iter().filter(|action| *action != Action::Persist).for_each(|action| {
+            actions.push(action);
+        });
+        if newer {
+            actions.push(Action::FetchAnchors(self.next_anchors()));
+        }
+        actions
+    }
+
     fn on_started(&mut self, booted: Option<Slot>) -> Actions {
         let mut actions = Actions::default();
         if core::mem::take(&mut self.cut_advance) {
@@ -237,7 +251,11 @@ impl Device {
             }
             Phase::Written if update.offline => actions.extend(self.arm()),
             Phase::Written => actions.push(Action::CheckIn),
-            Phase::Trial { attempts } if attempts >= self.attempts() => {
+            // A machine that booted the slot has started it now, not when it was armed.
+            Phase::Trial { attempts }
+                if attempts > self.attempts()
+                    || (attempts == self.attempts() && booted != Some(update.slot)) =>
+            {
                 actions.extend(self.go_back(Reason::TrialBudgetSpent, Detail::EMPTY));
             }
             Phase::Trial { attempts } => {
@@ -249,6 +267,11 @@ impl Device {
                     actions.push(Action::Activate(Some(update.slot)));
                     actions.push(Action::Restart);
                 }
+            }
+            Phase::Reverting { reason, detail }
+                if booted.is_some() && booted == self.record.active =>
+            {
+                actions.extend(self.end(UpdateState::Reverted, Some(reason), detail));
             }
             Phase::Reverting { .. } => {
                 actions.push(Action::Activate(self.record.active));

@@ -152,13 +152,40 @@ fn the_link_is_stored_with_the_order_before_anything_else() {
 }
 
 #[test]
-fn newer_anchors_at_the_hub_are_fetched_one_by_one() {
+fn newer_anchors_come_before_orders_and_a_promise_of_them_does_not_stop_orders() {
     let mut bench = Bench::new();
-    let token = bench.fleet.time(1);
+    let token = bench.fleet.order(1, digest(1));
     let answer = answer(&token, 9);
+    let next = Action::FetchAnchors(ringfort_trust::ids::AnchorsVersion(2));
     let actions = bench.give(Event::Answer { answer: &answer, nonce: NONCE });
-    let next = ringfort_trust::ids::AnchorsVersion(2);
-    assert_eq!(actions.iter().last(), Some(Action::FetchAnchors(next)));
+    assert_eq!(names(&actions), "Persist FetchAnchors CheckIn");
+    assert!(actions.iter().any(|action| action == next));
+    assert!(bench.stored.update.is_none());
+    // They did not come: the order counts, and they are asked for again.
+    let actions = bench.give(Event::Answer { answer: &answer, nonce: NONCE });
+    assert_eq!(names(&actions), "Persist ReportProgress FetchManifest FetchAnchors");
+}
+
+#[test]
+fn a_machine_that_boots_the_slot_gets_as_many_boots_as_the_budget_says() {
+    let mut bench = Bench::new();
+    bench.install(1, 100);
+    let envelope = bench.fleet.release(200, &[b"p"]);
+    let order = bench.fleet.order(2, manifest_of(&envelope));
+    bench.answer(&order);
+    bench.give(Event::Manifest { envelope: &envelope });
+    bench.payload_written(0, b"p");
+    bench.answer(&order);
+    for _ in 0..settings().trial_attempts {
+        let actions = bench.give(Event::Started { booted: Some(Slot::B) });
+        assert_eq!(names(&actions), "Persist RunHealthChecks");
+    }
+    let actions = bench.give(Event::Started { booted: Some(Slot::B) });
+    assert_eq!(names(&actions), "Persist Activate(Some(A)) Restart");
+    // The machine restarts into the old slot, and is not restarted again.
+    let actions = bench.give(Event::Started { booted: Some(Slot::A) });
+    assert_eq!(names(&actions), "Persist ReportResult");
+    assert_eq!(bench.stored.last.unwrap().reason, Some(Reason::TrialBudgetSpent));
 }
 
 #[test]

@@ -113,7 +113,8 @@ fn refused(bench: &mut Bench, token: &[u8]) -> Option<Reason> {
 fn orders_that_are_not_for_this_device_this_request_or_this_time() {
     let mut bench = Bench::new();
     let base = bench.fleet.order_claims(1, digest(1));
-    let changes: [(&dyn Fn(&mut ringfort_trust::TokenClaims), Reason); 5] = [
+    type Change<'a> = &'a dyn Fn(&mut ringfort_trust::TokenClaims);
+    let changes: [(Change<'_>, Reason); 5] = [
         (&|claims| claims.device = DeviceId::new("dev-b").unwrap(), Reason::WrongRecipient),
         (&|claims| claims.nonce = Some(Nonce([8; 16])), Reason::NonceMismatch),
         (&|claims| claims.nonce = None, Reason::NonceMismatch),

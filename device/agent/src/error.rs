@@ -1,0 +1,114 @@
+//! What can go wrong with the agent.
+
+use std::path::PathBuf;
+
+use ringfort_cose::Reason;
+
+/// Why the agent did not do what was asked.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum AgentError {
+    /// A setting is missing, unknown, or not usable.
+    #[error("{file}: setting `{setting}`: {problem}", file = .file.display())]
+    Setting {
+        /// The configuration file.
+        file: PathBuf,
+        /// The setting, as a dotted path.
+        setting: String,
+        /// What is wrong, and what to write instead.
+        problem: String,
+    },
+    /// The configuration file is not TOML, or has unknown settings.
+    #[error("{file}: {problem}", file = .file.display())]
+    Config {
+        /// The configuration file.
+        file: PathBuf,
+        /// What is wrong, with line and setting.
+        problem: String,
+    },
+    /// The key store failed.
+    #[error(transparent)]
+    KeyStore(#[from] ringfort_keystore::Error),
+    /// Durable storage failed.
+    #[error("{path}: {source}", path = .path.display())]
+    Storage {
+        /// The file or directory.
+        path: PathBuf,
+        /// What the file system said.
+        source: std::io::Error,
+    },
+    /// The state is damaged, from another device, or put back to an older copy.
+    #[error("the device's state cannot be used: {0}")]
+    State(String),
+    /// Another agent runs on the same state.
+    #[error("another agent is running with the state in {path}", path = .0.display())]
+    Busy(PathBuf),
+    /// The device has no identity yet.
+    #[error(
+        "the device has no identity yet: run `identity request`, let the factory answer, then `identity install`"
+    )]
+    NoIdentity,
+    /// The device has an identity already.
+    #[error("the device has an identity already; it is given once")]
+    HasIdentity,
+    /// A file from the factory, or what it holds, does not fit this device.
+    #[error("the identity file is refused ({reason}): {detail}")]
+    Identity {
+        /// The reason code.
+        reason: Reason,
+        /// More.
+        detail: &'static str,
+    },
+    /// The hub refused, with its reason code.
+    #[error("the hub refused ({code}){}{detail}", if .detail.is_empty() { "" } else { ": " })]
+    Refused {
+        /// The reason code.
+        code: String,
+        /// More; may be empty.
+        detail: String,
+    },
+    /// The hub's answer is not one.
+    #[error("the hub's answer is refused ({reason}): {detail}")]
+    Answer {
+        /// The reason code.
+        reason: Reason,
+        /// More.
+        detail: String,
+    },
+    /// The hub's certificate is not trusted.
+    #[error("the hub's certificate is not trusted: {0}")]
+    ServerNotTrusted(String),
+    /// The hub cannot be reached.
+    #[error("{address} cannot be reached: {problem}")]
+    Unreachable {
+        /// Where the agent tried.
+        address: String,
+        /// What happened.
+        problem: String,
+    },
+    /// The runner ended or does not answer.
+    #[error("the runner: {0}")]
+    Runner(String),
+}
+
+impl AgentError {
+    /// The reason code to report or to log.
+    pub fn reason(&self) -> Reason {
+        match self {
+            AgentError::Storage { .. } | AgentError::KeyStore(_) | AgentError::State(_) => {
+                Reason::StorageFailed
+            }
+            AgentError::Identity { reason, .. } | AgentError::Answer { reason, .. } => *reason,
+            AgentError::Refused { code, .. } => Reason::from_code(code).unwrap_or(Reason::Internal),
+            AgentError::Unreachable { .. } | AgentError::ServerNotTrusted(_) => {
+                Reason::TransferFailed
+            }
+            AgentError::Runner(_) => Reason::RestartFailed,
+            _ => Reason::Internal,
+        }
+    }
+
+    pub(crate) fn answer(reason: Reason, detail: impl Into<String>) -> AgentError {
+        AgentError::Answer { reason, detail: detail.into() }
+    }
+}

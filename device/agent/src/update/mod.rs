@@ -1,0 +1,419 @@
+//! Carries out what the state machine asks for.
+
+mod download;
+mod slots;
+mod unpack;
+
+use std::collections::VecDeque;
+
+use ringfort_cose::{AwsLc, Reason, Sha256Digest};
+use ringfort_device::{Action, Actions, Detail, Event, Slot};
+use ringfort_messages::{CheckInAnswer, Report};
+use ringfort_suit::Envelope;
+use ringfort_trust::ids::AnchorsVersion;
+use tracing::{error, info, warn};
+
+use crate::hub::{Hub, fetch_anchors_unauthenticated};
+use crate::runner::Runner;
+use crate::session::Session;
+use crate::state::boot_id;
+use crate::{AgentError, keys};
+
+pub(crate) use slots::Slots;
+
+/// The agent's hands: session, hub and runner.
+pub(crate) struct Driver<'a, H, R> {
+    pub(crate) session: &'a mut Session,
+    pub(crate) hub: &'a mut H,
+    pub(crate) runner: &'a mut R,
+    queue: VecDeque<Action>,
+    /// The envelope of the update in progress.
+    envelope: Option<Vec<u8>>,
+    /// What the hub last said about the next check-in.
+    interval_seconds: Option<u32>,
+}
+
+impl<'a, H: Hub, R: Runner> Driver<'a, H, R> {
+    pub(crate) fn new(session: &'a mut Session, hub: &'a mut H, runner: &'a mut R) -> Self {
+        let (queue, envelope, interval_seconds) = (VecDeque::new(), None, None);
+        Driver { session, hub, runner, queue, envelope, interval_seconds }
+    }
+
+    /// Takes up what was cut.
+    ///
+    /// # Errors
+    /// What cannot be stored ends the agent: the next start takes up from what was stored.
+    pub(crate) async fn start(&mut self) -> Result<(), AgentError> {
+        let slots = self.slots();
+        slots.create()?;
+        let booted = self.session.booted(slots.current());
+        let actions = self.session.give(Event::Started { booted })?;
+        self.perform(actions).await
+    }
+
+    /// One check-in and all that follows from it. Returns the seconds that the hub asks for until
+    /// the next one.
+    pub(crate) async fn poll(&mut self) -> Result<Option<u32>, AgentError> {
+        self.check_in().await?;
+        self.work().await?;
+        if self.session.device.result_report().is_some() {
+            self.report_result().await?;
+            self.work().await?;
+        }
+        Ok(self.interval_seconds)
+    }
+
+    /// Fetches anchors from the hub, from version to version, as long as there are newer ones.
+    async fn fetch_anchors(&mut self) -> Result<(), AgentError> {
+        loop {
+            let version = self.next_anchors();
+            match self.hub.anchors(version).await {
+                Ok(Some(document)) if self.take_anchors(&document)? => {}
+                Ok(_) => return Ok(()),
+                Err(error) if is_of_the_hub(&error) => {
+                    warn!(%error, "no newer anchors from the hub");
+                    return Ok(());
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Fetches anchors, and nothing else, from a hub whose certificate is not believed, and from
+    /// the spare address.
+    pub(crate) async fn fetch_anchors_of_anyone(&mut self) -> Result<(), AgentError> {
+        warn!("the hub's certificate is not trusted; asking for newer anchors only");
+        loop {
+            match self.unauthenticated_anchors(self.next_anchors(), true).await {
+                Ok(Some(document)) if self.take_anchors(&document)? => {}
+                Ok(_) => break,
+                Err(error) if is_of_the_hub(&error) => {
+                    warn!(%error, "no newer anchors");
+                    break;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        self.work().await
+    }
+
+    /// Asks the spare address for newer anchors, whatever the hub says.
+    pub(crate) async fn fetch_spare_anchors(&mut self) -> Result<(), AgentError> {
+        loop {
+            match self.unauthenticated_anchors(self.next_anchors(), false).await {
+                Ok(Some(document)) if self.take_anchors(&document)? => {}
+                Ok(_) => break,
+                Err(error) if is_of_the_hub(&error) => {
+                    warn!(%error, "the spare address did not answer");
+                    break;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        self.work().await
+    }
+
+    async fn unauthenticated_anchors(
+        &self,
+        version: AnchorsVersion,
+        hub_first: bool,
+    ) -> Result<Option<Vec<u8>>, AgentError> {
+        let (hub, spare) = self.session.with_anchors(|anchors| {
+            (anchors.hub().to_owned(), anchors.spare().map(str::to_owned))
+        })?;
+        if hub_first {
+            match fetch_anchors_unauthenticated(&hub, true, version).await {
+                Ok(Some(document)) => return Ok(Some(document)),
+                Ok(None) => {}
+                Err(error) => info!(%error, "no anchors from the hub"),
+            }
+        }
+        match spare {
+            Some(spare) => fetch_anchors_unauthenticated(&spare, false, version).await,
+            None => Ok(None),
+        }
+    }
+
+    /// Takes a document if it is the next version; what is durable about it is done at once, the
+    /// rest after what is already waiting.
+    fn take_anchors(&mut self, document: &[u8]) -> Result<bool, AgentError> {
+        let actions = self.session.give(Event::Anchors { document })?;
+        let mut taken = false;
+        for action in actions.iter() {
+            match action {
+                Action::StoreAnchors(version) => {
+                    taken = true;
+                    self.session.store_anchors(version)?;
+                    info!(%version, "new anchors");
+                }
+                Action::Persist => self.session.persist()?,
+                Action::AdvanceCounter => self.advance_counter()?,
+                Action::Refused(reason) => warn!(%reason, "anchors refused"),
+                other => self.queue.push_back(other),
+            }
+        }
+        Ok(taken)
+    }
+
+    async fn perform(&mut self, actions: Actions) -> Result<(), AgentError> {
+        self.add(actions);
+        self.work().await
+    }
+
+    /// What an event asks for comes before what was asked for earlier.
+    fn add(&mut self, actions: Actions) {
+        let actions: Vec<Action> = actions.iter().collect();
+        actions.into_iter().rev().for_each(|action| self.queue.push_front(action));
+    }
+
+    fn give(&mut self, event: Event<'_>) -> Result<(), AgentError> {
+        let actions = self.session.give(event)?;
+        self.add(actions);
+        Ok(())
+    }
+
+    async fn work(&mut self) -> Result<(), AgentError> {
+        while let Some(action) = self.queue.pop_front() {
+            self.act(action).await?;
+        }
+        Ok(())
+    }
+
+    async fn act(&mut self, action: Action) -> Result<(), AgentError> {
+        match action {
+            // Only `take_anchors` gives the event that leads here.
+            Action::StoreAnchors(version) => self.session.store_anchors(version),
+            Action::Persist => self.session.persist(),
+            Action::AdvanceCounter => self.advance_counter(),
+            Action::FetchAnchors(_) => self.fetch_anchors().await,
+            Action::FetchManifest(manifest) => self.fetch_manifest(&manifest).await,
+            Action::PrepareSlot { slot, manifest } => self.prepare(slot, &manifest),
+            Action::FetchPayload { slot, component, digest, size_bytes } => {
+                self.fetch_payload(slot, component, &digest, size_bytes).await
+            }
+            Action::CheckIn => match self.check_in().await {
+                // It is tried again at the next poll.
+                Err(error) if is_of_the_hub(&error) => {
+                    warn!(%error, "the check-in before the switch failed");
+                    Ok(())
+                }
+                other => other,
+            },
+            Action::Activate(slot) => self.activate(slot).await,
+            Action::Restart => self.restart().await,
+            Action::RunHealthChecks => {
+                info!("health checks begin");
+                let failed = self.runner.health().await.err();
+                match &failed {
+                    None => info!("all health checks passed"),
+                    Some(detail) => warn!(detail, "a health check failed"),
+                }
+                self.give(Event::Health { failed: failed.as_deref().map(Detail::lossy) })
+            }
+            Action::ReportProgress => {
+                if let Some(report) = self.session.device.progress_report() {
+                    self.send(&report).await;
+                }
+                Ok(())
+            }
+            Action::ReportResult => self.report_result().await,
+            Action::ReportRefusal => {
+                if let Some(report) = self.session.device.refusal_report() {
+                    self.send(&report).await;
+                }
+                Ok(())
+            }
+            Action::Alarm(alarm) => {
+                error!(alarm = alarm.text(), "alarm");
+                Ok(())
+            }
+            Action::Refused(reason) => {
+                warn!(%reason, meaning = reason.meaning(), next = reason.next_step(), "refused");
+                Ok(())
+            }
+        }
+    }
+
+    async fn check_in(&mut self) -> Result<(), AgentError> {
+        let check_in = self.session.check_in()?;
+        let answer = self.hub.check_in(&check_in).await?;
+        let answer = CheckInAnswer::decode(&answer)
+            .map_err(|reason| AgentError::answer(reason, "the check-in's answer"))?;
+        self.interval_seconds = Some(answer.interval_seconds);
+        self.give(Event::Answer { answer: &answer, nonce: check_in.nonce })
+    }
+
+    async fn fetch_manifest(&mut self, manifest: &Sha256Digest) -> Result<(), AgentError> {
+        let kept = self.slots().envelope(manifest);
+        let envelope = match kept {
+            Some(envelope) => envelope,
+            None => match self.hub.manifest(manifest).await {
+                Ok(envelope) => envelope,
+                Err(error) => {
+                    warn!(%error, %manifest, "the manifest could not be fetched");
+                    return self.give(Event::ManifestUnavailable);
+                }
+            },
+        };
+        let actions = self.session.give(Event::Manifest { envelope: &envelope })?;
+        self.envelope = Some(envelope);
+        self.add(actions);
+        self.log_result();
+        Ok(())
+    }
+
+    fn prepare(&mut self, slot: Slot, manifest: &Sha256Digest) -> Result<(), AgentError> {
+        let slots = self.slots();
+        slots.prepare(slot, manifest)?;
+        match &self.envelope {
+            Some(envelope) => slots.store_envelope(slot, envelope),
+            None => Ok(()),
+        }
+    }
+
+    async fn fetch_payload(
+        &mut self,
+        slot: Slot,
+        component: u8,
+        digest: &Sha256Digest,
+        size_bytes: u64,
+    ) -> Result<(), AgentError> {
+        let slots = self.slots();
+        let store = self.session.store.clone();
+        let written = slots.write(self.hub, &*store, slot, component, digest, size_bytes).await;
+        match written {
+            Ok(()) => {
+                info!(component, size_bytes, "payload written");
+                self.give(Event::PayloadWritten { component, digest: *digest, size_bytes })
+            }
+            Err(error) => {
+                warn!(%error, component, "payload not written");
+                let (reason, detail) = (error.reason(), Detail::lossy(&error.to_string()));
+                self.give(Event::PayloadFailed { component, reason, detail })
+            }
+        }
+    }
+
+    async fn activate(&mut self, slot: Option<Slot>) -> Result<(), AgentError> {
+        let slots = self.slots();
+        if let Some(slot) = slot {
+            let record = self.session.device.record().slot(slot).copied();
+            let store = self.session.store.clone();
+            let intact = match record {
+                Some(record) => slots.verify(slot, &record.manifest, &*store),
+                None => Err(AgentError::answer(Reason::ImageDigest, "no slot record")),
+            };
+            if let Err(error) = intact {
+                error!(%error, slot = slot.name(), "the slot is damaged");
+                // The rest of this list would start what is damaged.
+                self.queue.retain(|action| !matches!(action, Action::Restart));
+                return self.give(Event::SlotDamaged { reason: error.reason() });
+            }
+        }
+        let boot = boot_id();
+        if self.session.config.update.restart.reboots && self.session.installed.activated_in != boot
+        {
+            self.session.installed.activated_in = boot;
+            self.session.persist()?;
+        }
+        slots.activate(slot)?;
+        info!(slot = slot.map_or("none", Slot::name), "slot activated");
+        if self.session.config.update.slot_command.is_some()
+            && let Err(detail) = self.runner.slot(slot.map_or("none", Slot::name)).await
+        {
+            warn!(detail, "the slot command failed");
+            self.queue.retain(|action| !matches!(action, Action::Restart));
+            return self.give(Event::RestartFailed { detail: Detail::lossy(&detail) });
+        }
+        Ok(())
+    }
+
+    async fn restart(&mut self) -> Result<(), AgentError> {
+        let reboots = self.session.config.update.restart.reboots;
+        if reboots && self.slots().current().is_none() {
+            // There is nothing to boot into.
+            return self.give(Event::Restarted);
+        }
+        match self.runner.restart().await {
+            Ok(()) => {
+                info!("restarted");
+                self.give(Event::Restarted)?;
+            }
+            Err(detail) => {
+                warn!(detail, "restart failed");
+                self.give(Event::RestartFailed { detail: Detail::lossy(&detail) })?;
+            }
+        }
+        self.log_result();
+        Ok(())
+    }
+
+    async fn report_result(&mut self) -> Result<(), AgentError> {
+        let Some(report) = self.session.device.result_report() else { return Ok(()) };
+        self.log_result();
+        if self.send(&report).await {
+            self.give(Event::ResultReported { order: report.order })?;
+        }
+        Ok(())
+    }
+
+    /// Did the hub take the report? A report that it refuses is not sent again either.
+    async fn send(&mut self, report: &Report) -> bool {
+        match self.hub.report(report).await {
+            Ok(()) => true,
+            Err(AgentError::Refused { code, detail }) => {
+                warn!(code, detail, state = %report.state, "the hub refused the report");
+                true
+            }
+            Err(error) => {
+                warn!(%error, state = %report.state, "the report did not arrive");
+                false
+            }
+        }
+    }
+
+    fn advance_counter(&mut self) -> Result<(), AgentError> {
+        let counter = keys::label(keys::COUNTER)?;
+        self.session.disk.step(&self.session.config.state_file())?;
+        self.session.store.advance_counter(&counter)?;
+        self.session.disk.step(&self.session.config.state_file())
+    }
+
+    fn log_result(&self) {
+        let record = self.session.device.record();
+        if let (None, Some(last)) = (&record.update, &record.last)
+            && !last.reported
+        {
+            let reason = last.reason.map_or("", Reason::code);
+            let detail = last.detail.as_str();
+            info!(order = %last.order, state = %last.state, reason, detail, "update ended");
+        }
+    }
+
+    fn next_anchors(&self) -> AnchorsVersion {
+        AnchorsVersion(self.session.device.record().anchors.version.0.saturating_add(1))
+    }
+
+    fn slots(&self) -> Slots {
+        Slots::new(&self.session.config, &self.session.disk)
+    }
+}
+
+/// Is it the hub's or the network's doing, so that a later try may succeed?
+pub(crate) fn is_of_the_hub(error: &AgentError) -> bool {
+    matches!(
+        error,
+        AgentError::Refused { .. }
+            | AgentError::Answer { .. }
+            | AgentError::ServerNotTrusted(_)
+            | AgentError::Unreachable { .. }
+    )
+}
+
+/// The manifest digest of an envelope, if it is one.
+fn manifest_of(envelope: &[u8]) -> Option<Sha256Digest> {
+    Envelope::parse(envelope, &AwsLc).ok().map(|envelope| envelope.manifest_digest())
+}
+
+#[cfg(test)]
+mod tests;
