@@ -29,6 +29,7 @@ mod zip;
 use std::io::{self, Read, Write};
 
 pub use carve::{Hit, carve};
+pub(crate) use git::blob_id;
 pub use mcuboot::Trailer;
 
 use crate::blob::{Blob, Spool};
@@ -376,13 +377,5 @@ pub(crate) mod testing {
         fn fact(&mut self, fact: Fact) {
             self.facts.push(fact);
         }
-    }
-
-    pub(crate) fn run(bytes: Vec<u8>) -> (Collect, Result<u64, UnpackError>) {
-        let blob = Blob::from_vec(bytes);
-        let mut sink = Collect::default();
-        let format = identify(&blob).expect("a known format");
-        let end = format.unpack(&blob, &mut sink);
-        (sink, end)
     }
 }

@@ -1,0 +1,487 @@
+//! Finds keys and certificates in bytes: PEM, DER, OpenSSH, PuTTY, Dropbear, OpenPGP, JWK,
+//! JKS, PKCS#12, base64 without armour, and arrays in program source.
+
+use std::sync::{Arc, OnceLock};
+
+use aho_corasick::AhoCorasick;
+use base64::{
+    Engine, alphabet,
+    engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig, general_purpose::URL_SAFE_NO_PAD},
+};
+use sha2::{Digest, Sha256};
+
+use super::{About, Fingerprint, Kind, der, ssh};
+
+/// Something found, at an offset of the bytes that were searched.
+#[derive(Clone, Debug)]
+pub struct Found {
+    /// Offset of its start.
+    pub at: usize,
+    /// Offset after its end.
+    pub end: usize,
+    /// What it is.
+    pub kind: Kind,
+    /// Which one.
+    pub fingerprint: Fingerprint,
+    /// More about it.
+    pub about: About,
+}
+
+/// Words in text, lower case, near which a key may be; `(word, what)`.
+pub(crate) const WORDS: &[(&str, Word)] = &[
+    ("-----begin ", Word::Pem),
+    ("\"kty\"", Word::Jwk),
+    ("putty-user-key-file-", Word::Putty),
+    ("ssh-rsa aaaa", Word::SshLine),
+    ("ssh-ed25519 aaaa", Word::SshLine),
+    ("ecdsa-sha2-nistp", Word::SshLine),
+    ("mii", Word::Base64),
+    ("mhcc", Word::Base64),
+    ("mhqc", Word::Base64),
+    ("migh", Word::Base64),
+    ("migk", Word::Base64),
+    ("mc4caq", Word::Base64),
+    ("0x30,", Word::Array),
+    ("0x30 ,", Word::Array),
+    ("48, 130", Word::Array),
+    ("48,130", Word::Array),
+    ("48, 119", Word::Array),
+    ("\\x30\\x", Word::Array),
+    ("0x2d, 0x2d, 0x2d, 0x2d, 0x2d, 0x42", Word::Array),
+    ("0x2d,0x2d,0x2d,0x2d,0x2d,0x42", Word::Array),
+    ("priv", Word::Scalar),
+];
+
+/// What to try at a word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Word {
+    Pem,
+    Jwk,
+    Putty,
+    SshLine,
+    Base64,
+    Array,
+    Scalar,
+}
+
+/// Tries what a word in text promises. `at` is where the word starts.
+pub(crate) fn at_word(word: Word, data: &[u8], at: usize, out: &mut Vec<Found>) {
+    match word {
+        Word::Pem => pem(data, at, out),
+        Word::Jwk => jwk(data, at, out),
+        Word::Putty => putty(data, at, out),
+        Word::SshLine => ssh_line(data, at, out),
+        Word::Base64 => bare_base64(data, at, out),
+        Word::Array => array(data, at, out),
+        Word::Scalar => scalar(data, at, out),
+    }
+}
+
+/// Searches binary data for DER objects and raw SSH keys.
+pub fn binary(data: &[u8], out: &mut Vec<Found>) {
+    let mut done = 0;
+    for hit in binary_heads().find_overlapping_iter(data) {
+        let at = hit.start();
+        if at < done {
+            continue;
+        }
+        let rest = &data[at..];
+        if rest.starts_with(&[0, 0, 0]) {
+            if let Some((key, used)) = ssh::raw(rest) {
+                out.push(ssh_found(at, at + used, key));
+                done = at + used;
+            }
+        } else if rest.starts_with(ssh::MAGIC) {
+            if let Some(key) = ssh::openssh(&rest[..rest.len().min(1 << 14)]) {
+                out.push(ssh_found(at, at + ssh::MAGIC.len(), key));
+            }
+        } else if rest.starts_with(&[0xfe, 0xed, 0xfe, 0xed]) || rest.starts_with(&[0xce; 4]) {
+            java_store(rest, at, out);
+        } else if let Some((object, len)) = der::read(rest) {
+            der_found(object, &rest[..len], at, at + len, "", out);
+            done = at + len;
+        }
+    }
+}
+
+fn binary_heads() -> &'static AhoCorasick {
+    static HEADS: OnceLock<AhoCorasick> = OnceLock::new();
+    HEADS.get_or_init(|| {
+        let heads: &[&[u8]] = &[
+            &[0x30, 0x82],
+            &[0x30, 0x81],
+            &[0x30, 0x77, 2, 1, 1, 4, 0x20],
+            &[0x30, 0x74, 2, 1, 1, 4, 0x20],
+            &[0x30, 0x31, 2, 1, 1, 4, 0x20],
+            &[0x30, 0x41, 2, 1, 0, 0x30],
+            &[0x30, 0x59, 0x30, 0x13, 6, 7],
+            &[0x30, 0x76, 0x30, 0x10, 6, 7],
+            &[0x30, 0x2e, 2, 1, 0, 0x30, 5, 6, 3, 0x2b],
+            &[0x30, 0x2a, 0x30, 5, 6, 3, 0x2b],
+            b"\0\0\0\x07ssh-rsa\0\0\0",
+            b"\0\0\0\x0bssh-ed25519\0\0\0",
+            b"\0\0\0\x13ecdsa-sha2-nistp",
+            ssh::MAGIC,
+            &[0xfe, 0xed, 0xfe, 0xed, 0, 0, 0, 2],
+            &[0xce, 0xce, 0xce, 0xce, 0, 0, 0, 2],
+        ];
+        AhoCorasick::new(heads).unwrap_or_else(|e| unreachable!("a handful of patterns: {e}"))
+    })
+}
+
+fn der_found(object: der::Object, raw: &[u8], at: usize, end: usize, note: &str, out: &mut Vec<Found>) {
+    let opaque = || Fingerprint(Sha256::digest(raw).into());
+    let keyed = |key: &der::Key| Fingerprint(key.spki_sha256);
+    let (kind, fingerprint, about) = match object {
+        der::Object::Private(key) => {
+            let label = format!("{}{note}", key.name);
+            (Kind::PrivateKey, keyed(&key), About { label, key: Some(Arc::new(key)), ..About::default() })
+        }
+        der::Object::Public(key) => {
+            let label = key.name.clone();
+            (Kind::PublicKey, keyed(&key), About { label, key: Some(Arc::new(key)), ..About::default() })
+        }
+        der::Object::Encrypted => {
+            let label = "PKCS#8 under a passphrase".to_owned();
+            (Kind::EncryptedKey, opaque(), About { label, ..About::default() })
+        }
+        der::Object::Store => {
+            let label = "PKCS#12 store".to_owned();
+            (Kind::KeyStore, opaque(), About { label, ..About::default() })
+        }
+        der::Object::Certificate(certificate) => {
+            let key = Arc::new(certificate.key.clone());
+            let print = keyed(&key);
+            let label = format!("certificate of {} ({})", certificate.subject, key.name);
+            let about = About {
+                label,
+                key: Some(key),
+                certificate: Some(Arc::from(certificate)),
+                ..About::default()
+            };
+            (Kind::Certificate, print, about)
+        }
+    };
+    out.push(Found { at, end, kind, fingerprint, about });
+}
+
+fn ssh_found(at: usize, end: usize, key: ssh::SshKey) -> Found {
+    let (kind, note) = match (key.private, key.encrypted) {
+        (true, false) => (Kind::PrivateKey, ""),
+        (true, true) => (Kind::EncryptedKey, " under a passphrase"),
+        (false, _) => (Kind::PublicKey, ""),
+    };
+    let label = format!("SSH {}{note}", key.key.name);
+    let fingerprint = Fingerprint(key.key.spki_sha256);
+    let about = About { label, key: Some(Arc::new(key.key)), ..About::default() };
+    Found { at, end, kind, fingerprint, about }
+}
+
+fn pem(data: &[u8], at: usize, out: &mut Vec<Found>) {
+    let window = &data[at..data.len().min(at + PEM_LIMIT)];
+    let Some(label_end) = memchr::memmem::find(&window[11.min(window.len())..], b"-----") else { return };
+    if label_end > 64 {
+        return;
+    }
+    let label = String::from_utf8_lossy(&window[11..11 + label_end]).into_owned();
+    let body_at = 11 + label_end + 5;
+    let Some(body_len) = memchr::memmem::find(&window[body_at..], b"-----END") else { return };
+    let end = at + body_at + body_len + 8;
+    let text = &window[body_at..body_at + body_len];
+    let is_encrypted = memchr::memmem::find(text, b"ENCRYPTED").is_some();
+    if label.contains("PGP PRIVATE KEY") {
+        let print = Fingerprint(Sha256::digest(letters(text)).into());
+        let about = About { label: "OpenPGP private key".into(), ..About::default() };
+        out.push(Found { at, end, kind: Kind::PrivateKey, fingerprint: print, about });
+        return;
+    }
+    let Some(raw) = decode(&letters(text)) else { return };
+    if label == "OPENSSH PRIVATE KEY" {
+        if let Some(key) = ssh::openssh(&raw) {
+            out.push(ssh_found(at, end, key));
+        }
+        return;
+    }
+    if is_encrypted {
+        let print = Fingerprint(Sha256::digest(&raw).into());
+        let about = About { label: format!("{label} under a passphrase"), ..About::default() };
+        out.push(Found { at, end, kind: Kind::EncryptedKey, fingerprint: print, about });
+        return;
+    }
+    match der::read(&raw) {
+        Some((object, len)) => der_found(object, &raw[..len], at, end, "", out),
+        // A key whose inside is broken still was put there as a key.
+        None if label.ends_with("PRIVATE KEY") && raw.len() >= 32 => {
+            let print = Fingerprint(Sha256::digest(&raw).into());
+            let about = About { label: format!("{label}, inside not understood"), ..About::default() };
+            out.push(Found { at, end, kind: Kind::PrivateKey, fingerprint: print, about });
+        }
+        None => {}
+    }
+}
+
+/// The base64 letters of a PEM body, whatever quotes, escapes and headers surround them.
+fn letters(text: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(text.len());
+    let unescaped: Vec<u8> = {
+        let mut text = String::from_utf8_lossy(text).into_owned();
+        for escape in ["\\r", "\\n", "\\t"] {
+            text = text.replace(escape, "\n");
+        }
+        text.into_bytes()
+    };
+    let joined = unescaped.contains(&b'"') || unescaped.contains(&b'\'');
+    for line in unescaped.split(|b| *b == b'\n') {
+        // Proc-Type, DEK-Info, Comment and Version headers; OpenPGP's checksum line.
+        if line.contains(&b':') || line.trim_ascii().starts_with(b"=") {
+            continue;
+        }
+        let line = if joined { quoted(line) } else { line };
+        out.extend(line.iter().filter(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/' | b'=')));
+    }
+    out
+}
+
+/// What stands between the quotes of one line, so that a joining `+` is not taken for a letter.
+fn quoted(line: &[u8]) -> &[u8] {
+    let is_quote = |b: &u8| matches!(b, b'"' | b'\'' | b'`');
+    let first = line.iter().position(is_quote);
+    let last = line.iter().rposition(is_quote);
+    match (first, last) {
+        (Some(a), Some(b)) if a < b => &line[a + 1..b],
+        // One quote only: the letters are on its longer side.
+        (Some(a), _) if a * 2 < line.len() => &line[a + 1..],
+        (Some(a), _) => &line[..a],
+        _ => line,
+    }
+}
+
+fn decode(letters: &[u8]) -> Option<Vec<u8>> {
+    static ENGINE: OnceLock<GeneralPurpose> = OnceLock::new();
+    let engine = ENGINE.get_or_init(|| {
+        let config = GeneralPurposeConfig::new()
+            .with_decode_padding_mode(DecodePaddingMode::Indifferent)
+            .with_decode_allow_trailing_bits(true);
+        GeneralPurpose::new(&alphabet::STANDARD, config)
+    });
+    let end = letters.iter().position(|b| *b == b'=').unwrap_or(letters.len());
+    let whole = if end % 4 == 1 { end - 1 } else { end };
+    engine.decode(&letters[..whole]).ok()
+}
+
+fn jwk(data: &[u8], at: usize, out: &mut Vec<Found>) {
+    let from = data[at.saturating_sub(4096)..at].iter().rposition(|b| *b == b'{');
+    let Some(from) = from.map(|p| at.saturating_sub(4096) + p) else { return };
+    let window = &data[from..data.len().min(from + 16_384)];
+    let mut values = serde_json::Deserializer::from_slice(window).into_iter::<serde_json::Value>();
+    let Some(Ok(value)) = values.next() else { return };
+    let end = from + values.byte_offset();
+    let field = |name: &str| value.get(name).and_then(|v| v.as_str()).and_then(|v| URL_SAFE_NO_PAD.decode(v.trim_end_matches('=')).ok());
+    let text = |name: &str| value.get(name).and_then(|v| v.as_str()).unwrap_or("");
+    if text("kty") == "oct" {
+        if let Some(key) = field("k").filter(|k| k.len() >= 16) {
+            let print = Fingerprint(Sha256::digest([b"ringfort oct ".as_slice(), &key].concat()).into());
+            let about = About { label: "symmetric JSON web key".into(), ..About::default() };
+            out.push(Found { at: from, end, kind: Kind::Symmetric, fingerprint: print, about });
+        }
+        return;
+    }
+    let key = match text("kty") {
+        "RSA" => field("n").zip(field("e")).and_then(|(n, e)| der::rsa(&n, &e)),
+        "EC" => field("x").zip(field("y")).and_then(|(x, y)| {
+            let curve = format!("nist{}", text("crv").replace('-', "").to_lowercase());
+            der::ssh_point(&curve, &[&[4], &x[..], &y[..]].concat())
+        }),
+        "OKP" if text("crv") == "Ed25519" => {
+            field("x").and_then(|x| <[u8; 32]>::try_from(x).ok()).map(|x| der::ed25519_public(&x))
+        }
+        _ => None,
+    };
+    if let Some(key) = key {
+        let private = field("d").is_some();
+        let object = if private { der::Object::Private(key) } else { der::Object::Public(key) };
+        der_found(object, b"", from, end, " (JSON web key)", out);
+    }
+}
+
+fn putty(data: &[u8], at: usize, out: &mut Vec<Found>) {
+    let window = &data[at..data.len().min(at + 16_384)];
+    if let Some(key) = ssh::putty(&String::from_utf8_lossy(window)) {
+        out.push(ssh_found(at, at + 20, key));
+    }
+}
+
+fn ssh_line(data: &[u8], at: usize, out: &mut Vec<Found>) {
+    let window = &data[at..data.len().min(at + 4096)];
+    let Some(space) = window.iter().position(|b| *b == b' ') else { return };
+    let letters: Vec<u8> =
+        window[space + 1..].iter().copied().take_while(|b| is_letter(*b)).collect();
+    if let Some(key) = decode(&letters).and_then(|raw| ssh::public(&raw)) {
+        let key = ssh::SshKey { key, private: false, encrypted: false };
+        out.push(ssh_found(at, at + space + 1 + letters.len(), key));
+    }
+}
+
+fn is_letter(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'=')
+}
+
+/// DER as base64 that stands alone: in a setting, a string constant, a Kubernetes secret.
+fn bare_base64(data: &[u8], at: usize, out: &mut Vec<Found>) {
+    if data[at] != b'M' || at > 0 && is_letter(data[at - 1]) && data[at - 1] != b'n' {
+        return;
+    }
+    // Inside armour it is found as PEM.
+    let before = &data[at.saturating_sub(40)..at];
+    if memchr::memmem::find(before, b"-----").is_some() {
+        return;
+    }
+    let mut run: Vec<u8> = Vec::new();
+    let mut end = at;
+    while end < data.len() && run.len() < PEM_LIMIT {
+        match data[end] {
+            byte if is_letter(byte) => run.push(byte),
+            b'\n' | b'\r' | b' ' | b'\t' if run.len() % 64 == 0 || run.len() % 76 == 0 => {}
+            b'\\' if matches!(data.get(end + 1), Some(b'n' | b'r')) => end += 1,
+            _ => break,
+        }
+        end += 1;
+    }
+    if run.len() < 48 {
+        return;
+    }
+    if let Some(raw) = decode(&run)
+        && let Some((object, len)) = der::read(&raw)
+        && len + 3 >= raw.len().min(len + 4)
+    {
+        der_found(object, &raw[..len], at, end, "", out);
+    }
+}
+
+/// A byte array in program source that holds DER or PEM.
+fn array(data: &[u8], at: usize, out: &mut Vec<Found>) {
+    // Only at the start of a list: the bytes before must not be numbers.
+    let before = data[at.saturating_sub(24)..at].trim_ascii_end();
+    if before.last() == Some(&b',') || before.ends_with(b"\\x") {
+        return;
+    }
+    let (bytes, end) = numbers(&data[at..data.len().min(at + ARRAY_LIMIT)]);
+    if bytes.starts_with(b"-----BEGIN ") {
+        let mut inner = Vec::new();
+        pem(&bytes, 0, &mut inner);
+        out.extend(inner.into_iter().map(|f| Found { at, end: at + end, ..f }));
+    } else if let Some((object, len)) = der::read(&bytes) {
+        der_found(object, &bytes[..len], at, at + end, " in a constant", out);
+    }
+}
+
+/// A private scalar or seed in an array whose name says "private".
+fn scalar(data: &[u8], at: usize, out: &mut Vec<Found>) {
+    let window = &data[at..data.len().min(at + 1600)];
+    let head = &window[..window.len().min(96)];
+    let Some(open) = head.iter().position(|b| matches!(b, b'{' | b'"' | b'[')) else { return };
+    // `name[32] = {`: the bracket of the size is not the list.
+    let open = match head[open] {
+        b'[' => match head[open..].iter().position(|b| matches!(b, b'{' | b'"')) {
+            Some(next) => open + next,
+            None => open,
+        },
+        _ => open,
+    };
+    if !head[..open].contains(&b'=') && !head[..open].contains(&b':') || head[..open].contains(&b'(') || head[..open].contains(&b';') {
+        return;
+    }
+    let rest = &window[open + 1..];
+    let (bytes, end) = if head[open] == b'"' && !rest.starts_with(b"\\x") {
+        let digits: Vec<u8> = rest.iter().copied().take_while(u8::is_ascii_hexdigit).collect();
+        if rest.get(digits.len()) != Some(&b'"') {
+            return;
+        }
+        (hex::decode(&digits).unwrap_or_default(), digits.len())
+    } else {
+        numbers(rest)
+    };
+    if !matches!(bytes.len(), 32 | 48) || super::super::rules::valid::entropy(&bytes) < 3.5 {
+        return;
+    }
+    let name = String::from_utf8_lossy(&head[..open]).to_lowercase();
+    let key = if name.contains("ed25519") || name.contains("seed") {
+        <[u8; 32]>::try_from(&bytes[..]).ok().and_then(|seed| der::ed25519(&seed))
+    } else {
+        der::raw_scalar(&bytes)
+    };
+    if let Some(key) = key {
+        der_found(der::Object::Private(key), b"", at, at + open + 1 + end, " in a constant", out);
+    }
+}
+
+/// Numbers of a list as bytes: `0x30, 0x82`, `48, 130`, `\x30\x82`.
+fn numbers(text: &[u8]) -> (Vec<u8>, usize) {
+    let mut out = Vec::new();
+    let mut at = 0;
+    while at < text.len() {
+        match text[at] {
+            b',' | b' ' | b'\n' | b'\r' | b'\t' | b'"' => at += 1,
+            b'/' if text[at..].starts_with(b"/*") => {
+                match memchr::memmem::find(&text[at..], b"*/") {
+                    Some(end) => at += end + 2,
+                    None => break,
+                }
+            }
+            b'/' if text[at..].starts_with(b"//") => {
+                match memchr::memchr(b'\n', &text[at..]) {
+                    Some(end) => at += end + 1,
+                    None => break,
+                }
+            }
+            b'0' | b'\\' if matches!(text.get(at + 1), Some(b'x' | b'X')) => {
+                let digits = text[at + 2..].iter().take(2).take_while(|b| b.is_ascii_hexdigit()).count();
+                let value = std::str::from_utf8(&text[at + 2..at + 2 + digits]).ok();
+                match value.and_then(|v| u8::from_str_radix(v, 16).ok()) {
+                    Some(value) => out.push(value),
+                    None => break,
+                }
+                at += 2 + digits;
+                // `0x30u8` and `0x30U`.
+                if text[at..].starts_with(b"u8") {
+                    at += 2;
+                } else if matches!(text.get(at), Some(b'u' | b'U')) {
+                    at += 1;
+                }
+            }
+            byte if byte.is_ascii_digit() => {
+                let digits = text[at..].iter().take(4).take_while(|b| b.is_ascii_digit()).count();
+                let value = std::str::from_utf8(&text[at..at + digits]).ok();
+                match value.and_then(|v| v.parse::<u8>().ok()) {
+                    Some(value) => out.push(value),
+                    None => break,
+                }
+                at += digits;
+            }
+            _ => break,
+        }
+    }
+    (out, at)
+}
+
+/// Java key stores: the certificates stand in the clear, so a private entry is known by
+/// its chain.
+fn java_store(data: &[u8], at: usize, out: &mut Vec<Found>) {
+    let jks = data[0] == 0xfe;
+    let count = data.get(8..12).map_or(0, |b| u32::from_be_bytes([b[0], b[1], b[2], b[3]]));
+    if count == 0 || count > 10_000 {
+        return;
+    }
+    let private = data.get(12..16) == Some(&[0, 0, 0, 1]);
+    if !private {
+        return;
+    }
+    let window = &data[..data.len().min(1 << 16)];
+    let print = Fingerprint(Sha256::digest(window).into());
+    let label = if jks { "Java key store with a private key" } else { "JCEKS key store with a private key" };
+    let about = About { label: label.into(), ..About::default() };
+    out.push(Found { at, end: at + 12, kind: Kind::KeyStore, fingerprint: print, about });
+}
+
+const PEM_LIMIT: usize = 24 << 10;
+const ARRAY_LIMIT: usize = 64 << 10;

@@ -1,0 +1,104 @@
+//! `docs/assess.md`, made from the definitions.
+
+use std::fmt::Write;
+
+use crate::{keys::known, rules, unpack};
+
+/// The whole document.
+#[must_use]
+pub fn docs() -> String {
+    let mut out = String::from(HEAD);
+    let _ = writeln!(out, "\n## What is read\n\n| format | what |\n|---|---|");
+    let mut seen = Vec::new();
+    for format in unpack::formats() {
+        if !seen.contains(&format.name) {
+            seen.push(format.name);
+            let _ = writeln!(out, "| {} | {}{} |", format.name, format.about, if format.carved { "; also found inside raw dumps" } else { "" });
+        }
+    }
+    let _ = writeln!(out, "\n## Not checked\n");
+    for line in super::NOT_CHECKED {
+        let _ = writeln!(out, "- {line}");
+    }
+    let _ = writeln!(out, "\n## Rules\n\n{} rules, {} component signatures, {} publicly known keys (list of {}).", rules::all().count(), rules::components::COMPONENTS.len(), known::count(), known::made_on());
+    for rule in rules::all() {
+        let requirements: Vec<String> = rule.requirements.iter().map(|r| rules::requirements::label(r)).collect();
+        let _ = writeln!(
+            out,
+            "\n### {}\n\n**{}: {}.** {} *Fix:* {}. Requirements: {}.",
+            rule.id, rule.severity.word(), rule.title, rule.about, rule.fix.trim_end_matches('.'), requirements.join(", ")
+        );
+    }
+    let _ = writeln!(out, "\n## Requirements\n\n{}\n\n| id | status | asks for (our words) | silence counts as support |\n|---|---|---|---|", rules::requirements::VERSION);
+    for r in rules::requirements::REQUIREMENTS {
+        use rules::requirements::Evidence::{Across, Any, Image, Other, Signed};
+        let evidence = match r.evidence {
+            Any => "after source or an image was read",
+            Image => "after an image was read",
+            Across => "after two images were compared",
+            Signed => "after only signed images were seen",
+            Other => "never: this tool does not test it",
+        };
+        let _ = writeln!(out, "| {} | {} | {} | {} |", rules::requirements::label(r.id), r.status, r.text, evidence);
+    }
+    out
+}
+
+const HEAD: &str = "<!-- Made from the definitions in assess/ by a test. Change those, then run the test with RINGFORT_BLESS=1. -->
+# Assessment
+
+`ringfort assess PATH|IMAGE…` reads source trees and firmware images and answers first: *is any private key or credential shared?* It needs no network. Everything it knows is inside the program.
+
+Exit code: 0 no finding at or above `--fail-on` (default: high), 1 findings, 2 wrong usage, 3 not tested (an input could not be opened, or less than `--min-coverage` percent of its bytes was read; findings win over 3).
+
+## Places
+
+A place is a path through everything that was opened, with offsets: `flash.bin!squashfs@0x10000!/etc/ssl/device.key`. After it stands `:line` in text and `+0xoffset` in other files.
+
+## Coverage
+
+Every byte of an input is one of three: *understood* (its format is known and was read to the end), *searched* (looked through for keys, credentials and text, but the structure is not known), *not read* (dense data of unknown format, damaged, or beyond a bound). Bytes of a compressed container count in the proportion of what came out of it. A program or a picture counts as understood when its format is recognised. `--coverage` lists every region that was not read. Nothing in such a region was tested.
+
+Files that git ignores are left out unless `--ignored` is given; history is read unless `--no-history` is given. Symbolic links are not followed, device nodes are not opened.
+
+## Verdicts
+
+A requirement *fails* when an open finding of severity medium or higher speaks against it. *Evidence supports* means that the rules for it ran over enough and found nothing: it is no pass, a test case of the standard needs a person. Everything else is *not tested*. *Not applicable* is what you declare, with a reason. One image alone never supports uniqueness across devices.
+
+## Suppressions
+
+A file in TOML, given with `--suppress`:
+
+```toml
+[[accept]]
+rule = \"P-010\"
+fingerprint = \"…\"            # from the report; of the content, not of the line
+owner = \"who@decided\"
+reason = \"why it is acceptable\"
+expires = \"2027-06-30\"
+
+[[not_applicable]]
+requirement = \"5.8-3\"
+reason = \"no sensors\"
+```
+
+One without owner, reason or date is refused. Expired and unused ones are reported.
+
+Fingerprints of secrets are keyed hashes. The key is built in unless `--fingerprint-key FILE` names one; under the built-in key a short password can be guessed from its fingerprint, so give a key of your own before a report leaves the house.
+";
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_document_is_what_the_definitions_say() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/assess.md");
+        let made = super::docs();
+        if std::env::var_os("RINGFORT_BLESS").is_some() {
+            std::fs::write(path, &made).unwrap();
+        }
+        assert!(
+            std::fs::read_to_string(path).is_ok_and(|there| there == made),
+            "docs/assess.md is old: run this test with RINGFORT_BLESS=1"
+        );
+    }
+}

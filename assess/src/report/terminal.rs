@@ -1,0 +1,168 @@
+//! The first screen: at most 24 lines, worst first, verdicts in words.
+
+use std::fmt::Write;
+
+use super::shared_words;
+use crate::{
+    Assessment, InputReport,
+    model::{Finding, Severity, size},
+    rules::{self, requirements::Verdict},
+};
+
+/// The first screen.
+#[must_use]
+pub fn screen(assessment: &Assessment) -> String {
+    let mut lines: Vec<String> = Vec::new();
+    for input in assessment.inputs.iter().take(MAX_INPUTS) {
+        lines.push(format!("  {}", input_line(input)));
+    }
+    if assessment.inputs.len() > MAX_INPUTS {
+        lines.push(format!("  and {} more inputs (--json lists them)", assessment.inputs.len() - MAX_INPUTS));
+    }
+    lines.push(format!(
+        "  Is any private key or credential shared?   {}",
+        shared_words(&assessment.shared)
+    ));
+    let open: Vec<&Finding> = assessment.findings.iter().filter(|f| f.suppressed.is_none()).collect();
+    let room = MAX_LINES - lines.len() - TAIL_LINES;
+    let shown = shown(&open, room / 3);
+    for finding in &shown {
+        push_finding(&mut lines, finding);
+    }
+    lines.push(counts(assessment, &open));
+    let suppressed = assessment.findings.len() - open.len();
+    let stale = assessment.stale_suppressions.len();
+    if suppressed + stale > 0 {
+        lines.push(format!("  Accepted: {suppressed}   Stale suppressions: {stale} (--json names them)"));
+    }
+    lines.push(format!(
+        "  Not checked: {} things, see docs/assess.md#not-checked. Known-key list of {}",
+        super::NOT_CHECKED.len(),
+        assessment.known_keys.1
+    ));
+    lines.push(format!("  Next: --html report.html | exit {} ({})", assessment.exit, why(assessment)));
+    lines.truncate(MAX_LINES);
+    lines.join("\n") + "\n"
+}
+
+/// What was read and what was not, region by region.
+#[must_use]
+pub fn coverage(assessment: &Assessment) -> String {
+    let mut out = String::new();
+    for input in &assessment.inputs {
+        let c = input.coverage;
+        let _ = writeln!(out, "{}", input_line(input));
+        let _ = writeln!(
+            out,
+            "  understood {}, searched as raw bytes {}, not read {}; {} files; {} links and {} devices not followed",
+            size(c.understood), size(c.searched), size(c.unread), input.files, input.links, input.devices
+        );
+        for (format, count) in &input.opened {
+            let _ = writeln!(out, "  opened {count} x {format}");
+        }
+        for unread in &input.unread {
+            let _ = writeln!(
+                out,
+                "  NOT READ {} at 0x{:x}, {}: {}",
+                unread.path, unread.offset,
+                if unread.bytes == 0 { "length unknown".to_owned() } else { size(unread.bytes) },
+                unread.reason
+            );
+        }
+    }
+    let _ = writeln!(out, "Not checked by this version:");
+    for line in super::NOT_CHECKED {
+        let _ = writeln!(out, "  {line}");
+    }
+    out
+}
+
+fn input_line(input: &InputReport) -> String {
+    if let Some(error) = &input.error {
+        return format!("{}  NOT READ: {error}", input.name);
+    }
+    let permille = input.coverage.read_permille();
+    let name = input.name.rsplit('/').next().filter(|n| !n.is_empty() && *n != ".").unwrap_or(&input.name);
+    let mut line = format!("{name}  {} · read {} %", size(input.bytes), permille / 10);
+    let regions = input.unread.iter().filter(|u| u.bytes > 0).count();
+    let problems = input.unread.len() - regions;
+    if input.coverage.unread > 0 {
+        let _ = write!(
+            line, " · NOT READ {} ({regions} region{}: --coverage)",
+            size(input.coverage.unread), if regions == 1 { "" } else { "s" }
+        );
+    }
+    if problems > 0 {
+        let _ = write!(line, " · {problems} note{}", if problems == 1 { "" } else { "s" });
+    }
+    line
+}
+
+/// One finding of each rule first, so that one rule does not fill the screen.
+fn shown<'a>(open: &[&'a Finding], room: usize) -> Vec<&'a Finding> {
+    let mut rules = Vec::new();
+    let mut out = Vec::new();
+    for finding in open.iter().filter(|f| f.severity >= Severity::High) {
+        if !rules.contains(&finding.rule) {
+            rules.push(finding.rule);
+            out.push(*finding);
+        }
+    }
+    out.truncate(room.min(5));
+    out
+}
+
+fn push_finding(lines: &mut Vec<String>, finding: &Finding) {
+    lines.push(format!("  {:<8} {}  {}", finding.severity.word(), finding.rule, finding.title));
+    if let Some(first) = finding.locations.first() {
+        let more = finding.locations.len() - 1;
+        let rest = match (more, finding.locations.get(1)) {
+            (0, _) | (_, None) => String::new(),
+            (1, Some(next)) => format!("  (+1 place: {})", shorter(&next.path, &first.path)),
+            (more, _) => format!("  (+{more} places)"),
+        };
+        lines.push(format!("     {}{rest}", clip(&first.to_string(), 100)));
+    }
+    let fix = rules::find(finding.rule).map_or("", |r| r.fix);
+    lines.push(format!("     Fix: {} (docs/assess.md#{})", clip(fix, 90), finding.rule));
+}
+
+/// The part of a path that differs from the first one.
+fn shorter(path: &str, first: &str) -> String {
+    let common = path.split('!').zip(first.split('!')).take_while(|(a, b)| a == b).count();
+    let rest: Vec<&str> = path.split('!').skip(common).collect();
+    clip(&if rest.is_empty() { path.to_owned() } else { rest.join("!") }, 60)
+}
+
+fn clip(text: &str, width: usize) -> String {
+    if text.chars().count() <= width {
+        return text.to_owned();
+    }
+    let tail: String = text.chars().rev().take(width - 1).collect::<Vec<_>>().into_iter().rev().collect();
+    format!("…{tail}")
+}
+
+fn counts(assessment: &Assessment, open: &[&Finding]) -> String {
+    let number = |s: Severity| open.iter().filter(|f| f.severity == s).count();
+    let verdicts = |v: Verdict| {
+        assessment.requirements.iter().filter(|r| r.verdict == v && !r.id.starts_with('I')).count()
+    };
+    format!(
+        "  CRITICAL {} · HIGH {} · MEDIUM {} · LOW {}     Requirements (EN 303 645): {} fail · {} supported · {} not tested",
+        number(Severity::Critical), number(Severity::High), number(Severity::Medium), number(Severity::Low),
+        verdicts(Verdict::Fails), verdicts(Verdict::EvidenceSupports), verdicts(Verdict::NotTested)
+    )
+}
+
+fn why(assessment: &Assessment) -> String {
+    let level = assessment.fail_on.word().to_lowercase();
+    match assessment.exit {
+        0 => format!("no finding at or above {level}"),
+        1 => format!("findings at or above {level}"),
+        _ => format!("not tested: less than {} % was read, or an input could not be opened", assessment.min_coverage_percent),
+    }
+}
+
+const MAX_LINES: usize = 24;
+const MAX_INPUTS: usize = 5;
+const TAIL_LINES: usize = 4;
