@@ -188,7 +188,7 @@ impl TargetView {
         let state = UpdateState::from_name(&row.state)?;
         // Written and booted are not success, and the view says so.
         let not_yet = matches!(state, UpdateState::Written | UpdateState::Trial)
-            .then(|| ReasonCode::from(Reason::TrialNotConfirmed));
+            .then(|| Reason::TrialNotConfirmed.code().to_owned());
         Ok(TargetView {
             device: DeviceId::new(&row.device)?,
             state,
