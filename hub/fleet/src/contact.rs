@@ -245,7 +245,7 @@ impl Visit {
         let (id, now_ms) = (self.session.device.as_str(), change.now_ms);
         let own = &self.session.fingerprint;
         change.mark_certificate_used(own, now_ms).await?;
-        change.revoke_certificates(id, LDEVID, Some(own), now_ms, "superseded").await?;
+        change.revoke_earlier_certificates(id, LDEVID, own, now_ms).await?;
         change.touch(&self.session.device);
         Ok(())
     }

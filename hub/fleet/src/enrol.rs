@@ -155,18 +155,19 @@ impl Enrolment {
                 }
             }
         }
-        let fresh = earlier.filter(|earlier| {
-            earlier.revoked_ms.is_none()
-                && !is_due(earlier.not_before_ms, earlier.not_after_ms, now_ms)
-        });
+        let alive =
+            earlier.filter(|earlier| earlier.revoked_ms.is_none() && earlier.not_after_ms > now_ms);
         match (self.session.kind, state) {
             (CertificateKind::LDevId, state) if state.may(Right::Renew) => {
+                let fresh = alive
+                    .filter(|earlier| !is_due(earlier.not_before_ms, earlier.not_after_ms, now_ms));
                 Ok(fresh.map_or(Verdict::Issue, |earlier| Verdict::Present(earlier.der)))
             }
             (CertificateKind::IDevId, State::Provisioned) => Ok(Verdict::Issue),
             (CertificateKind::IDevId, State::Deployed) => {
-                let alive = registry.live_certificates(id, LDEVID, now_ms).await?;
-                Ok(match (fresh, alive) {
+                let others = registry.live_certificates(id, LDEVID, now_ms).await?;
+                Ok(match (alive, others) {
+                    // It holds the very key: it has lost no more than the certificate.
                     (Some(earlier), _) => Verdict::Present(earlier.der),
                     (None, 0) => Verdict::Issue,
                     (None, _) => Verdict::Clone,

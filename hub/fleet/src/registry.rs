@@ -28,6 +28,7 @@ impl Fleet {
             .collect::<Result<_, Refusal>>()?;
         Ok(FleetStatus {
             devices,
+            alarmed: read.alarmed_devices().await?.unsigned_abs(),
             shared_keys: read.shared_keys().await?.unsigned_abs(),
             anchors_version: self.anchors_version().unwrap_or_default(),
             audit_size: read.audit_frontier().await?.size(),

@@ -314,6 +314,8 @@ pub struct TargetView {
 pub struct FleetStatus {
     /// How many devices are in each state that has any.
     pub devices: Vec<(State, u64)>,
+    /// How many devices have an alarm that nobody has settled.
+    pub alarmed: u64,
     /// How many public keys the registry holds for more than one device.
     pub shared_keys: u64,
     /// The newest anchors version.

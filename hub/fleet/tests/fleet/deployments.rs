@@ -51,7 +51,9 @@ async fn written_or_booted_is_not_counted_as_success() {
     device.boot(release, 10);
     device.floor = 0;
     device.check_in(&world).await.unwrap();
-    assert_eq!(world.target(&deployment.id, "dev-a").await.state, UpdateState::Trial);
+    let target = world.target(&deployment.id, "dev-a").await;
+    assert_eq!((target.state, target.grade), (UpdateState::Trial, None));
+    assert_eq!(target.reason.as_deref(), Some("trial-not-confirmed"));
     device.report(&world, &order, Reported::Confirmed, None).await.unwrap();
     assert_eq!(world.target(&deployment.id, "dev-a").await.state, UpdateState::Confirmed);
 }

@@ -192,6 +192,34 @@ async fn a_device_may_renew_the_key_it_has_when_its_certificate_is_old() {
 }
 
 #[tokio::test]
+async fn the_first_use_of_a_certificate_does_not_end_a_newer_one() {
+    let mut world = World::new().await;
+    let mut device = world.provisioned("dev-a").await;
+    device.enrol(&world).await.unwrap();
+    let old = device.clone();
+    world.clock.advance_ms(1);
+    device.new_operational_key();
+    device.reenrol(&world).await.unwrap();
+    // The answer came late: the device has checked in with the old one meanwhile.
+    let mut late = old.clone();
+    late.check_in(&world).await.unwrap();
+    device.link = late.link;
+    device.check_in(&world).await.unwrap();
+    assert_eq!(refused(old.by_ldevid(&world).await), Reason::CertificateRevoked);
+}
+
+#[tokio::test]
+async fn a_device_that_lost_its_certificate_and_has_its_key_gets_it_again() {
+    let mut world = World::new().await;
+    let mut device = world.deployed("dev-a").await;
+    let certificate = device.ldevid.take();
+    world.clock.advance_ms(70 * DAY_MS);
+    device.enrol(&world).await.unwrap();
+    assert_eq!(device.ldevid, certificate);
+    device.check_in(&world).await.unwrap();
+}
+
+#[tokio::test]
 async fn renewals_whose_answers_are_lost_leave_no_heap_of_certificates() {
     let mut world = World::new().await;
     let mut device = world.deployed("dev-a").await;

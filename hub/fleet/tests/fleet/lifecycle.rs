@@ -108,5 +108,8 @@ async fn every_revoked_certificate_stands_in_the_crl_and_a_suspended_one_on_hold
     assert!(full[0].number > empty[0].number);
     // Two entries of a serial number, a time and a reason: about 50 bytes each.
     assert!(full[0].der.len() > empty[0].der.len() + 80);
+    let whole = world.fleet.whole_crl(&world.admin).await.unwrap();
+    assert!(whole.number > full[0].number);
+    assert!(whole.der.len() > empty[0].der.len());
     world.fleet.move_device(&world.admin, &suspended.id, State::Retired, "").await.unwrap();
 }

@@ -307,6 +307,32 @@ impl Write {
         Ok(done.rows_affected())
     }
 
+    /// Revokes the certificates of the same kind and device that came before this one: those that
+    /// were used, and those that were issued earlier.
+    pub async fn revoke_earlier_certificates(
+        &mut self,
+        device: &str,
+        kind: &str,
+        own: &Hash,
+        at_ms: i64,
+    ) -> Result<u64, StoreError> {
+        let done = sqlx::query(
+            "UPDATE certificates SET revoked_ms = $4, revoked_reason = 'superseded' \
+             WHERE device = $1 AND kind = $2 AND fingerprint <> $3 \
+             AND (revoked_ms IS NULL OR revoked_reason = $5) \
+             AND (first_used_ms IS NOT NULL OR issued_ms < \
+             (SELECT o.issued_ms FROM certificates o WHERE o.fingerprint = $3))",
+        )
+        .bind(device)
+        .bind(kind)
+        .bind(&own[..])
+        .bind(at_ms)
+        .bind(HOLD)
+        .execute(self.change().await?)
+        .await?;
+        Ok(done.rows_affected())
+    }
+
     /// Revokes every certificate of one kind of a device that was never used, besides `except`.
     pub async fn revoke_unused_certificates(
         &mut self,

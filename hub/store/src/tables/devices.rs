@@ -136,6 +136,13 @@ impl Read {
         .fetch_all(self.connection())
         .await?)
     }
+
+    /// How many devices have an alarm that nobody has settled.
+    pub async fn alarmed_devices(&mut self) -> Result<i64, StoreError> {
+        Ok(sqlx::query_scalar("SELECT COUNT(*) FROM devices WHERE alarm IS NOT NULL")
+            .fetch_one(self.connection())
+            .await?)
+    }
 }
 
 impl Write {
