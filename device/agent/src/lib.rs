@@ -31,6 +31,8 @@ mod sandbox;
 mod session;
 mod state;
 mod status;
+#[cfg(test)]
+mod testing;
 mod update;
 
 pub use config::{
