@@ -11,7 +11,7 @@ use uuid::Uuid;
 use crate::fleet::{Change, Policy};
 use crate::registry::page;
 use crate::releases::without_dropped_signers;
-use crate::targets::{digest_text, updatable_states};
+use crate::targets::{digest_text, first_state, updatable_states};
 use crate::{
     Created, Deadlines, DeploymentState, DeploymentView, Fleet, NewDeployment, Operator,
     Permission, Refusal, Target, TargetView, UpdateState,
@@ -272,10 +272,14 @@ impl Wanted {
                 created_ms,
             })
             .await?;
-        let details =
-            [("release", &*manifest), ("target", device.as_deref().unwrap_or("the class"))];
+        let devices = self.offer_to_all(change, &deployment, device.as_deref()).await?.to_string();
+        // One entry for all of its offers: a class may have very many devices.
+        let details = [
+            ("release", &*manifest),
+            ("target", device.as_deref().unwrap_or("the class")),
+            ("devices", &*devices),
+        ];
         change.log("deployment-created", &format!("deployment/{deployment}"), &details).await?;
-        self.offer_to_all(change, &deployment, device.as_deref()).await?;
         Ok(Ok(deployment))
     }
 
@@ -314,7 +318,7 @@ impl Wanted {
         change: &mut Change<'_>,
         deployment: &str,
         device: Option<&str>,
-    ) -> Result<(), Refusal> {
+    ) -> Result<u64, Refusal> {
         let trial = UpdateState::Trial.name();
         for open in change.open_targets_for(&self.class.0, device).await? {
             if open.state != trial {
@@ -322,11 +326,10 @@ impl Wanted {
             }
         }
         let row = find(change, deployment).await?;
-        let free = change.devices_free_for(&self.class.0, device, updatable_states()).await?;
-        for (device, running) in free {
-            change.offer(&row, &device, running).await?;
-        }
-        Ok(())
+        let offered = first_state(&row, UpdateState::Offered, change.now_ms);
+        let installed = first_state(&row, UpdateState::AlreadyInstalled, change.now_ms);
+        let states = updatable_states();
+        Ok(change.insert_targets(&row, device, states, &offered, &installed).await?)
     }
 }
 

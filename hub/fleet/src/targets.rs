@@ -156,18 +156,27 @@ impl Change<'_> {
             true => UpdateState::AlreadyInstalled,
             false => UpdateState::Offered,
         };
-        let written = TargetChange {
-            state: state.name(),
-            open: !installed,
-            grade: installed.then_some(Grade::Reported.name()),
-            reason: None,
-            detail: None,
-            deadline_ms: deadline(deployment, state, self.now_ms),
-            at_ms: self.now_ms,
-        };
+        let written = first_state(deployment, state, self.now_ms);
         self.insert_target(&deployment.deployment, device, &written).await?;
         let details = [("deployment", deployment.deployment.as_str()), ("to", state.name())];
         self.log("update", device, &details).await
+    }
+}
+
+/// How a device begins in a deployment: it is offered the release, or has it already.
+pub(crate) fn first_state(
+    deployment: &DeploymentRow,
+    state: UpdateState,
+    now_ms: i64,
+) -> TargetChange<'static> {
+    TargetChange {
+        state: state.name(),
+        open: !state.is_terminal(),
+        grade: state.is_terminal().then_some(Grade::Reported.name()),
+        reason: None,
+        detail: None,
+        deadline_ms: deadline(deployment, state, now_ms),
+        at_ms: now_ms,
     }
 }
 

@@ -31,7 +31,6 @@ async fn the_log_verifies_offline_and_tells_the_story() {
             "device-provisioned",
             "certificate-issued",
             "device-moved",
-            "update",
             "order-given",
             "update",
             "update",

@@ -1,6 +1,6 @@
 use sqlx::FromRow;
 
-use super::{Exactly, MaybeHash};
+use super::{DeploymentRow, Exactly};
 use crate::{Hash, Read, StoreError, Write};
 
 /// One device's way through one deployment.
@@ -236,30 +236,6 @@ impl Read {
         Ok(found.is_some())
     }
 
-    /// The devices of a class in one of two states that have no open target, each with the
-    /// manifest it says it runs.
-    pub async fn devices_free_for(
-        &mut self,
-        class: &[u8; 16],
-        device: Option<&str>,
-        states: [&str; 2],
-    ) -> Result<Vec<(String, Option<Hash>)>, StoreError> {
-        let rows: Vec<(String, MaybeHash)> = sqlx::query_as(
-            "SELECT d.device, r.manifest FROM devices d \
-             LEFT JOIN running r ON r.device = d.device AND r.class = d.class \
-             WHERE d.class = $1 AND ($2 IS NULL OR d.device = $2) AND d.state IN ($3, $4) \
-             AND NOT EXISTS (SELECT 1 FROM targets t WHERE t.device = d.device AND t.open = 1) \
-             ORDER BY d.device",
-        )
-        .bind(&class[..])
-        .bind(device)
-        .bind(states[0])
-        .bind(states[1])
-        .fetch_all(self.connection())
-        .await?;
-        Ok(rows.into_iter().map(|(device, manifest)| (device, manifest.into())).collect())
-    }
-
     /// How many devices of a class, or in all, are in one of two states.
     pub async fn count_devices_in(
         &mut self,
@@ -301,6 +277,47 @@ impl Write {
         .execute(self.change().await?)
         .await?;
         Ok(())
+    }
+
+    /// Gives every device of a class (or the one) that is in one of two states and has no open
+    /// target its part in a deployment, in one statement: `installed` to those that say they run
+    /// its release, `offered` to the others. Returns how many it was.
+    pub async fn insert_targets(
+        &mut self,
+        deployment: &DeploymentRow,
+        device: Option<&str>,
+        states: [&str; 2],
+        offered: &TargetChange<'_>,
+        installed: &TargetChange<'_>,
+    ) -> Result<u64, StoreError> {
+        let mut inserted = 0;
+        for (change, runs_it) in [(installed, 1_i64), (offered, 0)] {
+            let done = sqlx::query(
+                "INSERT INTO targets (deployment, device, state, open, grade, since_ms, \
+                 deadline_ms) SELECT $1, d.device, $2, $3, $4, $5, $6 FROM devices d \
+                 LEFT JOIN running r ON r.device = d.device AND r.class = d.class \
+                 WHERE d.class = $7 AND ($8 IS NULL OR d.device = $8) AND d.state IN ($9, $10) \
+                 AND CASE WHEN r.manifest = $11 THEN 1 ELSE 0 END = $12 \
+                 AND NOT EXISTS (SELECT 1 FROM targets t WHERE t.device = d.device \
+                 AND (t.open = 1 OR t.deployment = $1))",
+            )
+            .bind(&deployment.deployment)
+            .bind(change.state)
+            .bind(i64::from(change.open))
+            .bind(change.grade)
+            .bind(change.at_ms)
+            .bind(change.deadline_ms)
+            .bind(&deployment.class[..])
+            .bind(device)
+            .bind(states[0])
+            .bind(states[1])
+            .bind(&deployment.manifest[..])
+            .bind(runs_it)
+            .execute(self.change().await?)
+            .await?;
+            inserted += done.rows_affected();
+        }
+        Ok(inserted)
     }
 
     /// Moves an open target on. False, and nothing is written, when it is not open: a terminal
