@@ -15,7 +15,7 @@ use boot::{
     SlotHeader, entry, examine,
 };
 use mps2::map::{self, HANDOFF, LAYOUT};
-use mps2::{Board, Console, Watchdog};
+use mps2::{Board, Console, Watchdog, stands_above};
 use ringfort_cose::{Reason, Sha256Digest};
 use ringfort_suit::Outline;
 use ringfort_trust::Pinned;
@@ -243,13 +243,13 @@ fn start_image(
         Watchdog::disarm();
     }
     start::wipe(map::SCRATCH);
-    let counter = slots::Hardware::counter(store.hardware());
+    let outdated = stands_above(state.counter);
     #[cfg(not(feature = "planted-single"))]
     let address = entry(
         map::SECURE.at,
         &Facts {
             state,
-            counter,
+            outdated,
             id,
             budget: LAYOUT.budget,
             image,
@@ -260,7 +260,7 @@ fn start_image(
     );
     #[cfg(feature = "planted-single")]
     let address = {
-        let _ = (counter, verifier, entry as fn(u32, &Facts<'_>) -> u32);
+        let _ = (outdated, verifier, entry as fn(u32, &Facts<'_>) -> u32);
         map::SECURE.at
     };
     // SAFETY: the second judgement gave this address: the vector table of the image, or an

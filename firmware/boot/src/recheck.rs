@@ -13,8 +13,8 @@ use crate::verifier::{Ecdsa, difference};
 pub struct Facts<'f> {
     /// The state, as it was mounted and changed.
     pub state: &'f State,
-    /// The counter, read again.
-    pub counter: u32,
+    /// 1 if the counter stands above the state's, read by other code than the first time.
+    pub outdated: u32,
     /// The slot that is to run.
     pub id: SlotId,
     /// Boots that a trial gets.
@@ -61,7 +61,7 @@ pub fn entry(base: u32, facts: &Facts<'_>) -> u32 {
     wrong |= is_zero(black_box(facts.image.threshold));
 
     // The record is not from before the counter.
-    wrong |= is_below(state.counter, black_box(facts.counter));
+    wrong |= black_box(facts.outdated);
 
     // The number is not below the floor; at the floor, it is the manifest of the floor.
     let (number, floor) = (black_box(slot.pin.sequence), state.floor.sequence);

@@ -51,3 +51,29 @@ pub fn offset_of(elf: &[u8], address: u32) -> Option<usize> {
         (offset < segment.file.len()).then(|| segment.file.start + offset)
     })
 }
+
+/// Functions and objects by address.
+pub fn symbols(elf: &[u8]) -> Vec<(u32, String)> {
+    let (start, size, count) = (u32_at(elf, 32) as usize, u16_at(elf, 46), u16_at(elf, 48));
+    let section = |index: usize| start + index * size;
+    let mut all = Vec::new();
+    for index in 0..count {
+        let at = section(index);
+        if u32_at(elf, at + 4) != 2 {
+            continue;
+        }
+        let names = u32_at(elf, section(u32_at(elf, at + 24) as usize) + 16) as usize;
+        let from = u32_at(elf, at + 16) as usize;
+        for entry in (from..from + u32_at(elf, at + 20) as usize).step_by(16) {
+            if !matches!(elf[entry + 12] & 15, 1 | 2) {
+                continue;
+            }
+            let name = names + u32_at(elf, entry) as usize;
+            let len = elf[name..].iter().position(|byte| *byte == 0).unwrap_or(0);
+            let text = String::from_utf8_lossy(&elf[name..name + len]).into_owned();
+            all.push((u32_at(elf, entry + 4) & !1, text));
+        }
+    }
+    all.sort();
+    all
+}

@@ -4,7 +4,9 @@
 
 mod attacks;
 mod device;
+mod faults;
 mod flows;
+mod scene;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -36,6 +38,7 @@ fn main() -> ExitCode {
     let good = match arguments.first().map(String::as_str) {
         Some("flows") => flows::all(&bench),
         Some("attacks") => attacks::all(&bench),
+        Some("faults") => faults::run(&bench, value("--sample").and_then(|n| n.parse().ok())),
         Some("kill") => flows::kill(&bench, 200),
         _ => false,
     };

@@ -204,6 +204,12 @@ impl Release {
         Envelope::parse(&self.envelope, &verifier()).expect("an envelope").manifest_digest()
     }
 
+    /// The sequence number.
+    pub fn sequence(&self) -> u64 {
+        let envelope = Envelope::parse(&self.envelope, &verifier()).expect("an envelope");
+        envelope.manifest().sequence_number
+    }
+
     /// As recovery and the update partition take it.
     pub fn stream(&self) -> Vec<u8> {
         let mut bytes = SLOT_MAGIC.to_le_bytes().to_vec();

@@ -210,7 +210,7 @@ pub fn update_to(number: u8, flash: &mut SimFlash, shelf: &mut Shelf) -> Result<
         match perform(next, flash, shelf) {
             // Each operation mounts anew: a record whose last bits were cut may show up between
             // two of them, and then something else is left to do.
-            Ok(()) | Err(Reason::NotFound) => {}
+            Ok(()) | Err(Reason::NotFound | Reason::AlreadyExists) => {}
             Err(reason) => return Err(format!("{next:?} failed: {reason}")),
         }
     }

@@ -72,13 +72,8 @@ impl<H: Hardware> Store<H> {
                 }
             }
         }
-        let area = SlotId::A;
-        let pin = write_anchors(&mut hardware, area, anchors, version)?;
-        let state = State::new(counter, pin);
-        let mut store =
-            Self { hardware, state, generation: 0, sector: SlotId::B, next: None };
-        store.append(&state)?;
-        Ok(store)
+        let pin = write_anchors(&mut hardware, SlotId::A, anchors, version)?;
+        Self::begin_life(hardware, counter, pin)
     }
 
     /// Writes the first record of a device whose factory put anchors version 1 into the first
@@ -114,9 +109,15 @@ impl<H: Hardware> Store<H> {
             return Err(Reason::AnchorsDigest);
         }
         let pin = AnchorsPin { version: 1, digest: *digest, len, area: SlotId::A };
-        let state = State::new(counter, pin);
+        Self::begin_life(hardware, counter, pin)
+    }
+
+    /// The first record. The counter moves with it, so that no device begins its life twice.
+    fn begin_life(hardware: H, counter: u32, anchors: AnchorsPin) -> Result<Self, Reason> {
+        let state = State::new(counter.checked_add(1).ok_or(Reason::Internal)?, anchors);
         let mut store = Self { hardware, state, generation: 0, sector: SlotId::B, next: None };
         store.append(&state)?;
+        store.hardware.advance(state.counter)?;
         Ok(store)
     }
 
@@ -340,6 +341,10 @@ fn look<H: Hardware>(
     let mut bytes = [0; RECORD_BYTES];
     hardware.read(at, &mut bytes)?;
     let Some((generation, state)) = decode(hardware, &bytes) else { return Ok(None) };
+    // Written again it has to be the same: no skipped instruction of the reading passes here.
+    if encode(hardware, generation, &state) != bytes && !planted::is(Bug::TagNotChecked) {
+        return Ok(None);
+    }
     let mut mark = [0xff; MARK as usize];
     hardware.read(at + hardware.layout().whole_units(RECORD_BYTES as u32), &mut mark)?;
     let settled = mark == [0; MARK as usize];

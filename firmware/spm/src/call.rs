@@ -202,6 +202,14 @@ impl<const T: usize, const S: usize> Core<'_, T, S> {
     }
 
     fn take_slot(&mut self, thread: usize, service: usize) -> Option<usize> {
+        if thread == Self::agent() {
+            let is_theirs =
+                |slot: &&Slot| slot.state != SlotState::Free && usize::from(slot.client) == thread;
+            let held = self.slots.iter().filter(is_theirs).count();
+            if held >= usize::from(self.tables.nonsecure.slots) {
+                return None;
+            }
+        }
         let index = self.slots.iter().position(|slot| slot.state == SlotState::Free)?;
         let slot = self.slots.get_mut(index)?;
         slot.service = service as u8;

@@ -99,6 +99,8 @@ pub struct Nonsecure {
     pub on_fault: OnFault,
     /// What happens when it breaks a rule as a caller.
     pub on_error: OnError,
+    /// Most message slots that it may hold at a time: the rest is the partitions'.
+    pub slots: u8,
 }
 
 /// Everything that the manager knows of a product.

@@ -15,5 +15,5 @@ pub mod semihosting;
 mod watchdog;
 
 pub use console::{Console, receive, send};
-pub use flash::Board;
+pub use flash::{Board, stands_above};
 pub use watchdog::Watchdog;

@@ -1,0 +1,201 @@
+//! The secure image's core: what the hardware asks of the rules in the library.
+//!
+//! Unsafe code is in these files only: `arch.rs` (assembly and registers), `machine.rs` (memory of
+//! others, after the rules have checked it), `setup.rs` (the border) and this one (one static).
+//!
+//! Everything here runs in Secure handler mode, at one priority above all that is Non-secure:
+//! nothing of it is ever interrupted by anything but its own failure, which resets the device.
+
+#![no_std]
+#![no_main]
+#![allow(unsafe_code)]
+
+mod arch;
+mod console;
+mod machine;
+mod setup;
+
+use core::mem::MaybeUninit;
+
+use machine::{Context, Hardware};
+use spm::{Cause, Core, Machine, Outcome, status};
+
+/// What the generator made of the manifest.
+mod product {
+    use super::setup::Board;
+    use spm::*;
+    include!(concat!(env!("RINGFORT_TABLES"), "/tables.rs"));
+}
+
+use product::{SLOTS, TABLES, THREADS};
+
+type Rules = Core<'static, THREADS, SLOTS>;
+
+struct Manager {
+    rules: Rules,
+    hardware: Hardware,
+}
+
+static mut MANAGER: MaybeUninit<Manager> = MaybeUninit::uninit();
+
+/// From reset: draws the border, starts every partition and the non-secure side.
+#[unsafe(no_mangle)]
+extern "C" fn spm_main() -> *const Context {
+    let handoff = setup::handoff();
+    console::open();
+    let failure = machine::recall();
+    if let [id, cause, generation, count] = failure
+        && count > 0
+    {
+        console::line("before the reset", &[
+            ("id", id),
+            ("cause", cause),
+            ("generation", generation),
+            ("count", count),
+        ]);
+    }
+    setup::border();
+    let mut hardware = Hardware::new();
+    for thread in 0..THREADS {
+        hardware.restart(thread);
+    }
+    let rules = Rules::new(&TABLES, handoff.lifecycle, failure);
+    for thread in 0..TABLES.partitions.len() {
+        rules.open_interrupts(&mut hardware, thread);
+    }
+    console::line("ready", &[
+        ("partitions", TABLES.partitions.len() as u32),
+        ("services", TABLES.services.len() as u32),
+        ("lifecycle", handoff.lifecycle),
+    ]);
+    // SAFETY: the only code that runs; no exception of the manager can come before this is set.
+    let manager = unsafe {
+        let place = &mut *(&raw mut MANAGER);
+        place.write(Manager { rules, hardware })
+    };
+    let first = manager.rules.schedule();
+    manager.hardware.switch(first);
+    manager.hardware.context(first)
+}
+
+/// Every exception of the manager. Gives the context to go on with; null means: back to the handler that was interrupted.
+#[unsafe(no_mangle)]
+extern "C" fn spm_handle(number: u32, frame: u32, exc_return: u32) -> *const Context {
+    // SAFETY: set before the first exception. All exceptions of the manager have one priority and
+    // none of them nests, except its own failure, which goes to `fatal` and touches nothing here.
+    let manager = unsafe { (&mut *(&raw mut MANAGER)).assume_init_mut() };
+    let from_thread = exc_return & arch::EXC_THREAD != 0;
+    let from_secure = exc_return & arch::EXC_SECURE != 0;
+    if from_thread && from_secure && exc_return & arch::EXC_NO_FP == 0 {
+        arch::save_fp();
+    }
+    // A partition that non-secure code interrupted cannot be started anew under it.
+    let current = manager.rules.current();
+    let is_under = current != Rules::agent() && manager.hardware.holds_nonsecure(current);
+    let [.., failures] = manager.rules.failure();
+    let reset = match number {
+        11 => manager.service(frame, from_thread && from_secure),
+        14 => false,
+        15 => manager.rules.tick(&mut manager.hardware, arch::TICK_MS),
+        3..=7 => manager.fault(number, frame, from_thread, from_secure),
+        2 => {
+            console::line("watchdog", &[]);
+            true
+        }
+        _ => manager.interrupt(number - 16),
+    };
+    let [.., failures_now] = manager.rules.failure();
+    if reset || is_under && failures_now != failures {
+        console::line("reset", &[]);
+        arch::reset();
+    }
+    if !from_thread {
+        // A non-secure handler was interrupted: it ends first.
+        arch::pend_switch();
+        return core::ptr::null();
+    }
+    let next = manager.rules.schedule();
+    manager.hardware.switch(next);
+    manager.hardware.context(next)
+}
+
+impl Manager {
+    fn service(&mut self, frame: u32, is_thread: bool) -> bool {
+        if !is_thread {
+            fatal("call from a handler", frame, 0);
+        }
+        let [a, b, c, d, number, _, pc, _] = machine::frame(frame);
+        let thread = self.rules.current();
+        if thread != Rules::agent() && arch::in_gateway(pc) {
+            // Another non-secure thread calls while a call of the first one is under way.
+            console::line("busy", &[("call", number)]);
+            let refused = if number == status::call::VERSION { 0 } else { status::CONNECTION_BUSY };
+            self.hardware.result(thread, refused as u32);
+            return false;
+        }
+        match self.rules.call(&mut self.hardware, number, [a, b, c, d]) {
+            Outcome::Return(value) => self.hardware.result(thread, value),
+            Outcome::Block => {}
+            Outcome::Fault(cause) => {
+                console::line("call refused", &[("call", number), ("pc", pc)]);
+                return self.rules.fail(&mut self.hardware, thread, cause);
+            }
+            Outcome::Reset => return true,
+        }
+        false
+    }
+
+    fn interrupt(&mut self, number: u32) -> bool {
+        if setup::border_alarm(number) {
+            return false;
+        }
+        if !self.rules.interrupt(&mut self.hardware, number as u16) {
+            console::line("stray interrupt", &[("number", number)]);
+        }
+        false
+    }
+
+    fn fault(&mut self, number: u32, frame: u32, from_thread: bool, from_secure: bool) -> bool {
+        let report = arch::FaultReport::take(from_secure);
+        if from_secure && !from_thread {
+            fatal("fault of the manager", number, report.status);
+        }
+        let agent = Rules::agent();
+        let thread = if from_secure { self.rules.current() } else { agent };
+        let cause = cause_of(number, &report);
+        let pc = if from_secure && !report.frame_is_lost() { machine::frame(frame)[6] } else { 0 };
+        console::fault(TABLES.partitions.get(thread).map(|p| p.name), number, &report, pc);
+        if !from_secure && (!from_thread || self.rules.current() != agent) {
+            // In a non-secure handler, or in one that interrupted a partition: there is no thread
+            // to start anew under it.
+            console::line("fault below a handler", &[]);
+            self.rules.fail(&mut self.hardware, agent, cause);
+            return true;
+        }
+        self.rules.fail(&mut self.hardware, thread, cause)
+    }
+}
+
+fn cause_of(number: u32, report: &arch::FaultReport) -> Cause {
+    match number {
+        _ if report.is_stack() => Cause::Stack,
+        4 => Cause::Memory,
+        5 => Cause::Bus,
+        7 => Cause::Secure,
+        3 if report.status & 0xff != 0 => Cause::Memory,
+        3 if report.status & 0xff00 != 0 => Cause::Bus,
+        _ => Cause::Usage,
+    }
+}
+
+/// The manager itself has failed: nothing that it holds can be trusted.
+fn fatal(what: &str, a: u32, b: u32) -> ! {
+    console::line(what, &[("a", a), ("b", b)]);
+    machine::remember([0, 0xff, 0, 1]);
+    arch::reset()
+}
+
+#[panic_handler]
+fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
+    fatal("panic", 0, 0)
+}
