@@ -3,84 +3,9 @@
 mod common;
 
 use std::fs;
-use std::io::{BufRead, BufReader};
-use std::net::TcpListener;
-use std::process::{Child, Command, Stdio};
 
 use common::Bench;
-use serde_json::Value;
-
-/// A quickstart PKI on ports that were free a moment ago, its anchors signed if asked.
-fn local_pki(signed: bool) -> Bench {
-    let bench = Bench::new();
-    bench.keys(&["a1", "a2", "a3", "r1", "r2", "r3", "c1"]);
-    bench.ok("factory init --site plant --pin-file pin");
-    let (devices, operators) = two_free_ports();
-    let init = common::PKI_INIT
-        .replace("--name acme", "--name quickstart")
-        .replace("hub.acme.example", &format!("localhost:{devices}"));
-    bench.ok(&format!("{init} --site station/plant.request"));
-    fs::write(bench.path("operators"), operators.to_string()).unwrap();
-    if signed {
-        for key in ["a1", "a2"] {
-            bench.ok(&format!(
-                "pki anchors sign hub/anchors/1.cbor --key {key}.sealed --pin-file pin"
-            ));
-        }
-        bench.ok("factory accept --answer hub/sites/plant.answer --anchors hub/anchors");
-    }
-    bench
-}
-
-fn two_free_ports() -> (u16, u16) {
-    let sockets = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
-    let [a, b] = sockets.map(|socket| socket.local_addr().unwrap().port());
-    (a, b)
-}
-
-fn hub_init(bench: &Bench) -> String {
-    let port = fs::read_to_string(bench.path("operators")).unwrap();
-    format!("hub init --operator-address localhost:{port} --approvals 1")
-}
-
-/// A hub that runs until it is dropped.
-struct Hub {
-    process: Child,
-    serving: Value,
-}
-
-impl Hub {
-    fn start(bench: &Bench) -> Hub {
-        let mut process = Command::new(env!("CARGO_BIN_EXE_ringfort"))
-            .args(["hub", "serve", "--json", "--dir"])
-            .arg(bench.path("hub"))
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(fs::File::create(bench.path("hub.log")).unwrap())
-            .spawn()
-            .unwrap();
-        let mut line = String::new();
-        BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let log = || fs::read_to_string(bench.path("hub.log")).unwrap();
-        let serving =
-            serde_json::from_str(&line).unwrap_or_else(|e| panic!("{e}: {line}{}", log()));
-        Hub { process, serving }
-    }
-
-    fn stop(mut self) -> i32 {
-        let pid = rustix::process::Pid::from_child(&self.process);
-        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
-        self.process.wait().unwrap().code().unwrap_or(-1)
-    }
-}
-
-impl Drop for Hub {
-    fn drop(&mut self) {
-        // A hub that has ended already is what is wanted.
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
+use common::hub::{Hub, hub_init, local_pki};
 
 #[test]
 fn a_hub_takes_what_people_made_and_ends_when_it_is_told() {

@@ -1,6 +1,8 @@
 //! Drives the real executable: arguments in; exit code, standard output and error out.
 #![allow(dead_code)]
 
+pub mod hub;
+
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::fs::{OpenOptionsExt, symlink};
