@@ -269,11 +269,12 @@ impl Agent {
             return self.enter().await;
         }
         let number = self.new_key()?;
-        if self.session.store.certificates(&keys::operational(number)?)?.is_empty() {
+        let new_label = keys::operational(number)?;
+        keys::key(&self.session.store, &new_label)?;
+        if self.session.store.certificates(&new_label)?.is_empty() {
             let mut hub = self.hub(&chain, &label)?;
             self.certify(&mut hub, "simplereenroll", number).await?;
         }
-        let new_label = keys::operational(number)?;
         let new_chain = self.session.store.certificates(&new_label)?;
         let mut hub = self.hub(&new_chain, &new_label)?;
         hub.time(self.session.nonce()?).await?;
@@ -395,3 +396,7 @@ const RE_ENTRY: [Reason; 3] =
     [Reason::CertificateExpired, Reason::CertificateRevoked, Reason::UnknownCertificate];
 const A_DAY: Duration = Duration::from_secs(24 * 60 * 60);
 const DEFAULT_INTERVAL_SECONDS: u32 = 60;
+
+#[cfg(test)]
+#[path = "lifecycle_tests.rs"]
+mod tests;

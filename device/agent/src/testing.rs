@@ -80,9 +80,9 @@ impl Fleet {
             ..NewRelease::default()
         };
         let envelope = release.build(&AwsLc).unwrap();
-        self.release_keys[..2].iter().fold(envelope, |envelope, key| {
-            ringfort_suit::sign(&AwsLc, key, &envelope).unwrap()
-        })
+        self.release_keys[..2]
+            .iter()
+            .fold(envelope, |envelope, key| ringfort_suit::sign(&AwsLc, key, &envelope).unwrap())
     }
 
     fn claims(&self, nonce: Nonce, content: Content) -> TokenClaims {
@@ -119,13 +119,18 @@ pub(crate) fn config(dir: &Path, update: &str) -> AgentConfig {
 
 /// Gives a device its identity, as the factory does.
 pub(crate) fn provision(fleet: &Fleet, config: &AgentConfig) {
+    provision_by(&Authority::new(), fleet, config);
+}
+
+/// Gives a device its identity by this authority.
+pub(crate) fn provision_by(authority: &Authority, fleet: &Fleet, config: &AgentConfig) {
     let request = identity_request(config).unwrap();
     let again = identity_request(config).unwrap();
     let request = IdentityRequest::decode(&request).unwrap();
     assert_eq!(IdentityRequest::decode(&again).unwrap().ueid, request.ueid);
     let csr = <x509_cert::request::CertReq as der::Decode>::from_der(request.idevid_csr).unwrap();
     let spki = der::Encode::to_der(&csr.info.public_key).unwrap();
-    let certificate = Authority::new().issue(public_key_from_der(&spki).unwrap());
+    let certificate = authority.issue(public_key_from_der(&spki).unwrap());
     let chain: [&[u8]; 1] = [&certificate];
     let anchors = fleet.anchors();
     let answer = IdentityAnswer {
@@ -156,9 +161,15 @@ impl Authority {
     }
 
     pub(crate) fn issue(&self, key: PublicKey) -> Vec<u8> {
+        self.issue_until(key, 9999)
+    }
+
+    /// A certificate from 2090 to the end of a year.
+    pub(crate) fn issue_until(&self, key: PublicKey, year: i32) -> Vec<u8> {
         let mut params = rcgen::CertificateParams::new(Vec::new()).unwrap();
         params.extended_key_usages = vec![rcgen::ExtendedKeyUsagePurpose::ClientAuth];
-        params.not_after = rcgen::date_time_ymd(9999, 12, 31);
+        params.not_before = rcgen::date_time_ymd(if year == 9999 { 2020 } else { 2090 }, 1, 1);
+        params.not_after = rcgen::date_time_ymd(year, 12, 31);
         params.signed_by(&Certified(key), &self.issuer).unwrap().der().to_vec()
     }
 }

@@ -149,7 +149,7 @@ impl Hub for HttpsHub {
             (true, Some(start)) if start == from => from,
             _ => return Err(AgentError::answer(Reason::TransferFailed, "another range")),
         };
-        let body = response.into_body().map_err(|error| BodyError::from(error)).boxed_unsync();
+        let body = response.into_body().map_err(BodyError::from).boxed_unsync();
         Ok(ObjectBody { from, body })
     }
 

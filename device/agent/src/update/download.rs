@@ -180,3 +180,7 @@ impl Partial {
         Ok(())
     }
 }
+
+#[cfg(test)]
+#[path = "download_tests.rs"]
+mod tests;

@@ -56,9 +56,9 @@ impl FakeHub {
 impl Hub for FakeHub {
     async fn check_in(&mut self, check_in: &CheckIn) -> Result<Vec<u8>, AgentError> {
         let ended = |number: u64| {
-            check_in.update.is_some_and(|update| {
-                update.order.0 == number && update.state.is_terminal()
-            })
+            check_in
+                .update
+                .is_some_and(|update| update.order.0 == number && update.state.is_terminal())
         };
         let token = match &self.order {
             Some((number, envelope)) if !ended(*number) => {
@@ -84,11 +84,7 @@ impl Hub for FakeHub {
         Ok(envelope.clone())
     }
 
-    async fn object(
-        &mut self,
-        digest: &Sha256Digest,
-        from: u64,
-    ) -> Result<ObjectBody, AgentError> {
+    async fn object(&mut self, digest: &Sha256Digest, from: u64) -> Result<ObjectBody, AgentError> {
         let named = |payload: &&Vec<u8>| AwsLc.sha256(&[payload]) == *digest;
         let payload = self.payloads.iter().find(named).unwrap();
         let rest = &payload[from as usize..];
@@ -428,7 +424,10 @@ async fn a_state_put_back_to_an_older_copy_is_refused() {
     let newer = fs::read(config.state_file()).unwrap();
     fs::write(config.state_file(), older).unwrap();
     let refused = Session::open(&config, Disk::default()).map(|_| ()).unwrap_err();
-    assert!(matches!(&refused, AgentError::State(text) if text.contains("older copy")), "{refused}");
+    assert!(
+        matches!(&refused, AgentError::State(text) if text.contains("older copy")),
+        "{refused}"
+    );
     fs::write(config.state_file(), newer).unwrap();
     assert!(Session::open(&config, Disk::default()).is_ok());
 }
