@@ -27,9 +27,9 @@ use tokio_rustls::TlsConnector;
 use tokio_util::io::ReaderStream;
 
 use crate::model::{
-    AnchorsTaken, AuditEntries, BatchTaken, Checkpoint, Deployment, Device, DeviceDetails, Event,
-    Move, NewDeployment, NewOperator, NewSite, ObjectStored, Operator, Outcome, Page, Problem,
-    Release, Site, Status, Target,
+    AnchorsTaken, AuditEntries, BatchTaken, Checkpoint, Deployment, Device, DeviceAuthority,
+    DeviceDetails, Event, Move, NewDeployment, NewOperator, NewSite, ObjectStored, Operator,
+    Outcome, Page, Problem, Release, Site, Status, Target,
 };
 use crate::signing_key::RemoteKey;
 
@@ -197,6 +197,17 @@ impl Client {
     ) -> Result<Outcome<Device>, ClientError> {
         let wanted = Move { to: to.to_owned(), note: note.to_owned() };
         self.post(&format!("/api/v1/devices/{}/move", segment(id)), &wanted).await
+    }
+
+    /// The authority that issues devices' operational certificates.
+    pub async fn device_ca(&self) -> Result<DeviceAuthority, ClientError> {
+        self.get("/api/v1/device-ca").await
+    }
+
+    /// Its CRL of everything that is revoked or on hold, DER.
+    pub async fn device_crl(&self) -> Result<Bytes, ClientError> {
+        let (_, body) = self.send(Method::GET, "/api/v1/device-ca/crl", None).await?;
+        Ok(body)
     }
 
     /// Factory sites.

@@ -24,10 +24,10 @@ use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{delete, get, post, put};
 use ringfort_cose::Reason;
 use ringfort_fleet::{Fleet, Operator};
-use ringfort_http::{Hosts, Refused, Seen, exchange, hear_out, own_host};
+use ringfort_http::{BodyBounds, Hosts, Refused, Seen, exchange, hear_out, own_host};
 use tokio::sync::Notify;
 
-use handlers::{audit, deployments, devices, operators, releases, sites, status};
+use handlers::{audit, deployments, device_ca, devices, operators, releases, sites, status};
 
 pub use openapi::openapi;
 
@@ -40,6 +40,10 @@ pub struct ApiConfig {
     pub body_time: Duration,
     /// Is notified when a site or the anchors have changed.
     pub trust_changed: Arc<Notify>,
+    /// The certificate of the Device CA, DER.
+    pub device_ca: Vec<u8>,
+    /// What is above the Device CA, DER.
+    pub roots: Vec<Vec<u8>>,
     /// Renders the metrics in Prometheus' text format.
     pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
 }
@@ -64,6 +68,8 @@ pub fn router(fleet: Fleet, config: ApiConfig) -> Router {
         .route("/devices/{id}", get(devices::one))
         .route("/devices/{id}/history", get(devices::history))
         .route("/devices/{id}/move", post(devices::move_to))
+        .route("/device-ca", get(device_ca::certificates))
+        .route("/device-ca/crl", get(device_ca::crl))
         .route("/sites", get(sites::list).post(sites::add))
         .route("/sites/{id}/revoke", post(sites::revoke))
         .route("/factory/batches", post(sites::import_batch))
@@ -89,7 +95,7 @@ pub fn router(fleet: Fleet, config: ApiConfig) -> Router {
         .method_not_allowed_fallback(async || Refused::from(Reason::WrongMethod))
         .layer(DefaultBodyLimit::disable())
         .layer(from_fn_with_state(hosts, own_host))
-        .layer(from_fn(hear_out))
+        .layer(from_fn_with_state(HEAR_OUT, hear_out))
         .layer(from_fn(problem::render))
         .layer(from_fn_with_state("operator", exchange))
         .with_state(api)
@@ -117,3 +123,7 @@ pub(crate) const PROBLEM: &str = "application/problem+json";
 pub(crate) fn refused(refusal: ringfort_fleet::Refusal) -> Refused {
     Refused::new(refusal.reason, refusal.detail)
 }
+
+/// How much of a request is still taken in after it was refused.
+const HEAR_OUT: BodyBounds =
+    BodyBounds { size_bytes: 64 * 1024 * 1024, time: Duration::from_secs(5) };

@@ -48,6 +48,8 @@ pub struct Status {
     pub version: String,
     /// How many devices are in each lifecycle state.
     pub devices: BTreeMap<String, u64>,
+    /// How many devices have an alarm that nobody has settled.
+    pub alarmed: u64,
     /// How many public keys the registry holds for more than one device.
     pub shared_keys: u64,
     /// The newest anchors version.
@@ -359,6 +361,15 @@ pub struct Checkpoint {
     pub checkpoint: String,
 }
 
+/// The authority that issues devices' operational certificates.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct DeviceAuthority {
+    /// Its certificate, PEM.
+    pub certificate: String,
+    /// The roots, PEM; one of them issued it.
+    pub roots: Vec<String>,
+}
+
 /// Entries of the audit log, as they are hashed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct AuditEntries {
@@ -402,6 +413,7 @@ impl From<fleet::FleetStatus> for Status {
         Status {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             devices: view.devices.iter().map(|(s, n)| (s.name().to_owned(), *n)).collect(),
+            alarmed: view.alarmed,
             shared_keys: view.shared_keys,
             anchors_version: view.anchors_version.0,
             audit_size: view.audit_size,

@@ -1,6 +1,6 @@
 use utoipa::OpenApi;
 
-use crate::handlers::{audit, deployments, devices, operators, releases, sites, status};
+use crate::handlers::{audit, deployments, device_ca, devices, operators, releases, sites, status};
 
 /// The description of the operator interface, OpenAPI 3.1 in JSON.
 pub fn openapi() -> String {
@@ -27,6 +27,8 @@ pub fn openapi() -> String {
         devices::one,
         devices::history,
         devices::move_to,
+        device_ca::certificates,
+        device_ca::crl,
         sites::list,
         sites::add,
         sites::revoke,

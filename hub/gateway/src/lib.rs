@@ -21,7 +21,7 @@ use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{get, post};
 use ringfort_cose::Reason;
 use ringfort_fleet::Fleet;
-use ringfort_http::{Hosts, Refused, exchange, hear_out, own_host};
+use ringfort_http::{BodyBounds, Hosts, Refused, exchange, hear_out, own_host};
 
 pub use crl::CrlShelf;
 pub use peer::{ConnectionHandle, DeviceCertificate, Peer};
@@ -63,7 +63,7 @@ pub fn router(fleet: Fleet, config: GatewayConfig) -> Router {
         .method_not_allowed_fallback(async || Refused::from(Reason::WrongMethod))
         .layer(DefaultBodyLimit::disable())
         .layer(from_fn_with_state(hosts, own_host))
-        .layer(from_fn(hear_out))
+        .layer(from_fn_with_state(HEAR_OUT, hear_out))
         .layer(from_fn(problem::render))
         .layer(from_fn_with_state("device", exchange))
         .with_state(gateway)
@@ -73,3 +73,6 @@ struct Gateway {
     fleet: Fleet,
     config: GatewayConfig,
 }
+
+/// How much of a request is still taken in after it was refused.
+const HEAR_OUT: BodyBounds = BodyBounds { size_bytes: 256 * 1024, time: Duration::from_secs(5) };

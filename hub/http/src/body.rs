@@ -4,7 +4,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::body::{Body, BodyDataStream};
-use axum::extract::Request;
+use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
 use bytes::Bytes;
@@ -73,9 +73,9 @@ pub fn paced(body: Body, pace: Pace) -> impl Stream<Item = Result<Bytes, Reason>
     })
 }
 
-/// Middleware: takes in what a refused request still has to say, within small bounds. Some clients
-/// take a stream that is cut while they send for a failure, and never read the refusal.
-pub async fn hear_out(request: Request, next: Next) -> Response {
+/// Middleware: takes in what a refused request still has to say, within its state's bounds, while
+/// the refusal is on its way. Clients that are cut off while they send may never read it.
+pub async fn hear_out(State(bounds): State<BodyBounds>, request: Request, next: Next) -> Response {
     let (parts, body) = request.into_parts();
     let lent = Arc::new(Mutex::new(Some(body.into_data_stream())));
     let borrowed = Body::from_stream(Borrowed(lent.clone()));
@@ -85,7 +85,7 @@ pub async fn hear_out(request: Request, next: Next) -> Response {
     if refused.is_some_and(|refused| refused.reason != Reason::SlowTransfer) {
         let rest = lent.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(rest) = rest {
-            let _ = timeout(HEAR_OUT_TIME, discard(rest)).await;
+            tokio::spawn(timeout(bounds.time, discard(rest, bounds.size_bytes)));
         }
     }
     response
@@ -106,18 +106,15 @@ impl Stream for Borrowed {
     }
 }
 
-async fn discard(mut rest: BodyDataStream) {
+async fn discard(mut rest: BodyDataStream, size_bytes: usize) {
     let mut heard = 0;
     while let Some(Ok(piece)) = rest.next().await {
         heard += piece.len();
-        if heard > HEAR_OUT_BYTES {
+        if heard > size_bytes {
             return;
         }
     }
 }
-
-const HEAR_OUT_BYTES: usize = 64 * 1024;
-const HEAR_OUT_TIME: Duration = Duration::from_secs(2);
 
 #[cfg(test)]
 mod tests {

@@ -29,14 +29,14 @@ impl Hosts {
     /// Whether a host, with or without a port, is one of ours.
     pub fn has(&self, authority: &str) -> bool {
         let Ok(authority) = authority.parse::<Authority>() else { return false };
-        let host = authority.host().trim_start_matches('[').trim_end_matches(']');
-        let port_fits = match (authority.port(), authority.port_u16()) {
-            (None, _) => true,
-            (Some(_), Some(port)) => self.ports.contains(&port),
-            (Some(_), None) => false,
+        // User information has no place in a host, so what is left behind the host is the port.
+        let Some(rest) = authority.as_str().strip_prefix(authority.host()) else { return false };
+        let port_fits = match rest.strip_prefix(':') {
+            None | Some("") => true,
+            Some(port) => port.parse().is_ok_and(|port| self.ports.contains(&port)),
         };
-        // User information has no place in a host.
-        !authority.as_str().contains('@') && port_fits && self.has_name(host)
+        let host = authority.host().trim_start_matches('[').trim_end_matches(']');
+        port_fits && self.has_name(host)
     }
 
     fn has_name(&self, host: &str) -> bool {

@@ -89,11 +89,40 @@ impl Crl {
         now: u64,
         next_update: u64,
     ) -> Result<Crl, Error> {
-        let unsuitable = Error::unsuitable("CRL");
         let shards = issuer.crl_policy().map_or(1, |policy| policy.shards);
         if shard >= shards.max(1) {
             return Err(Error::unsuitable("CRL shard")(format!("{shard} of {shards}")));
         }
+        let url = issuer.crl_policy().map(|policy| policy.url(shard));
+        Crl::sign_list(issuer, shard, url, revoked, number, now, next_update)
+    }
+
+    /// Signs one CRL of everything that the issuer revoked, for relying parties that take a single
+    /// file. It names no distribution point, so its scope is every certificate of the issuer,
+    /// whichever shard that one names (RFC 5280, section 5.2.5). Its shard is 0.
+    ///
+    /// # Errors
+    /// The signer fails.
+    pub fn sign_whole(
+        issuer: &Issuer,
+        revoked: impl IntoIterator<Item = Revoked>,
+        number: u64,
+        now: u64,
+        next_update: u64,
+    ) -> Result<Crl, Error> {
+        Crl::sign_list(issuer, 0, None, revoked, number, now, next_update)
+    }
+
+    fn sign_list(
+        issuer: &Issuer,
+        shard: u16,
+        url: Option<String>,
+        revoked: impl IntoIterator<Item = Revoked>,
+        number: u64,
+        now: u64,
+        next_update: u64,
+    ) -> Result<Crl, Error> {
+        let unsuitable = Error::unsuitable("CRL");
         let entries = revoked.into_iter().map(entry).collect::<Result<Vec<_>, Error>>()?;
         let tbs_cert_list = TbsCertList {
             version: Version::V2,
@@ -102,7 +131,7 @@ impl Crl {
             this_update: time(now)?,
             next_update: Some(time(next_update)?),
             revoked_certificates: (!entries.is_empty()).then_some(entries),
-            crl_extensions: Some(extensions(issuer, shard, number)?),
+            crl_extensions: Some(extensions(issuer, url.as_deref(), number)?),
         };
         let signature = issuer.signer().sign(&tbs_cert_list.to_der().map_err(&unsuitable)?)?;
         let list: CertificateList = CertificateList {
@@ -159,7 +188,7 @@ fn entry(revoked: Revoked) -> Result<RevokedCert, Error> {
 
 fn extensions(
     issuer: &Issuer,
-    shard: u16,
+    url: Option<&str>,
     number: u64,
 ) -> Result<x509_cert::ext::Extensions, Error> {
     let unsuitable = Error::unsuitable("CRL");
@@ -172,9 +201,9 @@ fn extensions(
         (false, &issuer_key).to_extension(name, &[]).map_err(&unsuitable)?,
         (false, &number).to_extension(name, &[]).map_err(&unsuitable)?,
     ];
-    if let Some(policy) = issuer.crl_policy() {
+    if let Some(url) = url {
         let point = IssuingDistributionPoint {
-            distribution_point: Some(full_name(&policy.url(shard))?),
+            distribution_point: Some(full_name(url)?),
             only_contains_user_certs: true,
             only_contains_ca_certs: false,
             only_some_reasons: None,

@@ -183,6 +183,17 @@ fn a_shard_says_nothing_about_certificates_of_another_shard() {
 }
 
 #[test]
+fn a_whole_crl_speaks_for_certificates_of_every_shard() {
+    let pki = Pki::new(Some(policy()));
+    let (held, other) = (pki.ldevid(), pki.ldevid());
+    let serial = CertificateInfo::parse(&held).unwrap().serial;
+    let revoked = Revoked { serial, revoked_at: NOW, reason: RevocationReason::CertificateHold };
+    let crl = Crl::sign_whole(&pki.device, [revoked], 7, NOW, NOW + 3600).unwrap();
+    assert_eq!(pki.validate_with_crl(&held, &crl), Err(webpki::Error::CertRevoked));
+    assert_eq!(pki.validate_with_crl(&other, &crl), Ok(()));
+}
+
+#[test]
 fn a_thousand_revoked_certificates_stay_below_64_kilobytes() {
     let pki = Pki::new(Some(policy()));
     let serial = CertificateInfo::parse(&pki.ldevid()).unwrap().serial;

@@ -7,6 +7,7 @@
 mod client_auth;
 mod connections;
 mod error;
+mod gauges;
 mod listener;
 mod metrics;
 mod tasks;
@@ -95,6 +96,7 @@ impl Server {
             }
         }
         let metrics = metrics::recorder()?;
+        gauges::authorities(&config)?;
         let (stopping, tasks) = (CancellationToken::new(), TaskTracker::new());
         let trust_changed = Arc::new(Notify::new());
         let limits = config.limits;
@@ -143,6 +145,8 @@ impl Server {
                 hosts: hosts(&config.operator_names, operator_address, config.operator_port),
                 body_time: limits.body,
                 trust_changed: trust_changed.clone(),
+                device_ca: config.device_ca.clone(),
+                roots: config.roots.clone(),
                 metrics: Arc::new(move || metrics.render()),
             },
         );
@@ -165,6 +169,7 @@ impl Server {
         tasks.spawn(operator_listener.run(operators));
         let work = tasks::Work { fleet, trust, trust_changed, connections, crls };
         work.sign_crls().await?;
+        tasks.spawn(gauges::watch(work.fleet.clone(), stopping.clone()));
         work.spawn(&tasks, &stopping);
         tracing::info!(%device_address, %operator_address, "serving");
         Ok(Running { device_address, operator_address, stopping, tasks })

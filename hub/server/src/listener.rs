@@ -231,3 +231,18 @@ fn resumed(tls: &rustls::ServerConnection) -> &'static str {
 
 const MAX_HEADER_BYTES: usize = 16 * 1024;
 const MAX_STREAMS: u32 = 32;
+
+#[cfg(test)]
+mod tests {
+    use super::is_loopback;
+
+    #[test]
+    fn only_this_machine_is_loopback() {
+        for own in ["127.0.0.1", "127.9.9.9", "::1", "::ffff:127.0.0.1"] {
+            assert!(is_loopback(own.parse().unwrap()), "{own}");
+        }
+        for other in ["0.0.0.0", "::", "10.0.0.1", "128.0.0.1", "::ffff:10.0.0.1", "fe80::1"] {
+            assert!(!is_loopback(other.parse().unwrap()), "{other}");
+        }
+    }
+}

@@ -4,7 +4,7 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 
-use crate::StartError;
+use crate::{StartError, gauges};
 
 /// The recorder's handle; installs the recorder when called first.
 pub(crate) fn recorder() -> Result<PrometheusHandle, StartError> {
@@ -21,7 +21,28 @@ pub(crate) fn recorder() -> Result<PrometheusHandle, StartError> {
         .build_recorder();
     let handle = recorder.handle();
     metrics::set_global_recorder(recorder).map_err(|error| failed(error.to_string()))?;
+    describe();
     Ok(HANDLE.get_or_init(|| handle).clone())
+}
+
+fn describe() {
+    use metrics::{describe_counter, describe_gauge, describe_histogram};
+    describe_counter!("ringfort_handshakes_total", "TLS handshakes that were completed.");
+    describe_counter!("ringfort_connections_refused_total", "Connections that were not served.");
+    describe_counter!("ringfort_exchanges_total", "Requests and their answers.");
+    describe_histogram!("ringfort_exchange_seconds", "How long an answer took.");
+    describe_gauge!("ringfort_device_connections", "Open connections of devices.");
+    describe_gauge!(gauges::DEVICES, "Devices in each lifecycle state.");
+    describe_gauge!(gauges::ALARMED, "Devices with an alarm that nobody has settled.");
+    describe_gauge!(gauges::SHARED_KEYS, "Public keys held by more than one device.");
+    describe_gauge!(gauges::ANCHORS_VERSION, "The newest version of the anchors.");
+    describe_gauge!(gauges::AUDIT_ENTRIES, "Entries of the audit log.");
+    describe_gauge!(
+        gauges::DEPLOYMENT_DEVICES,
+        "Devices in each update state, over the newest deployments that run."
+    );
+    describe_gauge!(gauges::CERTIFICATE_EXPIRY, "When a certificate ends, Unix time.");
+    describe_gauge!(gauges::CRL_NEXT_UPDATE, "When the first CRL that is served ends, Unix time.");
 }
 
 /// Buckets of durations, in seconds.

@@ -8,11 +8,12 @@ use ringfort_fleet::{Fleet, Refusal};
 use ringfort_gateway::CrlShelf;
 use tokio::sync::Notify;
 use tokio::sync::broadcast::error::RecvError;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{MissedTickBehavior, interval, sleep};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::connections::Connections;
+use crate::gauges;
 use crate::trust::Trust;
 
 #[derive(Clone)]
@@ -27,7 +28,9 @@ pub(crate) struct Work {
 impl Work {
     /// Signs every CRL anew and puts them up.
     pub(crate) async fn sign_crls(&self) -> Result<(), Refusal> {
-        self.crls.put(self.fleet.crls().await?);
+        let crls = self.fleet.crls().await?;
+        gauges::crls(&crls);
+        self.crls.put(crls);
         Ok(())
     }
 
@@ -58,11 +61,16 @@ impl Work {
 
     /// Signs CRLs in time, and soon after a change; many changes at once make one signing.
     async fn keep_crls_new(self, changed: Arc<Notify>, stopping: CancellationToken) {
+        let due = async || {
+            tokio::select! {
+                () = sleep(CRL_REFRESH) => {}
+                () = changed.notified() => sleep(CRL_CALM).await,
+            }
+        };
         loop {
             tokio::select! {
                 () = stopping.cancelled() => return,
-                () = tokio::time::sleep(CRL_REFRESH) => {}
-                () = changed.notified() => tokio::time::sleep(CRL_CALM).await,
+                () = due() => {}
             }
             if let Err(error) = self.sign_crls().await {
                 tracing::error!(%error, "CRLs could not be signed");
@@ -83,8 +91,11 @@ impl Work {
             if let Err(error) = self.fleet.tick().await {
                 tracing::error!(%error, "deadlines could not be looked at");
             }
-            if let Err(error) = self.trust.refresh().await {
-                tracing::error!(%error, "trust or certificates could not be renewed");
+            match self.trust.refresh().await {
+                // Who a connection is with was judged under the trust of before.
+                Ok(true) => self.connections.close_all(),
+                Ok(false) => {}
+                Err(error) => tracing::error!(%error, "trust could not be renewed"),
             }
             metrics::gauge!("ringfort_device_connections").set(self.connections.len() as f64);
         }

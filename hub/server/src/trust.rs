@@ -64,12 +64,13 @@ impl Trust {
     }
 
     /// Takes in sites that came or went, and renews the listeners' certificates in time. What is
-    /// in force stays so if anything fails.
-    pub(crate) async fn refresh(&self) -> Result<(), StartError> {
+    /// in force stays so if anything fails. Says whether someone lost trust.
+    pub(crate) async fn refresh(&self) -> Result<bool, StartError> {
         let mut current = self.current.lock().await;
         let now = unix_now();
         let factory_cas = self::factory_cas(&self.fleet).await?;
         let sites_changed = factory_cas != current.factory_cas;
+        let narrowed = current.factory_cas.iter().any(|known| !factory_cas.contains(known));
         if sites_changed || now >= current.device.renew_at {
             let authorities = self::authorities(&self.device_ca, &factory_cas)?;
             let identity = renewed(&self.device, &current.device, now)?;
@@ -85,7 +86,7 @@ impl Trust {
             current.operator = identity;
             tracing::info!("the operator listener's certificate was renewed");
         }
-        Ok(())
+        Ok(narrowed)
     }
 }
 

@@ -217,6 +217,7 @@ async fn what_is_not_offered_says_so() {
     assert_eq!(cmc.reason(), Reason::Unsupported);
     let method = world.device("/.well-known/est/simpleenroll").with(&idevid).send();
     assert_eq!((method.status, method.reason()), (405, Reason::WrongMethod));
+    assert_eq!(method.header("allow"), "POST");
     let nowhere = world.device("/.well-known/est/label/cacerts").send();
     assert_eq!(nowhere.reason(), Reason::NotFound);
 }

@@ -234,6 +234,21 @@ async fn the_hub_shows_its_health_its_metrics_and_its_description() {
     assert!(description.body == ringfort_api::openapi().into_bytes());
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_large_upload_that_is_refused_at_its_first_byte_still_hears_why() {
+    let world = World::start().await;
+    let viewer = world.client("vic", Role::Viewer).await;
+    let publisher = world.client("pia", Role::Publisher).await;
+    let bytes = vec![7; 30_000_000];
+    let file = world.path("object");
+    std::fs::write(&file, &bytes).unwrap();
+    let object = common::digest(&bytes);
+    assert_eq!(reason(viewer.put_object(&object, &file).await), Some(Reason::RoleForbids));
+    let stored = publisher.put_object(&object, &file).await.unwrap();
+    assert_eq!(stored.size_bytes, 30_000_000);
+    assert!(publisher.put_object(&object, &file).await.unwrap().present);
+}
+
 fn reason<T>(result: Result<T, ringfort_api::client::ClientError>) -> Option<Reason> {
     result.err().and_then(|error| error.reason())
 }

@@ -2,6 +2,7 @@
 
 pub(crate) mod audit;
 pub(crate) mod deployments;
+pub(crate) mod device_ca;
 pub(crate) mod devices;
 pub(crate) mod operators;
 pub(crate) mod releases;

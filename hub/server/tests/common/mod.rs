@@ -54,6 +54,8 @@ pub struct World {
     pub device_ca: Issuer,
     pub operator_ca: Issuer,
     pub release_keys: [SoftSigner; 3],
+    /// Of the sites north and south; only north is added.
+    pub stations: [SoftSigner; 2],
     pub anchors: Vec<u8>,
     pub evidence: PublicKey,
 }
@@ -101,13 +103,13 @@ impl World {
         });
 
         let (order_key, evidence_key) = (signer(), signer());
-        let station = SoftSigner::generate_p256().unwrap();
+        let stations = [(); 2].map(|()| SoftSigner::generate_p256().unwrap());
         let release_keys = [(); 3].map(|()| SoftSigner::generate_p256().unwrap());
         let (fleet, anchors) = open_fleet(
             folder.path(),
             [&order_key, &evidence_key],
             &device_ca,
-            &station,
+            &stations,
             &release_keys,
             server_ca.certificate_der(),
             device_port,
@@ -155,18 +157,20 @@ impl World {
             device_ca,
             operator_ca,
             release_keys,
+            stations,
             anchors,
             evidence: evidence_key.public_key(),
         };
-        world.make_devices(world_devices, &station).await;
+        let batch = world.batch(0, "north", &world.factory, world_devices);
+        world.fleet.import_batch(&host, &batch).await.unwrap();
         world
     }
 
-    /// Factory identities: keys and requests from OpenSSL, one batch.
-    async fn make_devices(&self, names: &[&str], station: &SoftSigner) {
+    /// Factory identities, their keys and requests from OpenSSL, in the first batch of a site.
+    pub fn batch(&self, station: usize, site: &str, factory: &Issuer, names: &[&str]) -> Vec<u8> {
         let mut records = Vec::new();
         for (index, name) in names.iter().enumerate() {
-            let ueid = Ueid::from_random([index as u8 + 1; 16]);
+            let ueid = Ueid::from_random([(station * 100 + index) as u8 + 1; 16]);
             let idevid_key = self.path(&format!("{name}.idevid.key"));
             let attestation_key = self.path(&format!("{name}.attestation.key"));
             generate(&idevid_key);
@@ -181,7 +185,7 @@ impl World {
                 ueid: ueid.as_bytes(),
                 lifetime_days: None,
             };
-            let issued = self.factory.issue_idevid(csr.key(), &idevid, now()).unwrap();
+            let issued = factory.issue_idevid(csr.key(), &idevid, now()).unwrap();
             write_pem(&self.path(&format!("{name}.idevid.pem")), &issued.der);
             records.push(RecordSpec {
                 ueid,
@@ -196,14 +200,13 @@ impl World {
         }
         let batch = BatchSpec {
             fleet: FLEET,
-            site: SiteId::new("north").unwrap(),
+            site: SiteId::new(site).unwrap(),
             number: 1,
             previous: None,
             closed: UnixTime(now()),
             records,
         };
-        let batch = batch.sign(&AwsLc, station).unwrap();
-        self.fleet.import_batch(&Operator::at_the_host("test"), &batch).await.unwrap();
+        batch.sign(&AwsLc, &self.stations[station]).unwrap()
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
@@ -307,7 +310,7 @@ async fn open_fleet(
     folder: &Path,
     [order_key, evidence_key]: [&Arc<dyn Sign>; 2],
     device_ca: &Issuer,
-    station: &SoftSigner,
+    stations: &[SoftSigner; 2],
     release_keys: &[SoftSigner; 3],
     server_ca: &[u8],
     device_port: u16,
@@ -329,7 +332,9 @@ async fn open_fleet(
     let mut keys: Vec<KeySpec> =
         people.iter().map(|k| KeySpec::new(KeyRole::Anchor, k.public_key(), "")).collect();
     keys.push(KeySpec::new(KeyRole::Order, order_key.public_key(), ""));
-    keys.push(KeySpec::station(station.public_key(), "", SiteId::new("north").unwrap()));
+    for (station, site) in stations.iter().zip(["north", "south"]) {
+        keys.push(KeySpec::station(station.public_key(), "", SiteId::new(site).unwrap()));
+    }
     let spec = AnchorsSpec {
         fleet: FLEET,
         version: AnchorsVersion(1),
