@@ -195,6 +195,8 @@ impl Agent {
         runner: &mut R,
     ) -> Result<T, AgentError> {
         if let Err(AgentError::ServerNotTrusted(_)) = &result {
+            self.session.device.forget_time();
+            self.hub = None;
             let (chain, label) = match self.session.installed.operational {
                 Some(_) => self.operational_chain()?,
                 None => self.idevid_chain()?,

@@ -80,6 +80,7 @@ impl TestHub {
         let mut roots = RootCertStore::empty();
         roots.add(CertificateDer::from(self.authority.certificate.clone())).unwrap();
         let clients = WebPkiClientVerifier::builder_with_provider(roots.into(), provider.clone())
+            .allow_unauthenticated()
             .build()
             .unwrap();
         // The clock of this machine is long before the certificates of 2090: the registry decides.
@@ -234,6 +235,10 @@ impl AnyTime {
 }
 
 impl rustls::server::danger::ClientCertVerifier for AnyTime {
+    fn client_auth_mandatory(&self) -> bool {
+        self.0.client_auth_mandatory()
+    }
+
     fn root_hint_subjects(&self) -> &[rustls::DistinguishedName] {
         self.0.root_hint_subjects()
     }
@@ -372,6 +377,52 @@ async fn a_suspected_clone_does_not_enter_again_by_itself() {
     *hub.refuse.lock().unwrap() = Some(Reason::CloneSuspected);
     run(&config, hub.asked("check-in", 2)).await.unwrap();
     assert_eq!(hub.requests()[2..], ["time", "check-in", "check-in"]);
+}
+
+#[tokio::test]
+async fn a_device_whose_clock_stood_still_asks_for_time_again() {
+    let (hub, _) = TestHub::start().await;
+    let dir = tempfile::tempdir().unwrap();
+    let config = device(&hub, dir.path());
+    enrol(&config).await.unwrap();
+    let mut agent = Agent::open(&config).unwrap();
+    let mut runner = LocalRunner { config: config.clone() };
+    agent.cycle(&mut runner).await.unwrap();
+    // The hub's certificate begins in 2095; this is what a counter that stood still would say.
+    agent.hub = None;
+    agent.session.device.forget_time();
+    let floor = agent.session.time_floor().unwrap();
+    assert!(floor.value() >= UnixTime(crate::testing::NOW), "signed time is kept as the floor");
+    agent.cycle(&mut runner).await.unwrap();
+    assert_eq!(hub.requests()[2..], ["time", "check-in", "time", "check-in"]);
+}
+
+#[tokio::test]
+async fn a_hub_whose_certificates_are_all_lost_is_found_again_by_anchors_from_the_spare_address() {
+    let (new_hub, _) = TestHub::start().await;
+    let (spare, spare_address) = TestHub::start().await;
+    let (mut old_fleet, old_ca) = (Fleet::new(), Authority::new());
+    // Version 1 names a hub whose Server CA nobody has any more: the address answers, as another.
+    old_fleet.spec.hub.clone_from(&new_hub.fleet.spec.hub);
+    old_fleet.spec.server_cas = vec![old_ca.certificate.clone()];
+    old_fleet.spec.spare = Some(spare_address);
+    let dir = tempfile::tempdir().unwrap();
+    let mut config = config(dir.path(), "");
+    config.poll.interval_seconds = Some(1);
+    provision_by(&new_hub.authority, &old_fleet, &config);
+    old_fleet.spec.version = AnchorsVersion(2);
+    old_fleet.spec.server_cas = vec![new_hub.authority.certificate.clone()];
+    *spare.release.lock().unwrap() =
+        Some((old_fleet.release(1, &[b"unused"]), old_fleet.anchors()));
+    let mut agent = Agent::open(&config).unwrap();
+    let mut runner = LocalRunner { config: config.clone() };
+    assert!(agent.cycle(&mut runner).await.is_err(), "the first try meets a stranger");
+    assert_eq!(agent.session.device.record().anchors.version, AnchorsVersion(2));
+    assert!(spare.requests().contains(&"2.cbor".to_owned()));
+    // Now the server is believed; what its time token says is another fleet's.
+    let refused = agent.cycle(&mut runner).await.unwrap_err();
+    assert!(!matches!(refused, AgentError::ServerNotTrusted(_)), "{refused}");
+    assert!(new_hub.requests().contains(&"time".to_owned()));
 }
 
 #[tokio::test]

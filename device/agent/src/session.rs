@@ -3,7 +3,7 @@
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::OpenOptionsExt;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use aws_lc_rs::rand;
 use ringfort_cose::{AwsLc, Verify};
@@ -24,7 +24,23 @@ pub(crate) struct Lock {
 }
 
 impl Lock {
+    /// Takes the lock; waits a moment for one who only looks whether it is taken.
     pub(crate) fn take(config: &AgentConfig) -> Result<Lock, AgentError> {
+        for _ in 0..9 {
+            match Lock::try_take(config) {
+                Err(AgentError::Busy(_)) => std::thread::sleep(A_MOMENT),
+                other => return other,
+            }
+        }
+        Lock::try_take(config)
+    }
+
+    /// Does another agent have it?
+    pub(crate) fn is_taken(config: &AgentConfig) -> bool {
+        matches!(Lock::try_take(config), Err(AgentError::Busy(_)))
+    }
+
+    fn try_take(config: &AgentConfig) -> Result<Lock, AgentError> {
         let path = config.state.join("lock");
         let file = OpenOptions::new()
             .write(true)
@@ -177,3 +193,5 @@ fn read_anchors(config: &AgentConfig, version: AnchorsVersion) -> Result<Vec<u8>
 fn built() -> UnixTime {
     UnixTime(env!("RINGFORT_BUILT").parse().unwrap_or_default())
 }
+
+const A_MOMENT: Duration = Duration::from_millis(20);

@@ -83,7 +83,7 @@ pub fn status(config: &AgentConfig) -> Result<Status, AgentError> {
     if !config.state.is_dir() {
         return Err(AgentError::NoIdentity);
     }
-    let running = matches!(Lock::take(config), Err(AgentError::Busy(_)));
+    let running = Lock::is_taken(config);
     let store = keys::open_store(config)?;
     let state = State::load(&config.state_file(), &*store)?.ok_or(AgentError::NoIdentity)?;
     let protection = keys::protection(config, &*store);

@@ -91,6 +91,12 @@ impl Device {
         &self.clock
     }
 
+    /// Forgets signed time, so that it is asked for again before anything else: the host's counter
+    /// may have stood still, and the hub's new certificate would seem not yet valid.
+    pub fn forget_time(&mut self) {
+        self.clock = Clock::new();
+    }
+
     /// The time floor under these anchors.
     pub fn time_floor(&self, anchors: &Anchors<'_>) -> TimeFloor {
         TimeFloor {

@@ -215,6 +215,9 @@ fn signed_time_sets_the_clock_both_ways_and_an_unsigned_one_never() {
     bench.give(Event::SignedTime { token: &bench.fleet.time(1), nonce: NONCE });
     assert!(bench.device.clock().is_trusted());
     assert_eq!(bench.stored.ledgers.latest_time().0, NOW);
+    bench.device.forget_time();
+    assert!(!bench.device.clock().is_trusted());
+    assert_eq!(bench.device.record().ledgers.latest_time().0, NOW, "the floor stays");
 }
 
 #[test]
