@@ -326,6 +326,43 @@ async fn a_device_enrols_updates_and_reports_in_one_run() {
     assert_eq!(status.hub, Some(address));
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn a_device_updates_inside_the_sandbox_with_a_runner_outside_of_it() {
+    let name = "lifecycle::tests::a_device_updates_inside_the_sandbox_with_a_runner_outside_of_it";
+    crate::testing::in_child(name, |dir| {
+        let (send, receive) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            tokio::runtime::Runtime::new().unwrap().block_on(async {
+                send.send(TestHub::start().await.0).unwrap();
+                std::future::pending::<()>().await;
+            });
+        });
+        let hub = receive.recv().unwrap();
+        let state = dir.join("state");
+        std::fs::create_dir(&state).unwrap();
+        let mut config = device(&hub, &state);
+        config.update.restart.command = Some(vec!["/usr/bin/env".into()]);
+        let payload = b"a payload".to_vec();
+        *hub.release.lock().unwrap() = Some((hub.fleet.release(100, &[&payload]), payload.clone()));
+        let mut reports = hub.reports.subscribe();
+        let told = dir.join("told");
+        let mut runner = std::process::Command::new("/bin/sh");
+        let script = "while read verb; do echo $verb >> \"$0\"; echo ok; done";
+        runner.args(["-c", script]).arg(&told);
+        run_sandboxed(&config, runner, || async move {
+            reports.wait_for(|states| states.contains(&UpdateState::Confirmed)).await.unwrap();
+        })
+        .unwrap();
+        let current = config.slots_dir().join("current/component-0");
+        assert_eq!(std::fs::read(current).unwrap(), payload);
+        assert!(std::process::Command::new("/bin/true").status().is_err(), "no longer");
+        // What the runner wrote lies outside of what the agent may read.
+        let log = std::fs::read_to_string(&told);
+        assert!(log.is_err() || log.unwrap() == "restart\nhealth\n");
+    });
+}
+
 #[tokio::test]
 async fn a_certificate_past_two_thirds_is_renewed_with_a_new_key_and_tried_before_the_old_goes() {
     let (hub, _) = TestHub::start().await;

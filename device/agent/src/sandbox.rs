@@ -132,22 +132,7 @@ mod tests {
     use std::process::Command;
 
     use super::*;
-
-    /// Runs the named test again in a process of its own, which the sandbox may have.
-    fn in_child(name: &str, body: impl FnOnce(&Path)) {
-        if let Some(dir) = std::env::var_os("RINGFORT_TEST_SANDBOX") {
-            return body(Path::new(&dir));
-        }
-        let dir = tempfile::tempdir().unwrap();
-        let output = Command::new(std::env::current_exe().unwrap())
-            .args([name, "--exact", "--nocapture"])
-            .env("RINGFORT_TEST_SANDBOX", dir.path())
-            .output()
-            .unwrap();
-        let text = String::from_utf8_lossy(&output.stdout).into_owned()
-            + &String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success() && text.contains("1 passed"), "{text}");
-    }
+    use crate::testing::in_child;
 
     #[test]
     fn inside_only_the_state_is_written_and_no_program_started() {

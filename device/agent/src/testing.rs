@@ -189,3 +189,20 @@ impl rcgen::PublicKeyData for Certified {
 pub(crate) fn manifest_of(envelope: &[u8]) -> Sha256Digest {
     Envelope::parse(envelope, &AwsLc).unwrap().manifest_digest()
 }
+
+/// Runs the named test again in a process of its own, which may take rights from itself. The body
+/// runs there, with a directory.
+pub(crate) fn in_child(name: &str, body: impl FnOnce(&Path)) {
+    if let Some(dir) = std::env::var_os("RINGFORT_TEST_CHILD") {
+        return body(Path::new(&dir));
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let output = std::process::Command::new(std::env::current_exe().unwrap())
+        .args([name, "--exact", "--nocapture"])
+        .env("RINGFORT_TEST_CHILD", dir.path())
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stdout).into_owned()
+        + &String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && text.contains("1 passed"), "{text}");
+}
