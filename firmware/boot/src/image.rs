@@ -182,7 +182,7 @@ pub fn examine<H: Hardware, V: Verify>(
 /// and class.
 ///
 /// # Errors
-/// `wrong-device`, `image-size`.
+/// `wrong-device`.
 pub(crate) fn fitting(
     index: usize,
     component: &OutlineComponent<'_>,
@@ -195,8 +195,7 @@ pub(crate) fn fitting(
     {
         return Err(Reason::WrongDevice);
     }
-    let size = u32::try_from(component.size_bytes).map_err(|_| Reason::ImageSize)?;
-    Ok((part, size))
+    Ok((part, component.size_bytes))
 }
 
 fn set<T, const N: usize>(all: &mut [T; N], index: usize, value: T) {

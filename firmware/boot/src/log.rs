@@ -48,14 +48,15 @@ pub fn append(
     for (to, from) in words.iter_mut().zip(head.into_iter().map(u32::to_le_bytes).chain(digests)) {
         *to = from;
     }
-    let next = (place + 1) % (2 * per_sector);
-    let starts_sector = next % per_sector == 0;
-    let placed = (!starts_sector || board.erase(address(next)).is_ok())
-        && board.program(address(next), &entry).is_ok();
-    if !placed {
-        // An entry that was cut: the other sector starts anew.
-        let other = if next < per_sector { per_sector } else { 0 };
-        let _ = board.erase(address(other)).and_then(|()| board.program(address(other), &entry));
+    // The place after an entry that was cut is taken instead of its own.
+    for step in 1..=3 {
+        let next = (place + step) % (2 * per_sector);
+        if next % per_sector == 0 {
+            let _ = board.erase(address(next));
+        }
+        if board.program(address(next), &entry).is_ok() {
+            break;
+        }
     }
     number
 }

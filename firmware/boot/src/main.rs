@@ -14,7 +14,7 @@ use boot::{
     Ecdsa, Facts, HANDOFF_MAGIC, Handoff, Identity, Image, Keys, Memory, OTP_BYTES, Otp, Part,
     SlotHeader, entry, examine,
 };
-use mps2::map::{self, HANDOFF, LAYOUT};
+use mps2::map::{self, LAYOUT};
 use mps2::{Board, Console, Watchdog, stands_above};
 use ringfort_cose::{Reason, Sha256Digest};
 use ringfort_suit::Outline;
@@ -98,6 +98,7 @@ fn first_start(device: &Device, record_key: &[u8; 32]) -> Result<Store<Board>, R
         Board::new(*record_key),
         device.anchors_len,
         &device.anchors_digest,
+        start::scratch(),
     )?;
     let area = *SlotId::A.of(&LAYOUT.slots);
     let Ok(pin) = factory_pin(&mut store, area) else { return Ok(store) };
@@ -205,7 +206,8 @@ fn start_image(
         *to = Sha256::digest(start::memory(Area { at: destination(part).at, len: size }));
     }
     let number = log::append(store.hardware(), slot, id, trial, &measured);
-    let handoff = Handoff {
+    let handoff = start::handoff();
+    *handoff = Handoff {
         magic: HANDOFF_MAGIC,
         slot: u32::from(id == SlotId::B),
         trial: u32::from(trial),
@@ -231,11 +233,8 @@ fn start_image(
         #[cfg(not(feature = "dice"))]
         cdi_seal: [0; 32],
     };
-    start::leave(HANDOFF, &handoff);
-    console.text(if trial { "boot: trial " } else { "boot: slot " });
+    console.text("boot: slot ");
     console.hex(handoff.slot);
-    console.text(" stack ");
-    console.hex(handoff.stack);
     console.text("\n");
     if trial {
         Watchdog::arm(TRIAL_MS);

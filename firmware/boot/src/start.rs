@@ -29,14 +29,6 @@ global_asm!(
     "1: str r2, [r0], #4",
     "cmp r0, r1",
     "blo 1b",
-    "movs r4, #0",
-    "mov r5, r4",
-    "mov r6, r4",
-    "mov r7, r4",
-    "mov r8, r4",
-    "mov r9, r4",
-    "mov r10, r4",
-    "mov r11, r4",
     "bl main",
     "b trap",
     ".type trap, %function",
@@ -123,10 +115,11 @@ pub fn stack_used() -> u32 {
     BOOT_RAM.at + BOOT_RAM.len - at
 }
 
-/// Leaves the hand-off where the secure component looks for it.
-pub fn leave(area: Area, handoff: &Handoff) {
-    // SAFETY: the area is reserved for this structure, aligned and large enough.
-    unsafe { write_volatile(area.at as *mut Handoff, *handoff) }
+/// The hand-off, where the secure component looks for it.
+pub fn handoff() -> &'static mut Handoff {
+    // SAFETY: the area is reserved for this structure, aligned and large enough, any bytes are a
+    // value of it, and there is one flow, which asks once.
+    unsafe { &mut *(map::HANDOFF.at as *mut Handoff) }
 }
 
 /// Zeroes the loader's memory and every register, and starts the image whose vector table is at

@@ -95,7 +95,9 @@ fn trial(fleet: &Fleet, recorded: &Release, held: &Release, spent: u32) -> Vec<u
 fn started(device: Host, fleet: &Fleet, release: &Release) -> Result<Store<Host>, Reason> {
     let anchors = fleet.anchors(1);
     let digest = Sha256::digest(anchors);
-    let mut store = Store::adopt_anchors(device, anchors.len() as u32, &digest)?;
+    let mut scratch = vec![0; anchors.len()];
+    let mut store =
+        Store::adopt_anchors(device, anchors.len() as u32, &digest, &mut scratch)?;
     let pin = Pin {
         sequence: release.sequence(),
         digest: release.digest().0,

@@ -77,7 +77,7 @@ impl<H: Hardware> Store<H> {
     }
 
     /// Writes the first record of a device whose factory put anchors version 1 into the first
-    /// anchors area, and their digest into fuses.
+    /// anchors area, and length and digest into fuses. `scratch` takes them.
     ///
     /// # Errors
     /// `anchors-digest` when other bytes lie there; `lifecycle-forbids` when the counter has moved,
@@ -86,26 +86,16 @@ impl<H: Hardware> Store<H> {
         mut hardware: H,
         len: u32,
         digest: &[u8; 32],
+        scratch: &mut [u8],
     ) -> Result<Self, Reason> {
         let counter = hardware.counter();
         if counter != 0 {
             return Err(Reason::LifecycleForbids);
         }
         let area = *SlotId::A.of(&hardware.layout().anchors);
-        if len > area.len {
-            return Err(Reason::TooLarge);
-        }
-        let mut hash = Sha256::new();
-        let mut done = 0;
-        while done < len {
-            let mut chunk = [0; 64];
-            let step = (len - done).min(64);
-            let chunk = chunk.get_mut(..step as usize).ok_or(Reason::Internal)?;
-            hardware.read(area.at + done, chunk)?;
-            hash.update(chunk);
-            done += step;
-        }
-        if hash.finish() != *digest {
+        let bytes = scratch.get_mut(..len as usize).ok_or(Reason::TooLarge)?;
+        hardware.read(area.at, bytes)?;
+        if Sha256::digest(bytes) != *digest {
             return Err(Reason::AnchorsDigest);
         }
         let pin = AnchorsPin { version: 1, digest: *digest, len, area: SlotId::A };

@@ -21,7 +21,7 @@ pub struct Outline<'b> {
     pub components: usize,
     digest_item: &'b [u8],
     blocks: Scan<'b>,
-    block_count: u64,
+    block_count: u32,
     ids: Scan<'b>,
     shared: Scan<'b>,
 }
@@ -38,7 +38,7 @@ pub struct OutlineComponent<'b> {
     /// SHA-256 of the payload.
     pub digest: &'b [u8; 32],
     /// Size of the payload in bytes.
-    pub size_bytes: u64,
+    pub size_bytes: u32,
 }
 
 impl<'b> Outline<'b> {
@@ -50,54 +50,50 @@ impl<'b> Outline<'b> {
     #[inline(never)]
     pub fn read(bytes: &'b [u8], verifier: &impl Verify) -> Result<Outline<'b>, Reason> {
         let mut envelope = Scan::new(bytes);
-        envelope.literal(&[0xd8, 0x6b])?;
-        let parts = envelope.take(Scan::MAP)?;
-        envelope.literal(&[0x02])?;
-        let mut wrapper = Scan::new(envelope.bytes()?);
-        envelope.literal(&[0x03])?;
+        envelope.literal(&[0xd8, 0x6b]);
+        let parts = envelope.take(Scan::MAP);
+        envelope.literal(&[0x02]);
+        let mut wrapper = envelope.inner();
+        envelope.literal(&[0x03]);
         let before = envelope.rest();
-        let mut manifest = Scan::new(envelope.bytes()?);
+        let mut manifest = envelope.inner();
         let item_len = before.len() - envelope.rest().len();
-        let item = before.get(..item_len).ok_or(Reason::Malformed)?;
-        match parts {
-            2 => {}
+        envelope.ok()?;
+        if parts == 3 {
             // The text, severed.
-            3 => {
-                envelope.literal(&[0x17])?;
-                envelope.bytes()?;
-            }
-            _ => return Err(Reason::UnknownField),
+            envelope.literal(&[0x17]);
+            envelope.bytes();
         }
-        envelope.end()?;
+        if parts > 3 || envelope.end().is_err() {
+            return Err(Reason::UnknownField);
+        }
 
-        let block_count = wrapper.take(Scan::ARRAY)?.checked_sub(1).ok_or(Reason::Malformed)?;
-        if block_count > limits::BLOCKS {
+        let elements = wrapper.take(Scan::ARRAY);
+        let digest_item = wrapper.bytes();
+        let digest = read_digest(digest_item)?;
+        let block_count = elements.saturating_sub(1);
+        if u64::from(block_count) > limits::BLOCKS {
             return Err(Reason::TooLarge);
         }
-        let digest_item = wrapper.bytes()?;
-        let digest = read_digest(digest_item)?;
+        let item = before.get(..item_len).unwrap_or_default();
         if verifier.sha256(&[item]).0 != *digest {
             return Err(Reason::ManifestDigest);
         }
 
-        manifest.take(Scan::MAP)?;
-        manifest.literal(&[0x01, 0x01, 0x02])?;
-        let sequence_number = manifest.take(Scan::UNSIGNED)?;
-        manifest.literal(&[0x03])?;
-        let mut common = Scan::new(manifest.bytes()?);
-        common.literal(&[0xa2, 0x02])?;
-        let components = common.take(Scan::ARRAY)?;
-        if components > limits::COMPONENTS as u64 {
-            return Err(Reason::TooLarge);
-        }
+        manifest.take(Scan::MAP);
+        manifest.literal(&[0x01, 0x01, 0x02]);
+        let sequence_number = manifest.take_long(Scan::UNSIGNED);
+        manifest.literal(&[0x03]);
+        let mut common = manifest.inner();
+        common.literal(&[0xa2, 0x02]);
+        let components = common.take(Scan::ARRAY);
         let ids = common;
-        for _ in 0..components {
-            common.skip()?;
-        }
-        common.literal(&[0x04])?;
-        let mut shared = Scan::new(common.bytes()?);
+        common.skip(components);
+        common.literal(&[0x04]);
+        let mut shared = common.inner();
         common.end()?;
-        if shared.take(Scan::ARRAY)? != 8 * components {
+        let commands = shared.take(Scan::ARRAY);
+        if components as usize > limits::COMPONENTS || commands != 8 * components {
             return Err(Reason::Malformed);
         }
         Ok(Outline {
@@ -128,7 +124,7 @@ impl<'b> Outline<'b> {
         let mut different = 0;
         let mut blocks = self.blocks;
         for index in 0..self.block_count {
-            let block = Block::read(blocks.bytes()?)?;
+            let block = Block::read(&mut blocks)?;
             let key = key_of(&block.signer)?;
             key.check_algorithm(block.algorithm)?;
             let message = [
@@ -142,11 +138,13 @@ impl<'b> Outline<'b> {
             verifier.verify(block.algorithm, &key, &message, block.signature)?;
             // A signer that signed twice counts once.
             let mut earlier = self.blocks;
-            let mut again = false;
+            different += 1;
             for _ in 0..index {
-                again |= Block::read(earlier.bytes()?)?.signer == block.signer;
+                if Block::read(&mut earlier)?.signer == block.signer {
+                    different -= 1;
+                    break;
+                }
             }
-            different += usize::from(!again);
         }
         blocks.end()?;
         if different < threshold.max(1) { Err(Reason::ThresholdNotMet) } else { Ok(()) }
@@ -177,20 +175,22 @@ impl<'b> OutlineComponent<'b> {
         ids: &mut Scan<'b>,
         shared: &mut Scan<'b>,
     ) -> Result<OutlineComponent<'b>, Reason> {
-        ids.literal(&[0x81])?;
-        let id = ids.bytes()?;
+        ids.literal(&[0x81]);
+        let id = ids.bytes();
         // set-component-index, override-parameters of four, vendor.
-        shared.literal(&[0x0c, index as u8, 0x14, 0xa4, 0x01])?;
-        let vendor = shared.bytes_of()?;
-        shared.literal(&[0x02])?;
-        let class = shared.bytes_of()?;
-        shared.literal(&[0x03])?;
-        let digest = read_digest(shared.bytes()?)?;
-        shared.literal(&[0x0e])?;
-        let size_bytes = shared.take(Scan::UNSIGNED)?;
+        shared.literal(&[0x0c, index as u8, 0x14, 0xa4, 0x01]);
+        let vendor = shared.bytes_of();
+        shared.literal(&[0x02]);
+        let class = shared.bytes_of();
+        shared.literal(&[0x03]);
+        let digest = shared.bytes();
+        shared.literal(&[0x0e]);
+        let size_bytes = shared.take(Scan::UNSIGNED);
         // condition-vendor-identifier and condition-class-identifier, reported always.
-        shared.literal(&[0x01, 0x0f, 0x02, 0x0f])?;
-        Ok(OutlineComponent { id, vendor, class, digest, size_bytes })
+        shared.literal(&[0x01, 0x0f, 0x02, 0x0f]);
+        ids.ok()?;
+        shared.ok()?;
+        Ok(OutlineComponent { id, vendor, class, digest: read_digest(digest)?, size_bytes })
     }
 }
 
@@ -204,34 +204,39 @@ struct Block<'b> {
 
 impl<'b> Block<'b> {
     #[inline(never)]
-    fn read(bytes: &'b [u8]) -> Result<Block<'b>, Reason> {
-        let mut scan = Scan::new(bytes);
-        scan.literal(&[0xd2, 0x84])?;
-        let protected = scan.bytes_of::<PROTECTED_LEN>()?;
-        scan.literal(&[0xa0, 0xf6])?;
-        let signature = scan.bytes()?;
+    fn read(blocks: &mut Scan<'b>) -> Result<Block<'b>, Reason> {
+        let mut scan = blocks.inner();
+        scan.literal(&[0xd2, 0x84]);
+        let protected = scan.bytes();
+        scan.literal(&[0xa0, 0xf6]);
+        let signature = scan.bytes();
         scan.end()?;
         let mut header = Scan::new(protected);
-        header.literal(&[0xa2, 0x01])?;
-        let algorithm = match header.take(NEGATIVE)? {
+        header.literal(&[0xa2, 0x01]);
+        let algorithm = header.take(NEGATIVE);
+        header.literal(&[0x04]);
+        let signer = Thumbprint(*header.bytes_of());
+        header.end()?;
+        if protected.len() != PROTECTED_LEN {
+            return Err(Reason::Malformed);
+        }
+        let algorithm = match algorithm {
             8 => Algorithm::Esp256,
             6 => Algorithm::Es256,
             18 => Algorithm::Ed25519,
             _ => return Err(Reason::AlgorithmNotAllowed),
         };
-        header.literal(&[0x04])?;
-        let signer = Thumbprint(*header.bytes_of()?);
         Ok(Block { protected, algorithm, signer, signature })
     }
 }
 
 /// SUIT_Digest with SHA-256.
+#[inline(never)]
 fn read_digest(item: &[u8]) -> Result<&[u8; 32], Reason> {
     let mut scan = Scan::new(item);
-    scan.literal(&[0x82, 0x2f])?;
-    let digest = scan.bytes_of()?;
-    scan.end()?;
-    Ok(digest)
+    scan.literal(&[0x82, 0x2f]);
+    let digest = scan.bytes_of();
+    scan.end().map(|()| digest)
 }
 
 const NEGATIVE: u8 = 1;

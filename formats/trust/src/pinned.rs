@@ -12,11 +12,11 @@ use crate::ids::ClassId;
 #[derive(Clone, Copy, Debug)]
 pub struct Pinned<'b> {
     keys: Scan<'b>,
-    key_count: u64,
+    key_count: u32,
     products: Scan<'b>,
-    product_count: u64,
+    product_count: u32,
     revoked: Scan<'b>,
-    revoked_count: u64,
+    revoked_count: u32,
 }
 
 /// Who may sign releases of one class.
@@ -26,7 +26,7 @@ pub struct PinnedSigners<'b> {
     pub threshold: usize,
     document: Pinned<'b>,
     positions: Scan<'b>,
-    position_count: u64,
+    position_count: u32,
 }
 
 impl<'b> Pinned<'b> {
@@ -44,24 +44,18 @@ impl<'b> Pinned<'b> {
             return Err(Reason::AnchorsDigest);
         }
         let mut object = Scan::new(bytes);
-        object.literal(&[0xd8, 0x62, 0x84])?;
-        object.bytes()?;
-        object.skip()?;
-        let mut body = Scan::new(object.bytes()?);
-        body.take(Scan::MAP)?;
-        for _ in 0..3 {
-            body.skip()?;
-            body.skip()?;
-        }
-        let (keys, key_count) = list(&mut body, 4)?;
-        body.skip()?;
-        body.skip()?;
-        let (products, product_count) = list(&mut body, 6)?;
-        for _ in 0..2 {
-            body.skip()?;
-            body.skip()?;
-        }
-        let (revoked, revoked_count) = list(&mut body, 9)?;
+        object.literal(&[0xd8, 0x62, 0x84]);
+        object.skip(2);
+        let mut body = object.inner();
+        // Fields 1 to 3, 5, 7 and 8 are for others.
+        body.take(Scan::MAP);
+        body.skip(6);
+        let (keys, key_count) = list(&mut body, 4);
+        body.skip(2);
+        let (products, product_count) = list(&mut body, 6);
+        body.skip(4);
+        let (revoked, revoked_count) = list(&mut body, 9);
+        body.ok()?;
         Ok(Pinned { keys, key_count, products, product_count, revoked, revoked_count })
     }
 
@@ -73,19 +67,18 @@ impl<'b> Pinned<'b> {
     pub fn signers(&self, class: &ClassId) -> Result<PinnedSigners<'b>, Reason> {
         let mut products = self.products;
         for _ in 0..self.product_count {
-            products.literal(&[0xa6, 0x01])?;
-            products.skip()?;
-            products.literal(&[0x02])?;
-            let found = products.bytes_of::<16>()?;
-            for _ in 0..4 {
-                products.skip()?;
-            }
-            products.literal(&[0x05])?;
-            let threshold = products.take(Scan::UNSIGNED)? as usize;
-            products.literal(&[0x06])?;
+            products.literal(&[0xa6, 0x01]);
+            products.skip(1);
+            products.literal(&[0x02]);
+            let found = products.bytes_of::<16>();
+            products.skip(4);
+            products.literal(&[0x05]);
+            let threshold = products.take(Scan::UNSIGNED) as usize;
+            products.literal(&[0x06]);
             let mut positions = products;
-            let position_count = positions.take(Scan::ARRAY)?;
-            products.skip()?;
+            let position_count = positions.take(Scan::ARRAY);
+            products.skip(1);
+            products.ok()?;
             if *found == class.0 {
                 return Ok(PinnedSigners { threshold, document: *self, positions, position_count });
             }
@@ -98,30 +91,29 @@ impl<'b> Pinned<'b> {
     pub fn is_revoked(&self, manifest: &Sha256Digest) -> bool {
         let mut revoked = self.revoked;
         (0..self.revoked_count)
-            .any(|_| revoked.bytes_of::<32>().is_ok_and(|digest| *digest == manifest.0))
+            .any(|_| *revoked.bytes_of::<32>() == manifest.0)
     }
 
-    fn key(&self, position: u64) -> Result<PublicKey, Reason> {
+    /// The key at a position; `None` for keys of other algorithms than ESP256.
+    fn key(&self, position: u32) -> Option<PublicKey> {
         let mut keys = self.keys;
-        if position >= self.key_count {
-            return Err(Reason::Malformed);
-        }
-        for _ in 0..position {
-            keys.skip()?;
-        }
-        keys.take(Scan::MAP)?;
+        keys.skip(position);
+        keys.take(Scan::MAP);
         // The role, then the key: EC2, ESP256, P-256, x, y.
-        keys.literal(&[0x01])?;
-        keys.take(Scan::UNSIGNED)?;
-        keys.literal(&[0x02, 0xa5, 0x01, 0x02, 0x03, 0x28, 0x20, 0x01, 0x21])?;
-        let x = keys.bytes_of::<32>()?;
-        keys.literal(&[0x22])?;
-        let y = keys.bytes_of::<32>()?;
+        keys.literal(&[0x01]);
+        keys.take(Scan::UNSIGNED);
+        keys.literal(&[0x02, 0xa5, 0x01, 0x02, 0x03, 0x28, 0x20, 0x01, 0x21]);
+        let x = keys.bytes_of::<32>();
+        keys.literal(&[0x22]);
+        let y = keys.bytes_of::<32>();
+        if keys.ok().is_err() || position >= self.key_count {
+            return None;
+        }
         let mut point = [0x04; 65];
         for (to, from) in point.iter_mut().skip(1).zip(x.iter().chain(y)) {
             *to = *from;
         }
-        Ok(PublicKey::P256(point))
+        Some(PublicKey::P256(point))
     }
 }
 
@@ -139,8 +131,8 @@ impl PinnedSigners<'_> {
     ) -> Result<PublicKey, Reason> {
         let mut positions = self.positions;
         for _ in 0..self.position_count {
-            let position = positions.take(Scan::UNSIGNED)?;
-            let Ok(key) = self.document.key(position) else { continue };
+            let position = positions.take(Scan::UNSIGNED);
+            let Some(key) = self.document.key(position) else { continue };
             if key.thumbprint(verifier) == *thumbprint {
                 return Ok(key);
             }
@@ -150,10 +142,10 @@ impl PinnedSigners<'_> {
 }
 
 /// Field `number`, an array: its first item, and how many there are.
-fn list<'b>(body: &mut Scan<'b>, number: u8) -> Result<(Scan<'b>, u64), Reason> {
-    body.literal(&[number])?;
+fn list<'b>(body: &mut Scan<'b>, number: u8) -> (Scan<'b>, u32) {
+    body.literal(&[number]);
     let mut items = *body;
-    let count = items.take(Scan::ARRAY)?;
-    body.skip()?;
-    Ok((items, count))
+    let count = items.take(Scan::ARRAY);
+    body.skip(1);
+    (items, count)
 }

@@ -44,14 +44,13 @@ pub fn montgomery(
 /// t = a - b modulo 2^256; 1 if it borrowed, else 0.
 #[inline(never)]
 pub fn subtract(t: &mut [u32; 8], a: &[u32; 8], b: &[u32; 8]) -> u32 {
-    let mut borrow = false;
+    let mut borrow = 0u64;
     for (t, (a, b)) in t.iter_mut().zip(a.iter().zip(b)) {
-        let (d, b1) = a.overflowing_sub(*b);
-        let (d, b2) = d.overflowing_sub(u32::from(borrow));
-        *t = d;
-        borrow = b1 | b2;
+        let d = u64::from(*a).wrapping_sub(u64::from(*b)).wrapping_sub(borrow);
+        *t = d as u32;
+        borrow = d >> 63;
     }
-    u32::from(borrow)
+    borrow as u32
 }
 
 /// t = a + b modulo 2^256; 1 if it carried, else 0.

@@ -5,20 +5,20 @@ use crate::Reason;
 /// Reads data items one after the other, each of an expected type, each head in its shortest form.
 ///
 /// The smallest reader there is, for code that has a few kilobytes of flash and knows exactly what
-/// it expects: a pinned object, or one of our own makers'. There is no check beforehand; whatever
-/// else stands there ends the reading with `malformed`. For anything else take
-/// [`super::Deterministic`] or [`super::WellFormed`].
+/// it expects: a pinned object, or one of our own makers'. Nothing is checked beforehand. Whatever
+/// else stands there ends the reading: from then on every call gives nought or nothing, and
+/// [`Scan::ok`] and [`Scan::end`] say `malformed`. No value counts before one of them was asked.
+/// For anything else take [`super::Deterministic`] or [`super::WellFormed`].
 #[derive(Clone, Copy, Debug)]
 pub struct Scan<'b> {
     rest: &'b [u8],
+    failed: bool,
 }
 
-/// Each call takes one head, string or item. Errors: `malformed` for anything else.
-#[allow(clippy::missing_errors_doc)]
 impl<'b> Scan<'b> {
     /// Starts at the first byte.
     pub fn new(bytes: &'b [u8]) -> Scan<'b> {
-        Scan { rest: bytes }
+        Scan { rest: bytes, failed: false }
     }
 
     /// What is left.
@@ -26,72 +26,121 @@ impl<'b> Scan<'b> {
         self.rest
     }
 
-    /// Nothing is left.
-    pub fn end(&self) -> Result<(), Reason> {
-        if self.rest.is_empty() { Ok(()) } else { Err(Reason::Malformed) }
+    /// Everything so far was as expected.
+    ///
+    /// # Errors
+    /// `malformed`.
+    pub fn ok(&self) -> Result<(), Reason> {
+        if self.failed { Err(Reason::Malformed) } else { Ok(()) }
     }
 
-    /// A head: major type and argument.
+    /// Everything was as expected, and nothing is left.
+    ///
+    /// # Errors
+    /// `malformed`.
     #[inline(never)]
-    fn head(&mut self) -> Result<(u8, u64), Reason> {
-        let (first, rest) = self.rest.split_first().ok_or(Reason::Malformed)?;
+    pub fn end(&self) -> Result<(), Reason> {
+        if self.failed || !self.rest.is_empty() { Err(Reason::Malformed) } else { Ok(()) }
+    }
+
+    #[inline(never)]
+    fn fail(&mut self) {
+        self.rest = &[];
+        self.failed = true;
+    }
+
+    /// A head: its first byte's major type, and its argument.
+    #[inline(never)]
+    fn head(&mut self) -> (u8, u64) {
+        let Some((first, rest)) = self.rest.split_first() else {
+            self.fail();
+            return (0, 0);
+        };
         let info = first & 0x1f;
         let len = match info {
             0..=23 => 0,
             24..=27 => 1usize << (info - 24),
-            _ => return Err(Reason::Malformed),
+            _ => usize::MAX,
         };
-        let (argument, rest) = rest.split_at_checked(len).ok_or(Reason::Malformed)?;
+        let Some((argument, rest)) = rest.split_at_checked(len) else {
+            self.fail();
+            return (0, 0);
+        };
+        self.rest = rest;
+        if len == 0 {
+            return (first >> 5, u64::from(info));
+        }
         let mut value = 0;
         for byte in argument {
             value = value << 8 | u64::from(*byte);
         }
-        let least = match len {
-            0 => 0,
-            1 => 24,
-            _ => 1u64 << (len * 4),
-        };
-        if len > 0 && value < least {
-            return Err(Reason::Malformed);
+        let least = if len == 1 { 24 } else { 1u64 << (len * 4) };
+        if value < least {
+            self.fail();
         }
-        self.rest = rest;
-        Ok((first >> 5, if len == 0 { u64::from(info) } else { value }))
+        (first >> 5, value)
     }
 
     /// A head of this major type; gives its argument.
     #[inline(never)]
-    pub fn take(&mut self, major: u8) -> Result<u64, Reason> {
-        let (found, argument) = self.head()?;
-        if found == major { Ok(argument) } else { Err(Reason::Malformed) }
+    pub fn take_long(&mut self, major: u8) -> u64 {
+        let (found, argument) = self.head();
+        if found != major {
+            self.fail();
+        }
+        if self.failed { 0 } else { argument }
+    }
+
+    /// A head of this major type; gives its argument, which is below 2^32.
+    #[inline(never)]
+    pub fn take(&mut self, major: u8) -> u32 {
+        u32::try_from(self.take_long(major)).unwrap_or_else(|_| {
+            self.fail();
+            0
+        })
     }
 
     /// Exactly these bytes.
     #[inline(never)]
-    pub fn literal(&mut self, bytes: &[u8]) -> Result<(), Reason> {
-        self.rest = self.rest.strip_prefix(bytes).ok_or(Reason::Malformed)?;
-        Ok(())
+    pub fn literal(&mut self, bytes: &[u8]) {
+        match self.rest.split_at_checked(bytes.len()) {
+            Some((found, rest)) if found == bytes => self.rest = rest,
+            _ => self.fail(),
+        }
     }
 
     /// A byte string.
     #[inline(never)]
-    pub fn bytes(&mut self) -> Result<&'b [u8], Reason> {
-        let len = self.take(Scan::BYTES)?;
+    pub fn bytes(&mut self) -> &'b [u8] {
+        let len = self.take(Scan::BYTES);
         self.cut(len)
     }
 
-    /// A byte string of exactly `N` bytes.
-    pub fn bytes_of<const N: usize>(&mut self) -> Result<&'b [u8; N], Reason> {
-        self.bytes()?.try_into().map_err(|_| Reason::Malformed)
+    /// A byte string that holds data items.
+    pub fn inner(&mut self) -> Scan<'b> {
+        Scan { rest: self.bytes(), failed: self.failed }
     }
 
-    /// Passes over one item with everything in it.
+    /// A byte string of exactly `N` bytes.
+    pub fn bytes_of<const N: usize>(&mut self) -> &'b [u8; N] {
+        self.bytes().try_into().unwrap_or_else(|_| {
+            self.fail();
+            const { &[0; N] }
+        })
+    }
+
+    /// Passes over this many items, each with everything in it.
     #[inline(never)]
-    pub fn skip(&mut self) -> Result<(), Reason> {
-        let mut pending = 1u64;
-        while pending > 0 {
-            let (major, argument) = self.head()?;
+    pub fn skip(&mut self, items: u32) {
+        let mut pending = items;
+        while pending > 0 && !self.failed {
+            let (major, argument) = self.head();
+            let argument = u32::try_from(argument).unwrap_or(u32::MAX);
             let inside = match major {
-                Scan::BYTES | Scan::TEXT => self.cut(argument).map(|_| 0)?,
+                Scan::BYTES | Scan::TEXT => {
+                    self.cut(argument);
+                    0
+                }
                 Scan::ARRAY => argument,
                 Scan::MAP => argument.saturating_mul(2),
                 Scan::TAG => 1,
@@ -99,14 +148,20 @@ impl<'b> Scan<'b> {
             };
             pending = (pending - 1).saturating_add(inside);
         }
-        Ok(())
     }
 
-    fn cut(&mut self, len: u64) -> Result<&'b [u8], Reason> {
-        let len = usize::try_from(len).map_err(|_| Reason::Malformed)?;
-        let (string, rest) = self.rest.split_at_checked(len).ok_or(Reason::Malformed)?;
-        self.rest = rest;
-        Ok(string)
+    #[inline(never)]
+    fn cut(&mut self, len: u32) -> &'b [u8] {
+        match self.rest.split_at_checked(len as usize) {
+            Some((string, rest)) => {
+                self.rest = rest;
+                string
+            }
+            None => {
+                self.fail();
+                &[]
+            }
+        }
     }
 }
 
@@ -129,20 +184,24 @@ mod tests {
     fn reads_what_is_expected_and_nothing_else() {
         let bytes = [0x83, 0x18, 0x2a, 0x42, 7, 8, 0xa1, 0x01, 0x81, 0x61, b'x'];
         let mut scan = Scan::new(&bytes);
-        assert_eq!(scan.take(Scan::ARRAY), Ok(3));
-        assert_eq!(scan.clone().take(Scan::BYTES), Err(Reason::Malformed));
-        assert_eq!(scan.take(Scan::UNSIGNED), Ok(42));
-        assert_eq!(scan.clone().bytes_of::<3>(), Err(Reason::Malformed));
-        assert_eq!(scan.bytes(), Ok(&[7u8, 8][..]));
-        assert_eq!(scan.end(), Err(Reason::Malformed));
-        assert_eq!(scan.clone().literal(&[0xa1, 0x02]), Err(Reason::Malformed));
-        scan.skip().unwrap();
-        scan.end().unwrap();
+        assert_eq!(scan.take(Scan::ARRAY), 3);
+        let mut other = scan;
+        assert_eq!((other.take(Scan::BYTES), other.ok()), (0, Err(Reason::Malformed)));
+        assert_eq!(scan.take(Scan::UNSIGNED), 42);
+        let mut other = scan;
+        assert_eq!((other.bytes_of::<3>(), other.ok()), (&[0; 3], Err(Reason::Malformed)));
+        assert_eq!(scan.bytes(), [7, 8]);
+        assert_eq!((scan.ok(), scan.end()), (Ok(()), Err(Reason::Malformed)));
+        let mut other = scan;
+        other.literal(&[0xa1, 0x02]);
+        assert_eq!(other.ok(), Err(Reason::Malformed));
+        scan.skip(1);
+        assert_eq!(scan.end(), Ok(()));
     }
 
     #[test]
     fn longer_heads_indefinite_lengths_and_short_input_are_malformed() {
-        let bad: [&[u8]; 8] = [
+        let bad: [&[u8]; 9] = [
             &[0x18, 0x17],
             &[0x19, 0x00, 0xff],
             &[0x1a, 0, 0, 0xff, 0xff],
@@ -151,12 +210,27 @@ mod tests {
             &[0x58],
             &[0x43, 1, 2],
             &[0x5b, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff],
+            &[0x9b, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff],
         ];
         for bytes in bad {
-            assert_eq!(Scan::new(bytes).skip(), Err(Reason::Malformed), "{bytes:02x?}");
+            let mut scan = Scan::new(bytes);
+            scan.skip(1);
+            assert_eq!(scan.ok(), Err(Reason::Malformed), "{bytes:02x?}");
         }
-        assert_eq!(Scan::new(&[0x9b, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff]).skip(), Err(Reason::Malformed));
-        assert_eq!(Scan::new(&[0x19, 0x01, 0x00]).take(Scan::UNSIGNED), Ok(256));
-        assert_eq!(Scan::new(&[0x18, 0x18]).take(Scan::UNSIGNED), Ok(24));
+        for (bytes, value) in [(&[0x19, 0x01, 0x00][..], 256), (&[0x18, 0x18], 24)] {
+            let mut scan = Scan::new(bytes);
+            assert_eq!((scan.take(Scan::UNSIGNED), scan.end()), (value, Ok(())));
+        }
+        let mut scan = Scan::new(&[0x1b, 0, 0, 0, 1, 0, 0, 0, 0]);
+        assert_eq!((scan.take(Scan::UNSIGNED), scan.ok()), (0, Err(Reason::Malformed)));
+    }
+
+    #[test]
+    fn a_failure_is_not_forgotten() {
+        let mut scan = Scan::new(&[0x01, 0x02]);
+        assert_eq!(scan.take(Scan::MAP), 0);
+        assert_eq!(scan.take(Scan::UNSIGNED), 0);
+        assert_eq!(scan.inner().ok(), Err(Reason::Malformed));
+        assert_eq!(scan.end(), Err(Reason::Malformed));
     }
 }
