@@ -127,7 +127,10 @@ fn a_real_hub_is_not_reached_by_localhost() {
     let bench = Bench::pki();
     bench.run("hub init --operator-address localhost:8444").refused("uri-not-allowed");
     bench.run("hub init --operator-address 192.0.2.7:8444").refused("uri-not-allowed");
-    bench.ok("hub init --operator-address operators.acme.example");
+    bench
+        .run("hub init --operator-address operators.acme.example")
+        .wrong_usage("devices and operators cannot share a port");
+    bench.ok("hub init --operator-address operators.acme.example:8444");
 }
 
 #[test]
