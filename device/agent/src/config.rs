@@ -62,6 +62,18 @@ pub enum KeyStoreConfig {
         #[serde(default)]
         hardware: bool,
     },
+    /// A TPM 2.0, in an agent that is built with the feature `tpm`.
+    Tpm {
+        /// How the TPM is reached; `device:/dev/tpmrm0` by default.
+        #[serde(default = "tpm_device")]
+        tcti: String,
+        /// The directory of the wrapped keys; `keystore` in the state directory by default.
+        #[serde(default = "keystore_directory")]
+        directory: PathBuf,
+        /// The SHA-256 PCRs (0 to 23) that have to be the same when the state is opened.
+        #[serde(default)]
+        pcrs: Vec<u8>,
+    },
 }
 
 /// When to ask the hub.
@@ -197,6 +209,7 @@ impl AgentConfig {
                 *secret_file = secret_file.as_ref().map(|path| state.join(path));
             }
             KeyStoreConfig::Pkcs11 { pin_file, .. } => *pin_file = state.join(&pin_file),
+            KeyStoreConfig::Tpm { directory, .. } => *directory = state.join(&directory),
         }
         for check in &mut config.health {
             check.pid_file = check.pid_file.as_ref().map(|path| state.join(path));
@@ -213,6 +226,9 @@ impl AgentConfig {
                 problem: problem.to_owned(),
             })
         };
+        if matches!(self.key_store, KeyStoreConfig::Tpm { .. }) && !cfg!(feature = "tpm") {
+            return refuse("key_store.kind", "this agent was built without the feature `tpm`");
+        }
         let update = &self.update;
         if update.restart.command.is_none() && self.health.is_empty() {
             return refuse(
@@ -328,6 +344,10 @@ fn keystore_directory() -> PathBuf {
     PathBuf::from("keystore")
 }
 
+fn tpm_device() -> String {
+    "device:/dev/tpmrm0".to_owned()
+}
+
 const fn three() -> u8 {
     3
 }
@@ -423,6 +443,18 @@ mod tests {
         assert!(unknown.contains("speed") && unknown.contains("line 2"), "{unknown}");
         let unknown = parse("[key_store]\nkind = \"floppy\"\n").unwrap_err().to_string();
         assert!(unknown.contains("floppy"), "{unknown}");
+    }
+
+    #[test]
+    fn a_tpm_is_taken_only_by_an_agent_that_is_built_for_one() {
+        let parsed = parse(&format!("[key_store]\nkind = \"tpm\"\n{SMALLEST}"));
+        match cfg!(feature = "tpm") {
+            true => assert!(matches!(
+                parsed.unwrap().key_store,
+                KeyStoreConfig::Tpm { tcti, .. } if tcti == "device:/dev/tpmrm0"
+            )),
+            false => assert!(parsed.unwrap_err().to_string().contains("`key_store.kind`")),
+        }
     }
 
     #[test]

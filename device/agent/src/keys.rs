@@ -33,6 +33,18 @@ pub(crate) fn open_store(config: &AgentConfig) -> Result<Arc<dyn KeyStore>, Agen
                 pin: Passphrase::from_file(pin_file)?,
             })?)
         }
+        #[cfg(feature = "tpm")]
+        KeyStoreConfig::Tpm { tcti, directory, pcrs } => {
+            Arc::new(ringfort_keystore::TpmStore::open(&ringfort_keystore::TpmSettings {
+                tcti: tcti.clone(),
+                directory: directory.clone(),
+                pcrs: pcrs.clone(),
+            })?)
+        }
+        #[cfg(not(feature = "tpm"))]
+        KeyStoreConfig::Tpm { .. } => {
+            return Err(ringfort_keystore::Error::AlgorithmUnsupported("TPM 2.0".into()).into());
+        }
     })
 }
 
@@ -40,6 +52,7 @@ pub(crate) fn open_store(config: &AgentConfig) -> Result<Arc<dyn KeyStore>, Agen
 pub(crate) fn protection(config: &AgentConfig, store: &dyn KeyStore) -> WireProtection {
     let hardware = match &config.key_store {
         KeyStoreConfig::SealedFile { .. } => false,
+        KeyStoreConfig::Tpm { .. } => true,
         KeyStoreConfig::Pkcs11 { hardware, .. } => *hardware,
     };
     WireProtection {
@@ -48,7 +61,7 @@ pub(crate) fn protection(config: &AgentConfig, store: &dyn KeyStore) -> WireProt
             Protection::Tpm => StoreKind::Tpm2,
             _ => StoreKind::SealedFile,
         },
-        hardware_keys: hardware || store.protection() == Protection::Tpm,
+        hardware_keys: hardware,
         hardware_counter: store.counter_kind() == CounterKind::Hardware,
     }
 }

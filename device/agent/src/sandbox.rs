@@ -59,6 +59,10 @@ fn paths(config: &AgentConfig) -> (Vec<PathBuf>, Vec<PathBuf>) {
             read.push(module.parent().unwrap_or(Path::new("/")).to_owned());
             read.push(pin_file.clone());
         }
+        KeyStoreConfig::Tpm { tcti, directory, .. } => {
+            write.push(directory.clone());
+            write.extend(tcti.strip_prefix("device:").map(PathBuf::from));
+        }
     }
     read.extend(config.sandbox.read.iter().cloned());
     write.extend(config.sandbox.write.iter().cloned());

@@ -17,7 +17,7 @@
 
 use std::path::{Path, PathBuf};
 
-use argon2::{Argon2, Params, Version};
+use argon2::{Argon2, Block, Params, Version};
 use aws_lc_rs::rand;
 use ringfort_cose::cbor::{Deterministic, Writer};
 use ringfort_cose::{Algorithm, PublicKey, Reason, Sign, SignError};
@@ -252,8 +252,17 @@ fn stretch(passphrase: &Passphrase, cost: [u32; 3], salt: &[u8]) -> Result<Ciphe
     let [memory, passes, lanes] = cost;
     let params = Params::new(memory, passes, lanes, Some(32)).map_err(|_| Error::Crypto)?;
     let mut key = Zeroizing::new([0; 32]);
+    // glibc may keep what it is given back up to 32 MiB, once per key that was opened; what is
+    // larger it returns to the system. Capacity that is never touched costs no memory.
+    let mut blocks = Vec::with_capacity(params.block_count().max(GIVEN_BACK_BLOCKS));
+    blocks.resize(params.block_count(), Block::default());
     Argon2::new(argon2::Algorithm::Argon2id, Version::V0x13, params)
-        .hash_password_into(passphrase.as_str().as_bytes(), salt, &mut key[..])
+        .hash_password_into_with_memory(
+            passphrase.as_str().as_bytes(),
+            salt,
+            &mut key[..],
+            &mut blocks,
+        )
         .map_err(|_| Error::Crypto)?;
     Cipher::new(&key)
 }
@@ -263,6 +272,8 @@ const MAGIC: &str = "ringfort-sealed/1";
 const KIND_SECRET: i64 = 5;
 /// Argon2id: 19 MiB, two passes, one lane.
 const COST: [u32; 3] = [19 * 1024, 2, 1];
+/// Just above 32 MiB, in blocks of 1 KiB.
+const GIVEN_BACK_BLOCKS: usize = 33 * 1024;
 /// What a file may ask of the machine that opens it.
 const MAX_MEMORY_KIB: u32 = 256 * 1024;
 const MAX_PASSES: u32 = 8;
