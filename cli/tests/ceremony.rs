@@ -1,4 +1,5 @@
 //! The ceremony: roots, hub keys and anchors, and everything it refuses.
+#![allow(clippy::unwrap_used)]
 
 mod common;
 

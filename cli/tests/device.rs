@@ -1,4 +1,5 @@
 //! A device at the factory and in the field: the agent, the station and the hub as they meet.
+#![allow(clippy::unwrap_used)]
 
 mod common;
 

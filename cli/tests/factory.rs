@@ -1,4 +1,5 @@
 //! A factory site, off line: devices in, identities out, a signed batch for the hub.
+#![allow(clippy::unwrap_used)]
 
 mod common;
 

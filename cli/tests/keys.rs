@@ -1,4 +1,5 @@
 //! Keys of people: one sealed file each, its passphrase never in an argument.
+#![allow(clippy::unwrap_used)]
 
 mod common;
 

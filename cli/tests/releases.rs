@@ -1,4 +1,5 @@
 //! Releases: made once, signed by several people on several machines, judged by anybody.
+#![allow(clippy::unwrap_used)]
 
 mod common;
 

@@ -1,5 +1,5 @@
 //! Drives the real executable: arguments in; exit code, standard output and error out.
-#![allow(dead_code)]
+#![allow(dead_code, clippy::unwrap_used)]
 
 pub mod hub;
 
