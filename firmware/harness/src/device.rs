@@ -44,8 +44,8 @@ pub struct Run {
     pub recovery: Option<Vec<u8>>,
     /// More arguments for QEMU.
     pub arguments: Vec<String>,
-    /// Ends QEMU at the first reset instead of resetting.
-    pub no_reboot: bool,
+    /// Gives the images no way to end QEMU or to reach the host.
+    pub plain: bool,
     /// Kills QEMU after this time, as a power cut would.
     pub kill_after: Option<Duration>,
     pub limit: Option<Duration>,
@@ -154,7 +154,7 @@ impl Device {
             ))
             .args(["-display", "none", "-serial", "stdio", "-serial"])
             .arg(format!("file:{}", nonsecure.display()))
-            .args(["-semihosting-config", "enable=on,target=native", "-kernel"])
+            .arg("-kernel")
             .arg(&self.boot)
             .arg("-device")
             .arg(format!("loader,file={},addr=0x1000f000,force-raw=on", otp.display()))
@@ -163,8 +163,8 @@ impl Device {
         if run.recovery.is_some() {
             command.args(["-device", "loader,addr=0x1000f100,data=0x56524652,data-len=4"]);
         }
-        if run.no_reboot {
-            command.arg("-no-reboot");
+        if !run.plain {
+            command.args(["-semihosting-config", "enable=on,target=native"]);
         }
         if !run.arguments.iter().any(|argument| argument == "-monitor") {
             command.args(["-monitor", "none"]);

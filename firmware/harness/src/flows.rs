@@ -81,6 +81,18 @@ pub fn all(bench: &Bench) -> bool {
     tally.end("flows")
 }
 
+/// One device from reset to its first non-secure line, as a user sees it.
+pub fn run(bench: &Bench) -> bool {
+    let machine = MACHINES[0];
+    let fleet = Fleet::new(&bench.images, 1, 64 * 1024);
+    let device = Device::new(bench, "run", machine, &fleet);
+    device.factory_slot(&fleet.slot(&fleet.good(1), 1));
+    let limit = Some(std::time::Duration::from_secs(3));
+    let outcome = device.run(&Run { plain: true, limit, ..Run::default() });
+    print!("{}{}", outcome.console, outcome.nonsecure);
+    outcome.nonsecure.contains("hello")
+}
+
 fn life(bench: &Bench, machine: &'static str, tally: &mut Tally) {
     let fleet = Fleet::new(&bench.images, 2, 64 * 1024);
     let device = Device::new(bench, "life", machine, &fleet);

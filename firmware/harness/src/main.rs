@@ -5,6 +5,7 @@
 mod attacks;
 mod device;
 mod faults;
+mod figures;
 mod flows;
 mod scene;
 
@@ -39,6 +40,8 @@ fn main() -> ExitCode {
         Some("flows") => flows::all(&bench),
         Some("attacks") => attacks::all(&bench),
         Some("faults") => faults::run(&bench, value("--sample").and_then(|n| n.parse().ok())),
+        Some("size") => figures::print(&bench),
+        Some("run") => flows::run(&bench),
         Some("kill") => flows::kill(&bench, 200),
         _ => false,
     };

@@ -8,9 +8,10 @@ use crate::limits;
 /// The outline of a release: what a boot loader has to know of it, read from the one form that
 /// [`crate::NewRelease`] writes.
 ///
-/// It takes fewer manifests than [`crate::Envelope`] and [`crate::Release`] do, never more, and
-/// says the same of those that it takes. The sequences other than the shared one are not looked
-/// at: a boot loader executes none. The digest covers them.
+/// Of envelope, authentication, sequence number, components and shared sequence it takes fewer
+/// forms than [`crate::Envelope`] and [`crate::Release`] do, never more, and says the same of
+/// those that it takes. The text and the other sequences are not looked at: a boot loader shows
+/// none and executes none. The manifest's digest covers them.
 #[derive(Clone, Copy, Debug)]
 pub struct Outline<'b> {
     /// The digest that names the manifest; compared with the manifest.

@@ -1,0 +1,195 @@
+//! Every damaged slot is refused and nothing panics: bit flips, cuts, swaps and random bytes over
+//! envelope, anchors and header of a slot, and over the record log.
+
+use boot::{Ecdsa, Identity, Memory, Part, examine};
+use harness::release::{Fleet, Images};
+use ringfort_cose::{Algorithm, PublicKey, Reason, Sha256Digest, Verify};
+use slots::{
+    Area, Flash, FlashError, Hardware, Layout, Pin, Sha256, Store, TAG_BYTES, hmac,
+};
+
+const ENVELOPE_MAX: u32 = 0x1000;
+const SLOT: Area = Area { at: 0x8000, len: 0x4000 };
+
+#[derive(Clone)]
+struct Ram(Vec<u8>);
+
+impl Flash for Ram {
+    fn read(&mut self, at: u32, into: &mut [u8]) -> Result<(), FlashError> {
+        let at = at as usize;
+        into.copy_from_slice(self.0.get(at..at + into.len()).ok_or(FlashError)?);
+        Ok(())
+    }
+
+    fn program(&mut self, at: u32, bytes: &[u8]) -> Result<(), FlashError> {
+        let at = at as usize;
+        self.0.get_mut(at..at + bytes.len()).ok_or(FlashError)?.copy_from_slice(bytes);
+        Ok(())
+    }
+
+    fn erase(&mut self, at: u32) -> Result<(), FlashError> {
+        self.program(at, &[0xff; 0x1000])
+    }
+}
+
+static LAYOUT: Layout = Layout {
+    sector: 0x1000,
+    unit: 8,
+    metadata: [0, 0x1000],
+    anchors: [Area { at: 0x2000, len: 0x2000 }, Area { at: 0x4000, len: 0x2000 }],
+    slots: [SLOT, Area { at: 0xc000, len: 0x4000 }],
+    envelope_max: ENVELOPE_MAX,
+    budget: 3,
+};
+
+impl Hardware for Ram {
+    fn layout(&self) -> &Layout {
+        &LAYOUT
+    }
+
+    fn counter(&mut self) -> u32 {
+        0
+    }
+
+    fn advance(&mut self, _: u32) -> Result<(), FlashError> {
+        Ok(())
+    }
+
+    fn tag(&self, bytes: &[u8]) -> [u8; TAG_BYTES] {
+        hmac(&[7; 32], &[bytes])[..TAG_BYTES].try_into().unwrap()
+    }
+}
+
+struct Hash;
+
+impl Memory<Ram> for Hash {
+    fn load(&mut self, flash: &mut Ram, _: Part, at: u32, size: u32) -> Result<[u8; 32], Reason> {
+        let mut bytes = vec![0; size as usize];
+        flash.read(at, &mut bytes)?;
+        Ok(Sha256::digest(&bytes))
+    }
+}
+
+/// Says yes to every signature: what is left are the readers.
+struct Yes;
+
+impl Verify for Yes {
+    fn sha256(&self, parts: &[&[u8]]) -> Sha256Digest {
+        Ecdsa::new([0; 32]).sha256(parts)
+    }
+
+    fn verify(&self, _: Algorithm, _: &PublicKey, _: &[&[u8]], _: &[u8]) -> Result<(), Reason> {
+        Ok(())
+    }
+}
+
+struct Dice(u64);
+
+impl Dice {
+    fn below(&mut self, bound: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 % bound as u64) as usize
+    }
+}
+
+fn bench() -> (Fleet, Ram, Pin, Identity, usize) {
+    let images = Images { secure: vec![1; 0x50], nonsecure: vec![2; 100] };
+    let fleet = Fleet::new(&images, 2, 0);
+    let release = fleet.good(1);
+    let slot = fleet.slot_of(&release, 1, ENVELOPE_MAX as usize, 8);
+    let mut flash = Ram(vec![0xff; 0x10000]);
+    flash.program(SLOT.at, &slot).unwrap();
+    let pin = Pin {
+        sequence: release.sequence(),
+        digest: release.digest().0,
+        anchors_version: 1,
+        anchors_digest: Sha256::digest(fleet.anchors(1)),
+    };
+    let identity = Identity { vendor: fleet.vendor, class: fleet.class, device: [0; 16] };
+    let used = 12 + release.envelope.len() + fleet.anchors(1).len();
+    (fleet, flash, pin, identity, used)
+}
+
+fn judge(flash: &mut Ram, pin: &Pin, identity: &Identity, verifier: &impl Verify) -> Result<(), Reason> {
+    let mut scratch = vec![0; ENVELOPE_MAX as usize];
+    examine(flash, SLOT, pin, identity, verifier, &mut Hash, &mut scratch).map(drop)
+}
+
+fn mutate(bytes: &mut [u8], dice: &mut Dice) {
+    for _ in 0..=dice.below(3) {
+        let at = dice.below(bytes.len());
+        match dice.below(5) {
+            0 => bytes[at] ^= 1 << dice.below(8),
+            1 => bytes[at] = dice.below(256) as u8,
+            2 => {
+                let end = (at + dice.below(16)).min(bytes.len());
+                bytes[at..end].fill(dice.below(256) as u8);
+            }
+            3 => {
+                let other = dice.below(bytes.len());
+                bytes.swap(at, other);
+            }
+            _ => bytes[at..].rotate_left(1),
+        }
+    }
+}
+
+#[test]
+fn a_good_slot_is_taken() {
+    let (_, mut flash, pin, identity, _) = bench();
+    assert_eq!(judge(&mut flash, &pin, &identity, &Ecdsa::new(pin.digest)), Ok(()));
+}
+
+#[test]
+fn a_damaged_slot_is_refused_and_nothing_panics() {
+    let (_, good, pin, identity, used) = bench();
+    let mut dice = Dice(0x1234_5678_9abc_def1);
+    let range = SLOT.at as usize..SLOT.at as usize + used;
+    let (mut refused, mut same) = (0, 0);
+    for _ in 0..200_000 {
+        let mut flash = good.clone();
+        mutate(&mut flash.0[range.clone()], &mut dice);
+        let verdict = judge(&mut flash, &pin, &identity, &Yes);
+        // With every signature accepted, signatures and the severed text are all that may differ.
+        match verdict {
+            Ok(()) => same += 1,
+            Err(_) => refused += 1,
+        }
+    }
+    assert!(refused > 100_000, "{refused} refused, {same} taken with signatures not looked at");
+}
+
+#[test]
+fn a_slot_with_any_bit_of_header_manifest_or_anchors_flipped_is_refused() {
+    let (fleet, good, pin, identity, used) = bench();
+    let verifier = Ecdsa::new(pin.digest);
+    let text = fleet.good(1).envelope.len();
+    // The text at the end of the envelope is not the loader's to read; the digest covers it.
+    let manifest_end = 12 + text - 64;
+    let anchors = 12 + text;
+    for at in (0..manifest_end).chain(anchors..used) {
+        let mut flash = good.clone();
+        flash.0[SLOT.at as usize + at] ^= 1 << (at % 8);
+        let verdict = judge(&mut flash, &pin, &identity, &verifier);
+        assert!(verdict.is_err(), "a flipped bit at {at}");
+    }
+}
+
+#[test]
+fn a_damaged_record_log_gives_a_state_that_was_or_none() {
+    let (fleet, flash, ..) = bench();
+    let store = Store::provision(flash, fleet.anchors(1), 1).unwrap();
+    let state = *store.state();
+    let good = store.into_hardware();
+    let mut dice = Dice(0xfeed_f00d_dead_beef);
+    for _ in 0..100_000 {
+        let mut flash = good.clone();
+        mutate(&mut flash.0[..0x400], &mut dice);
+        match Store::mount(flash) {
+            Ok(store) => assert_eq!(*store.state(), state),
+            Err(reason) => assert_eq!(reason, Reason::NotFound),
+        }
+    }
+}
