@@ -49,8 +49,8 @@ fn check(object: &Value, release: &str) {
         assert_eq!(device["release"], release, "{device}");
     }
     // The tests install SoftHSM: the second device must hold its keys in it.
-    assert_eq!(devices[0]["key_store"], "software-file");
-    assert_eq!(devices[1]["key_store"], "pkcs11-token");
+    assert_eq!(devices[0]["key_store"], "sealed-file");
+    assert_eq!(devices[1]["key_store"], "pkcs11");
     assert_eq!(
         object["refusals"],
         serde_json::json!({

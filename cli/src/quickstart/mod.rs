@@ -233,8 +233,10 @@ impl Running {
         let both = if targets.len() == 2 { "both" } else { "all" };
         let done = format!("{old} → {new}  written → trial → confirmed · {both}");
         report.done("update", &done, Some(start.elapsed()));
-        let devices =
-            targets.iter().map(|target| self.device_line(target)).collect::<Outcome<Vec<_>>>()?;
+        let devices = targets
+            .iter()
+            .map(|target| self.device_line(target, &new))
+            .collect::<Outcome<Vec<_>>>()?;
         Ok((held, devices))
     }
 
@@ -301,15 +303,27 @@ impl Running {
         }
     }
 
-    fn device_line(&self, target: &Target) -> Outcome<DeviceLine> {
-        let details = self.operator.wait(self.operator.client().device(&target.device))?;
-        Ok(DeviceLine {
-            id: target.device.clone(),
-            key_store: details.device.protection,
-            lifecycle: details.device.state,
-            release: details.running.into_iter().next().map(|run| run.version).unwrap_or_default(),
-            update: target.state.clone(),
-        })
+    /// The device as the hub knows it, once the device's own check-in names the new release.
+    fn device_line(&self, target: &Target, release: &str) -> Outcome<DeviceLine> {
+        let start = Instant::now();
+        loop {
+            let details = self.operator.wait(self.operator.client().device(&target.device))?;
+            let runs = details.running.into_iter().next().map(|run| run.version);
+            if runs.as_deref() == Some(release) {
+                return Ok(DeviceLine {
+                    id: target.device.clone(),
+                    key_store: details.device.protection,
+                    lifecycle: details.device.state,
+                    release: release.to_owned(),
+                    update: target.state.clone(),
+                });
+            }
+            if start.elapsed() > Duration::from_secs(20) {
+                let id = &target.device;
+                return Err(self.failed(&format!("{id} confirmed {release} and runs {runs:?}")));
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
     }
 
     /// Until Ctrl-C, or until one of the processes ends.
