@@ -7,12 +7,8 @@ use std::{
 };
 
 use crate::{
-    Assessment, Input, Options, Progress,
-    keys::FingerprintKey,
-    model::Severity,
-    report,
-    rules::suppress::Suppressions,
-    run,
+    Assessment, Input, Options, Progress, keys::FingerprintKey, model::Severity, report,
+    rules::suppress::Suppressions, run,
 };
 
 /// What to write besides the first screen.
@@ -209,7 +205,13 @@ mod tests {
     #[test]
     fn wrong_usage_is_refused() {
         assert!(code(&["a.bin", "--fail-on", "medium", "--min-coverage", "80"]).is_ok());
-        for wrong in [&["--json"][..], &["a", "--fail-on", "worse"], &["a", "--min-coverage", "101"], &["a", "--nope"], &["a", "--out"]] {
+        for wrong in [
+            &["--json"][..],
+            &["a", "--fail-on", "worse"],
+            &["a", "--min-coverage", "101"],
+            &["a", "--nope"],
+            &["a", "--out"],
+        ] {
             assert!(code(wrong).is_err(), "{wrong:?}");
         }
     }

@@ -89,13 +89,21 @@ impl Window<'_> {
         }
         let own = self.own.start.min(at)..at.max(self.own.start);
         let count = memchr::memchr_iter(b'\n', &self.data[own]).count() as u32;
-        Some(if at >= self.own.start { self.first_line + count } else { self.first_line - count.min(self.first_line - 1) })
+        Some(if at >= self.own.start {
+            self.first_line + count
+        } else {
+            self.first_line - count.min(self.first_line - 1)
+        })
     }
 
     /// The line, or in binary data the run of printable characters, around a keyword.
     fn region(&self, at: usize, end: usize) -> (usize, usize) {
         let stop = |b: &u8| {
-            if self.is_text { *b == b'\n' } else { !(0x20..0x7f).contains(b) && !matches!(*b, b'\t' | b'\n' | b'\r') }
+            if self.is_text {
+                *b == b'\n'
+            } else {
+                !(0x20..0x7f).contains(b) && !matches!(*b, b'\t' | b'\n' | b'\r')
+            }
         };
         let low = at.saturating_sub(LINE_BACK);
         let high = (end + LINE_AHEAD).min(self.data.len());
@@ -125,15 +133,14 @@ impl Scanner {
             rules::all().filter(|r| !r.pattern.is_empty()).map(Pattern::new).collect();
         let mut words: Vec<&str> = Vec::new();
         let mut targets: Vec<Vec<Target>> = Vec::new();
-        let mut add = |word: &'static str, target: Target| {
-            match words.iter().position(|w| *w == word) {
+        let mut add =
+            |word: &'static str, target: Target| match words.iter().position(|w| *w == word) {
                 Some(at) => targets[at].push(target),
                 None => {
                     words.push(word);
                     targets.push(vec![target]);
                 }
-            }
-        };
+            };
         for (index, pattern) in patterns.iter().enumerate() {
             for word in pattern.rule.keywords {
                 add(word, Target::Rule(index));

@@ -168,7 +168,10 @@ impl<'a> Elf<'a> {
         let (mut strings, mut strings_len) = (None, 0);
         let mut paths = Vec::new();
         for at in (0..raw.len()).step_by(step) {
-            let (Some(tag), Some(value)) = (self.word(&raw, at), self.word(&raw, at + step / 2)) else { break };
+            let (Some(tag), Some(value)) = (self.word(&raw, at), self.word(&raw, at + step / 2))
+            else {
+                break;
+            };
             match tag {
                 0 => break,
                 5 => strings = Some(value),
@@ -191,8 +194,11 @@ impl<'a> Elf<'a> {
         let table = self.blob.bytes(at, strings_len.min(4 << 20) as usize);
         for name in table.split(|b| *b == 0) {
             match name {
-                b"__stack_chk_fail" | b"__stack_smash_handler" | b"__stack_chk_guard" => out.canary = true,
-                b"strcpy" | b"memcpy" | b"sprintf" | b"strcat" | b"snprintf" | b"printf" | b"strncpy" => {
+                b"__stack_chk_fail" | b"__stack_smash_handler" | b"__stack_chk_guard" => {
+                    out.canary = true
+                }
+                b"strcpy" | b"memcpy" | b"sprintf" | b"strcat" | b"snprintf" | b"printf"
+                | b"strncpy" => {
                     out.checkable = true;
                 }
                 _ if name.starts_with(b"__") && name.ends_with(b"_chk") => out.fortify = true,

@@ -20,4 +20,6 @@ pub mod unpack;
 pub mod walk;
 
 pub use command::{CommandError, Output, command_line, execute, write};
-pub use run::{Assessment, Input, InputReport, Options, Progress, Seen, Shared, run, run_with_index, today};
+pub use run::{
+    Assessment, Input, InputReport, Options, Progress, Seen, Shared, run, run_with_index, today,
+};

@@ -239,7 +239,9 @@ fn one(
             report.coverage = walker.blob(&blob, &place, None, 0);
             take(walker, &mut report);
         }
-        Input::Path(path) if path.is_dir() => tree(path, &place, options, state, progress, &mut report),
+        Input::Path(path) if path.is_dir() => {
+            tree(path, &place, options, state, progress, &mut report)
+        }
         Input::Path(path) => match std::fs::metadata(path) {
             Ok(metadata) if metadata.is_file() => {
                 report.bytes = metadata.len();
@@ -277,7 +279,9 @@ fn tree(
         report.bytes += size;
         progress.file(&shown);
         let file = Place { owner: place.owner, file: shown.clone(), path: shown };
-        if is_repository && !in_git(root, &path) && size < SEEN_LIMIT
+        if is_repository
+            && !in_git(root, &path)
+            && size < SEEN_LIMIT
             && let Ok(blob) = crate::blob::Blob::open(&path)
         {
             walker.seen.insert(crate::unpack::blob_id(&blob));
@@ -349,7 +353,10 @@ struct State<'a> {
 impl State<'_> {
     fn add(&mut self, rule: &'static str, content: &[u8], detail: String, location: Location) {
         let print = self.key.of(rule, content);
-        let raw = self.raw.entry((rule, print)).or_insert_with(|| Raw { detail, locations: BTreeSet::new() });
+        let raw = self
+            .raw
+            .entry((rule, print))
+            .or_insert_with(|| Raw { detail, locations: BTreeSet::new() });
         if raw.locations.len() < MAX_LOCATIONS {
             raw.locations.insert(location);
         }
@@ -380,14 +387,19 @@ impl State<'_> {
             })
             .collect();
         findings.sort_by(|a, b| {
-            (b.severity, a.rule, &a.locations, &a.fingerprint)
-                .cmp(&(a.severity, b.rule, &b.locations, &b.fingerprint))
+            (b.severity, a.rule, &a.locations, &a.fingerprint).cmp(&(
+                a.severity,
+                b.rule,
+                &b.locations,
+                &b.fingerprint,
+            ))
         });
         let stale_suppressions = options.suppressions.apply(&mut findings, &options.today);
         let covered = inputs.iter().all(|i| {
             i.error.is_none() && i.coverage.read_permille() >= options.min_coverage_percent * 10
         }) && !inputs.is_empty();
-        let images = inputs.iter().filter(|i| i.kind == OwnerKind::Image && i.error.is_none()).count();
+        let images =
+            inputs.iter().filter(|i| i.kind == OwnerKind::Image && i.error.is_none()).count();
         let grounds = Grounds {
             images,
             inputs: inputs.len(),
@@ -405,11 +417,21 @@ impl State<'_> {
             findings.iter().any(|f| f.suppressed.is_none() && f.severity >= options.fail_on);
         let components = std::mem::take(&mut self.components)
             .into_iter()
-            .map(|((name, version), places)| Seen { name, version, locations: places.into_iter().collect() })
+            .map(|((name, version), places)| Seen {
+                name,
+                version,
+                locations: places.into_iter().collect(),
+            })
             .collect();
         Assessment {
             shared: shared(&findings, images),
-            exit: if failing { 1 } else if covered { 0 } else { 3 },
+            exit: if failing {
+                1
+            } else if covered {
+                0
+            } else {
+                3
+            },
             inputs,
             findings,
             stale_suppressions,
@@ -478,7 +500,12 @@ impl Consumer for State<'_> {
                     .and_then(|h| <[u8; 32]>::try_from(h).ok())
                     .and_then(|h| keys::known::source(&h))
                 {
-                    self.add("U-011", content.as_bytes(), format!("known from {source}"), at.clone());
+                    self.add(
+                        "U-011",
+                        content.as_bytes(),
+                        format!("known from {source}"),
+                        at.clone(),
+                    );
                 }
                 trailer.signature.is_some()
             }
@@ -564,7 +591,9 @@ impl State<'_> {
 fn weak_path(path: &str) -> bool {
     path.split(':').any(|p| {
         !(p.starts_with('/') || p.starts_with("$ORIGIN") || p.starts_with("${ORIGIN}"))
-            || ["/tmp", "/var/tmp", "/home", "/root", "/mnt", "/media"].iter().any(|w| p.starts_with(w))
+            || ["/tmp", "/var/tmp", "/home", "/root", "/mnt", "/media"]
+                .iter()
+                .any(|w| p.starts_with(w))
     })
 }
 
@@ -592,19 +621,23 @@ impl Finds for LeafFinds<'_, '_, '_> {
     fn hit(&mut self, hit: &Hit<'_>) {
         let location = self.location(hit.at, hit.line);
         let detail = match hit.rule.kind {
-            None => crate::unpack::clean(&String::from_utf8_lossy(&hit.whole[..hit.whole.len().min(100)]))
-                .trim()
-                .to_owned(),
+            None => crate::unpack::clean(&String::from_utf8_lossy(
+                &hit.whole[..hit.whole.len().min(100)],
+            ))
+            .trim()
+            .to_owned(),
             Some(_) => hint(hit.secret),
         };
         if let Some(kind) = hit.rule.kind {
-            let default_password = if kind == Kind::PasswordHash && self.state.tried_hashes < MAX_TRIED {
-                self.state.tried_hashes += 1;
-                std::str::from_utf8(hit.secret).ok().and_then(keys::crypt::default_password)
-            } else {
-                None
-            };
-            let shape = (kind == Kind::Password).then(|| shape(self.state.key, hit.secret)).flatten();
+            let default_password =
+                if kind == Kind::PasswordHash && self.state.tried_hashes < MAX_TRIED {
+                    self.state.tried_hashes += 1;
+                    std::str::from_utf8(hit.secret).ok().and_then(keys::crypt::default_password)
+                } else {
+                    None
+                };
+            let shape =
+                (kind == Kind::Password).then(|| shape(self.state.key, hit.secret)).flatten();
             let about = About {
                 label: hit.rule.title.to_owned(),
                 shape,

@@ -283,8 +283,11 @@ impl Sink for Inside<'_, '_> {
             self.children.understood += blob.len();
             return Ok(());
         }
-        let place =
-            if name.is_empty() { self.place.clone() } else { self.place.inside(&unpack::clean(name)) };
+        let place = if name.is_empty() {
+            self.place.clone()
+        } else {
+            self.place.inside(&unpack::clean(name))
+        };
         let coverage = self.walker.blob(&blob, &place, meta.mode, self.depth + 1);
         self.children.add(coverage);
         Ok(())
@@ -299,13 +302,21 @@ impl Sink for Inside<'_, '_> {
         self.walker.skipped[slot] += 1;
         if kind == Skipped::Escape {
             let place = self.place.inside(&unpack::clean(name));
-            self.walker.not_read(&place, 0, 0, "the name climbs out of the archive; content was read");
+            self.walker.not_read(
+                &place,
+                0,
+                0,
+                "the name climbs out of the archive; content was read",
+            );
         }
     }
 
     fn unread(&mut self, name: &str, offset: u64, len: u64, why: &UnpackError) {
-        let place =
-            if name.is_empty() { self.place.clone() } else { self.place.inside(&unpack::clean(name)) };
+        let place = if name.is_empty() {
+            self.place.clone()
+        } else {
+            self.place.inside(&unpack::clean(name))
+        };
         self.walker.not_read(&place, offset, len, &why.to_string());
         self.lost += len;
     }
@@ -371,10 +382,7 @@ fn measure(blob: &Blob, kind: LeafKind) -> (Coverage, Runs) {
     let head = blob.bytes(0, 16);
     let encrypted = ENCRYPTED.iter().find(|(magic, _)| head.starts_with(magic)).map(|e| e.1);
     if let Some(why) = encrypted {
-        return (
-            Coverage { unread: blob.len(), ..coverage },
-            vec![(0, blob.len(), why)],
-        );
+        return (Coverage { unread: blob.len(), ..coverage }, vec![(0, blob.len(), why)]);
     }
     let mut opaque = (0, 0);
     let mut at = 0;

@@ -30,7 +30,8 @@ pub fn default_password(hash: &str) -> Option<&'static str> {
 
 fn md5_crypt(password: &[u8], salt: &[u8]) -> String {
     let salt = &salt[..salt.len().min(8)];
-    let inner = Md5::new().chain_update(password).chain_update(salt).chain_update(password).finalize();
+    let inner =
+        Md5::new().chain_update(password).chain_update(salt).chain_update(password).finalize();
     let mut first = Md5::new().chain_update(password).chain_update("$1$").chain_update(salt);
     for index in (0..password.len()).step_by(16) {
         first.update(&inner[..(password.len() - index).min(16)]);
@@ -47,14 +48,22 @@ fn md5_crypt(password: &[u8], salt: &[u8]) -> String {
     let mut sum = first.finalize();
     for round in 0..1000 {
         let mut next = Md5::new();
-        if round & 1 == 1 { next.update(password) } else { next.update(sum) }
+        if round & 1 == 1 {
+            next.update(password)
+        } else {
+            next.update(sum)
+        }
         if round % 3 != 0 {
             next.update(salt);
         }
         if round % 7 != 0 {
             next.update(password);
         }
-        if round & 1 == 1 { next.update(sum) } else { next.update(password) }
+        if round & 1 == 1 {
+            next.update(sum)
+        } else {
+            next.update(password)
+        }
         sum = next.finalize();
     }
     let mut out = String::new();
@@ -75,7 +84,11 @@ fn sha_crypt<D: Digest>(password: &[u8], salt: &[u8], rounds: u32, order: &[[u8;
     }
     let mut length = password.len();
     while length > 0 {
-        if length & 1 == 1 { a.update(&b) } else { a.update(password) }
+        if length & 1 == 1 {
+            a.update(&b)
+        } else {
+            a.update(password)
+        }
         length >>= 1;
     }
     let mut sum = a.finalize();
@@ -91,14 +104,22 @@ fn sha_crypt<D: Digest>(password: &[u8], salt: &[u8], rounds: u32, order: &[[u8;
     let s: Vec<u8> = ds.finalize().iter().copied().cycle().take(salt.len()).collect();
     for round in 0..rounds {
         let mut next = D::new();
-        if round & 1 == 1 { next.update(&p) } else { next.update(&sum) }
+        if round & 1 == 1 {
+            next.update(&p)
+        } else {
+            next.update(&sum)
+        }
         if round % 3 != 0 {
             next.update(&s);
         }
         if round % 7 != 0 {
             next.update(&p);
         }
-        if round & 1 == 1 { next.update(&sum) } else { next.update(&p) }
+        if round & 1 == 1 {
+            next.update(&sum)
+        } else {
+            next.update(&p)
+        }
         sum = next.finalize();
     }
     let mut out = String::new();
@@ -124,23 +145,88 @@ fn encode(mut value: u32, count: usize, out: &mut String) {
 const ALPHABET: &[u8; 64] = b"./0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
 const ORDER_256: [[u8; 3]; 10] = [
-    [0, 10, 20], [21, 1, 11], [12, 22, 2], [3, 13, 23], [24, 4, 14],
-    [15, 25, 5], [6, 16, 26], [27, 7, 17], [18, 28, 8], [9, 19, 29],
+    [0, 10, 20],
+    [21, 1, 11],
+    [12, 22, 2],
+    [3, 13, 23],
+    [24, 4, 14],
+    [15, 25, 5],
+    [6, 16, 26],
+    [27, 7, 17],
+    [18, 28, 8],
+    [9, 19, 29],
 ];
 
 const ORDER_512: [[u8; 3]; 21] = [
-    [0, 21, 42], [22, 43, 1], [44, 2, 23], [3, 24, 45], [25, 46, 4], [47, 5, 26], [6, 27, 48],
-    [28, 49, 7], [50, 8, 29], [9, 30, 51], [31, 52, 10], [53, 11, 32], [12, 33, 54], [34, 55, 13],
-    [56, 14, 35], [15, 36, 57], [37, 58, 16], [59, 17, 38], [18, 39, 60], [40, 61, 19], [62, 20, 41],
+    [0, 21, 42],
+    [22, 43, 1],
+    [44, 2, 23],
+    [3, 24, 45],
+    [25, 46, 4],
+    [47, 5, 26],
+    [6, 27, 48],
+    [28, 49, 7],
+    [50, 8, 29],
+    [9, 30, 51],
+    [31, 52, 10],
+    [53, 11, 32],
+    [12, 33, 54],
+    [34, 55, 13],
+    [56, 14, 35],
+    [15, 36, 57],
+    [37, 58, 16],
+    [59, 17, 38],
+    [18, 39, 60],
+    [40, 61, 19],
+    [62, 20, 41],
 ];
 
 /// Passwords that devices and bots use most.
 const COMMON: &[&str] = &[
-    "", "root", "admin", "password", "1234", "12345", "123456", "12345678", "default", "toor", "pass",
-    "admin123", "root123", "changeme", "raspberry", "user", "guest", "support", "service", "system",
-    "ubnt", "xc3511", "vizxv", "7ujMko0admin", "Zte521", "888888", "666666", "54321", "klv123",
-    "anko", "alpine", "dreambox", "openelec", "libreelec", "test", "tech", "qwerty", "5up",
-    "hi3518", "jvbzd", "juantech", "linux", "openwrt", "letmein",
+    "",
+    "root",
+    "admin",
+    "password",
+    "1234",
+    "12345",
+    "123456",
+    "12345678",
+    "default",
+    "toor",
+    "pass",
+    "admin123",
+    "root123",
+    "changeme",
+    "raspberry",
+    "user",
+    "guest",
+    "support",
+    "service",
+    "system",
+    "ubnt",
+    "xc3511",
+    "vizxv",
+    "7ujMko0admin",
+    "Zte521",
+    "888888",
+    "666666",
+    "54321",
+    "klv123",
+    "anko",
+    "alpine",
+    "dreambox",
+    "openelec",
+    "libreelec",
+    "test",
+    "tech",
+    "qwerty",
+    "5up",
+    "hi3518",
+    "jvbzd",
+    "juantech",
+    "linux",
+    "openwrt",
+    "letmein",
 ];
 
 #[cfg(test)]

@@ -224,7 +224,8 @@ pub fn rsa(modulus: &[u8], exponent: &[u8]) -> Option<Key> {
     }
     let inner = sequence(&[number(modulus), number(exponent)].concat());
     let spki = sequence(
-        &[sequence(&[oid(RSA), vec![5, 0]].concat()), wrap(3, &[&[0], &inner[..]].concat())].concat(),
+        &[sequence(&[oid(RSA), vec![5, 0]].concat()), wrap(3, &[&[0], &inner[..]].concat())]
+            .concat(),
     );
     let bits = modulus.len() as u32 * 8 - modulus[0].leading_zeros();
     Some(Key {
@@ -382,9 +383,8 @@ pub fn ed25519(seed: &[u8; 32]) -> Option<Key> {
 /// The key of an Ed25519 public key.
 #[must_use]
 pub fn ed25519_public(public: &[u8; 32]) -> Key {
-    let spki = sequence(
-        &[sequence(&oid(ED25519)), wrap(3, &[&[0], &public[..]].concat())].concat(),
-    );
+    let spki =
+        sequence(&[sequence(&oid(ED25519)), wrap(3, &[&[0], &public[..]].concat())].concat());
     Key {
         name: "Ed25519".into(),
         bits: 256,
@@ -464,8 +464,9 @@ fn certificate(whole: &[u8]) -> Option<Certificate> {
     let (before, after) = (times.next()?, times.next()?);
     let ca = items.any(|(tag, body, _)| {
         tag == 0xa3
-            && memchr::memmem::find(body, BASIC_CONSTRAINTS)
-                .is_some_and(|at| memchr::memmem::find(&body[at..(at + 20).min(body.len())], &[1, 1, 0xff]).is_some())
+            && memchr::memmem::find(body, BASIC_CONSTRAINTS).is_some_and(|at| {
+                memchr::memmem::find(&body[at..(at + 20).min(body.len())], &[1, 1, 0xff]).is_some()
+            })
     });
     let (_, signature, _) = Items(algorithm).next()?;
     let weak_signature = match signature {
@@ -525,7 +526,8 @@ fn store(body: &[u8]) -> Option<Object> {
     let (tag, version, _) = items.next()?;
     let (inner_tag, inner, _) = items.next()?;
     let (oid_tag, oid, _) = Items(inner).next()?;
-    let is = tag == 2 && version == [3] && inner_tag == 0x30 && oid_tag == 6 && oid.starts_with(PKCS7);
+    let is =
+        tag == 2 && version == [3] && inner_tag == 0x30 && oid_tag == 6 && oid.starts_with(PKCS7);
     is.then_some(Object::Store)
 }
 

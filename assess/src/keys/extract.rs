@@ -6,7 +6,9 @@ use std::sync::{Arc, OnceLock};
 use aho_corasick::AhoCorasick;
 use base64::{
     Engine, alphabet,
-    engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig, general_purpose::URL_SAFE_NO_PAD},
+    engine::{
+        DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig, general_purpose::URL_SAFE_NO_PAD,
+    },
 };
 use sha2::{Digest, Sha256};
 
@@ -129,17 +131,32 @@ fn binary_heads() -> &'static AhoCorasick {
     })
 }
 
-fn der_found(object: der::Object, raw: &[u8], at: usize, end: usize, note: &str, out: &mut Vec<Found>) {
+fn der_found(
+    object: der::Object,
+    raw: &[u8],
+    at: usize,
+    end: usize,
+    note: &str,
+    out: &mut Vec<Found>,
+) {
     let opaque = || Fingerprint(Sha256::digest(raw).into());
     let keyed = |key: &der::Key| Fingerprint(key.spki_sha256);
     let (kind, fingerprint, about) = match object {
         der::Object::Private(key) => {
             let label = format!("{}{note}", key.name);
-            (Kind::PrivateKey, keyed(&key), About { label, key: Some(Arc::new(key)), ..About::default() })
+            (
+                Kind::PrivateKey,
+                keyed(&key),
+                About { label, key: Some(Arc::new(key)), ..About::default() },
+            )
         }
         der::Object::Public(key) => {
             let label = key.name.clone();
-            (Kind::PublicKey, keyed(&key), About { label, key: Some(Arc::new(key)), ..About::default() })
+            (
+                Kind::PublicKey,
+                keyed(&key),
+                About { label, key: Some(Arc::new(key)), ..About::default() },
+            )
         }
         der::Object::Encrypted => {
             let label = "PKCS#8 under a passphrase".to_owned();
@@ -179,7 +196,9 @@ fn ssh_found(at: usize, end: usize, key: ssh::SshKey) -> Found {
 
 fn pem(data: &[u8], at: usize, out: &mut Vec<Found>) {
     let window = &data[at..data.len().min(at + PEM_LIMIT)];
-    let Some(label_end) = memchr::memmem::find(&window[11.min(window.len())..], b"-----") else { return };
+    let Some(label_end) = memchr::memmem::find(&window[11.min(window.len())..], b"-----") else {
+        return;
+    };
     if label_end > 64 {
         return;
     }
@@ -213,7 +232,8 @@ fn pem(data: &[u8], at: usize, out: &mut Vec<Found>) {
         // A key whose inside is broken still was put there as a key.
         None if label.ends_with("PRIVATE KEY") && raw.len() >= 32 => {
             let print = Fingerprint(Sha256::digest(&raw).into());
-            let about = About { label: format!("{label}, inside not understood"), ..About::default() };
+            let about =
+                About { label: format!("{label}, inside not understood"), ..About::default() };
             out.push(Found { at, end, kind: Kind::PrivateKey, fingerprint: print, about });
         }
         None => {}
@@ -237,7 +257,9 @@ fn letters(text: &[u8]) -> Vec<u8> {
             continue;
         }
         let line = if joined { quoted(line) } else { line };
-        out.extend(line.iter().filter(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/' | b'=')));
+        out.extend(
+            line.iter().filter(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/' | b'=')),
+        );
     }
     out
 }
@@ -276,11 +298,17 @@ fn jwk(data: &[u8], at: usize, out: &mut Vec<Found>) {
     let mut values = serde_json::Deserializer::from_slice(window).into_iter::<serde_json::Value>();
     let Some(Ok(value)) = values.next() else { return };
     let end = from + values.byte_offset();
-    let field = |name: &str| value.get(name).and_then(|v| v.as_str()).and_then(|v| URL_SAFE_NO_PAD.decode(v.trim_end_matches('=')).ok());
+    let field = |name: &str| {
+        value
+            .get(name)
+            .and_then(|v| v.as_str())
+            .and_then(|v| URL_SAFE_NO_PAD.decode(v.trim_end_matches('=')).ok())
+    };
     let text = |name: &str| value.get(name).and_then(|v| v.as_str()).unwrap_or("");
     if text("kty") == "oct" {
         if let Some(key) = field("k").filter(|k| k.len() >= 16) {
-            let print = Fingerprint(Sha256::digest([b"ringfort oct ".as_slice(), &key].concat()).into());
+            let print =
+                Fingerprint(Sha256::digest([b"ringfort oct ".as_slice(), &key].concat()).into());
             let about = About { label: "symmetric JSON web key".into(), ..About::default() };
             out.push(Found { at: from, end, kind: Kind::Symmetric, fingerprint: print, about });
         }
@@ -388,7 +416,10 @@ fn scalar(data: &[u8], at: usize, out: &mut Vec<Found>) {
         },
         _ => open,
     };
-    if !head[..open].contains(&b'=') && !head[..open].contains(&b':') || head[..open].contains(&b'(') || head[..open].contains(&b';') {
+    if !head[..open].contains(&b'=') && !head[..open].contains(&b':')
+        || head[..open].contains(&b'(')
+        || head[..open].contains(&b';')
+    {
         return;
     }
     let rest = &window[open + 1..];
@@ -428,14 +459,13 @@ fn numbers(text: &[u8]) -> (Vec<u8>, usize) {
                     None => break,
                 }
             }
-            b'/' if text[at..].starts_with(b"//") => {
-                match memchr::memchr(b'\n', &text[at..]) {
-                    Some(end) => at += end + 1,
-                    None => break,
-                }
-            }
+            b'/' if text[at..].starts_with(b"//") => match memchr::memchr(b'\n', &text[at..]) {
+                Some(end) => at += end + 1,
+                None => break,
+            },
             b'0' | b'\\' if matches!(text.get(at + 1), Some(b'x' | b'X')) => {
-                let digits = text[at + 2..].iter().take(2).take_while(|b| b.is_ascii_hexdigit()).count();
+                let digits =
+                    text[at + 2..].iter().take(2).take_while(|b| b.is_ascii_hexdigit()).count();
                 let value = std::str::from_utf8(&text[at + 2..at + 2 + digits]).ok();
                 match value.and_then(|v| u8::from_str_radix(v, 16).ok()) {
                     Some(value) => out.push(value),
@@ -478,7 +508,11 @@ fn java_store(data: &[u8], at: usize, out: &mut Vec<Found>) {
     }
     let window = &data[..data.len().min(1 << 16)];
     let print = Fingerprint(Sha256::digest(window).into());
-    let label = if jks { "Java key store with a private key" } else { "JCEKS key store with a private key" };
+    let label = if jks {
+        "Java key store with a private key"
+    } else {
+        "JCEKS key store with a private key"
+    };
     let about = About { label: label.into(), ..About::default() };
     out.push(Found { at, end: at + 12, kind: Kind::KeyStore, fingerprint: print, about });
 }

@@ -64,7 +64,13 @@ impl<'a> Joins<'a> {
         owners.len()
     }
 
-    fn add(&mut self, rule: &'static str, fingerprint: Fingerprint, detail: String, records: &[usize]) {
+    fn add(
+        &mut self,
+        rule: &'static str,
+        fingerprint: Fingerprint,
+        detail: String,
+        records: &[usize],
+    ) {
         self.out.push(Join { rule, fingerprint, detail, records: records.to_vec() });
     }
 
@@ -104,7 +110,9 @@ impl<'a> Joins<'a> {
                 .iter()
                 .copied()
                 .filter(|at| self.record(*at).about.mode.is_some_and(|m| m & 0o004 != 0))
-                .filter(|at| self.index.owners[self.record(*at).owner as usize].kind == OwnerKind::Image)
+                .filter(|at| {
+                    self.index.owners[self.record(*at).owner as usize].kind == OwnerKind::Image
+                })
                 .collect();
             if !open.is_empty() {
                 self.add("K-026", *print, label.clone(), &open);
@@ -121,10 +129,19 @@ impl<'a> Joins<'a> {
         }
     }
 
-    fn plain_private(&mut self, print: Fingerprint, label: &str, records: &[usize], public: &[usize]) {
-        let ca = public.iter().any(|at| self.record(*at).about.certificate.as_ref().is_some_and(|c| c.ca));
+    fn plain_private(
+        &mut self,
+        print: Fingerprint,
+        label: &str,
+        records: &[usize],
+        public: &[usize],
+    ) {
+        let ca = public
+            .iter()
+            .any(|at| self.record(*at).about.certificate.as_ref().is_some_and(|c| c.ca));
         let path = |at: &usize| self.record(*at).location.path.as_str();
-        let host = |p: &str| p.contains("ssh_host_") || p.contains("dropbear") && p.contains("host_key");
+        let host =
+            |p: &str| p.contains("ssh_host_") || p.contains("dropbear") && p.contains("host_key");
         let rule = if ca {
             "K-017"
         } else if records.iter().any(|at| host(path(at))) {
@@ -207,7 +224,9 @@ impl<'a> Joins<'a> {
             }
         }
         for (sha256, records) in by_certificate {
-            let Some(certificate) = self.record(records[0]).about.certificate.clone() else { continue };
+            let Some(certificate) = self.record(records[0]).about.certificate.clone() else {
+                continue;
+            };
             let print = Fingerprint(sha256);
             if let Some(hash) = certificate.weak_signature.filter(|_| !certificate.self_signed) {
                 let detail = format!("{}: signed with {hash}", certificate.subject);
@@ -317,7 +336,8 @@ impl<'a> Joins<'a> {
             }
         }
         for (shape, records) in shapes {
-            let different: BTreeSet<_> = records.iter().map(|at| self.record(*at).fingerprint).collect();
+            let different: BTreeSet<_> =
+                records.iter().map(|at| self.record(*at).fingerprint).collect();
             if self.products(&records) > 1 && different.len() > 1 {
                 let detail = format!("{} passwords of one pattern", different.len());
                 self.add("K-023", shape, detail, &records);

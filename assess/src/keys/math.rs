@@ -1,7 +1,10 @@
 //! Weak RSA keys: common primes (batch GCD after Bernstein), ROCA (CVE-2017-15361), primes
 //! close together (Fermat), small factors.
 
-use dashu_int::{UBig, ops::{BitTest, Gcd, SquareRoot}};
+use dashu_int::{
+    UBig,
+    ops::{BitTest, Gcd, SquareRoot},
+};
 
 /// For each modulus, the factor that it shares with another one.
 ///

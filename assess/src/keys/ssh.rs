@@ -61,7 +61,8 @@ pub fn raw(data: &[u8]) -> Option<(SshKey, usize)> {
             }
             let key = der::rsa(modulus, exponent)?;
             // Dropbear goes on with d, p and q.
-            let d = fields.string().filter(|d| d.len() * 2 > modulus.len() && d.len() <= modulus.len());
+            let d =
+                fields.string().filter(|d| d.len() * 2 > modulus.len() && d.len() <= modulus.len());
             (key, d.is_some())
         }
         b"ssh-ed25519" => match fields.string()? {

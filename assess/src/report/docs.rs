@@ -13,23 +13,46 @@ pub fn docs() -> String {
     for format in unpack::formats() {
         if !seen.contains(&format.name) {
             seen.push(format.name);
-            let _ = writeln!(out, "| {} | {}{} |", format.name, format.about, if format.carved { "; also found inside raw dumps" } else { "" });
+            let _ = writeln!(
+                out,
+                "| {} | {}{} |",
+                format.name,
+                format.about,
+                if format.carved { "; also found inside raw dumps" } else { "" }
+            );
         }
     }
     let _ = writeln!(out, "\n## Not checked\n");
     for line in super::NOT_CHECKED {
         let _ = writeln!(out, "- {line}");
     }
-    let _ = writeln!(out, "\n## Rules\n\n{} rules, {} component signatures, {} publicly known keys (list of {}).", rules::all().count(), rules::components::COMPONENTS.len(), known::count(), known::made_on());
+    let _ = writeln!(
+        out,
+        "\n## Rules\n\n{} rules, {} component signatures, {} publicly known keys (list of {}).",
+        rules::all().count(),
+        rules::components::COMPONENTS.len(),
+        known::count(),
+        known::made_on()
+    );
     for rule in rules::all() {
-        let requirements: Vec<String> = rule.requirements.iter().map(|r| rules::requirements::label(r)).collect();
+        let requirements: Vec<String> =
+            rule.requirements.iter().map(|r| rules::requirements::label(r)).collect();
         let _ = writeln!(
             out,
             "\n### {}\n\n**{}: {}.** {} *Fix:* {}. Requirements: {}.",
-            rule.id, rule.severity.word(), rule.title, rule.about, rule.fix.trim_end_matches('.'), requirements.join(", ")
+            rule.id,
+            rule.severity.word(),
+            rule.title,
+            rule.about,
+            rule.fix.trim_end_matches('.'),
+            requirements.join(", ")
         );
     }
-    let _ = writeln!(out, "\n## Requirements\n\n{}\n\n| id | status | asks for (our words) | silence counts as support |\n|---|---|---|---|", rules::requirements::VERSION);
+    let _ = writeln!(
+        out,
+        "\n## Requirements\n\n{}\n\n| id | status | asks for (our words) | silence counts as support |\n|---|---|---|---|",
+        rules::requirements::VERSION
+    );
     for r in rules::requirements::REQUIREMENTS {
         use rules::requirements::Evidence::{Across, Any, Image, Other, Signed};
         let evidence = match r.evidence {
@@ -39,7 +62,14 @@ pub fn docs() -> String {
             Signed => "after only signed images were seen",
             Other => "never: this tool does not test it",
         };
-        let _ = writeln!(out, "| {} | {} | {} | {} |", rules::requirements::label(r.id), r.status, r.text, evidence);
+        let _ = writeln!(
+            out,
+            "| {} | {} | {} | {} |",
+            rules::requirements::label(r.id),
+            r.status,
+            r.text,
+            evidence
+        );
     }
     out
 }

@@ -20,16 +20,34 @@ pub fn html(assessment: &Assessment) -> Result<String, askama::Error> {
         assessment.findings.iter().filter(|f| f.suppressed.is_some()).map(row).collect();
     let counts = Severity::ALL
         .iter()
-        .map(|s| (s.word(), assessment.findings.iter().filter(|f| f.suppressed.is_none() && f.severity == *s).count()))
-        .collect();
-    let verdicts = [Verdict::Fails, Verdict::EvidenceSupports, Verdict::NotTested, Verdict::NotApplicable]
-        .iter()
-        .map(|v| {
-            let etsi = assessment.requirements.iter().filter(|r| r.verdict == *v && !r.id.starts_with('I')).count();
-            let isvs = assessment.requirements.iter().filter(|r| r.verdict == *v && r.id.starts_with('I')).count();
-            (v.words(), etsi, isvs)
+        .map(|s| {
+            (
+                s.word(),
+                assessment
+                    .findings
+                    .iter()
+                    .filter(|f| f.suppressed.is_none() && f.severity == *s)
+                    .count(),
+            )
         })
         .collect();
+    let verdicts =
+        [Verdict::Fails, Verdict::EvidenceSupports, Verdict::NotTested, Verdict::NotApplicable]
+            .iter()
+            .map(|v| {
+                let etsi = assessment
+                    .requirements
+                    .iter()
+                    .filter(|r| r.verdict == *v && !r.id.starts_with('I'))
+                    .count();
+                let isvs = assessment
+                    .requirements
+                    .iter()
+                    .filter(|r| r.verdict == *v && r.id.starts_with('I'))
+                    .count();
+                (v.words(), etsi, isvs)
+            })
+            .collect();
     Page {
         shared: shared_words(&assessment.shared),
         shared_class: match assessment.shared {
@@ -47,12 +65,24 @@ pub fn html(assessment: &Assessment) -> Result<String, askama::Error> {
                 searched: size(i.coverage.searched),
                 unread: size(i.coverage.unread),
                 error: i.error.clone(),
-                opened: i.opened.iter().map(|(f, n)| format!("{n} × {f}")).collect::<Vec<_>>().join(", "),
+                opened: i
+                    .opened
+                    .iter()
+                    .map(|(f, n)| format!("{n} × {f}"))
+                    .collect::<Vec<_>>()
+                    .join(", "),
                 regions: i
                     .unread
                     .iter()
                     .take(200)
-                    .map(|u| (u.path.clone(), format!("0x{:x}", u.offset), if u.bytes == 0 { "?".into() } else { size(u.bytes) }, u.reason.clone()))
+                    .map(|u| {
+                        (
+                            u.path.clone(),
+                            format!("0x{:x}", u.offset),
+                            if u.bytes == 0 { "?".into() } else { size(u.bytes) },
+                            u.reason.clone(),
+                        )
+                    })
                     .collect(),
                 more: i.unread.len().saturating_sub(200),
             })
@@ -80,12 +110,26 @@ pub fn html(assessment: &Assessment) -> Result<String, askama::Error> {
         components: assessment
             .components
             .iter()
-            .map(|c| (c.name, c.version.clone(), c.locations.first().map(|l| l.path.clone()).unwrap_or_default(), c.locations.len()))
+            .map(|c| {
+                (
+                    c.name,
+                    c.version.clone(),
+                    c.locations.first().map(|l| l.path.clone()).unwrap_or_default(),
+                    c.locations.len(),
+                )
+            })
             .collect(),
         stale: assessment
             .stale_suppressions
             .iter()
-            .map(|s| (s.accepted.rule.clone(), s.accepted.fingerprint.clone(), s.accepted.owner.clone(), s.why))
+            .map(|s| {
+                (
+                    s.accepted.rule.clone(),
+                    s.accepted.fingerprint.clone(),
+                    s.accepted.owner.clone(),
+                    s.why,
+                )
+            })
             .collect(),
         not_checked: NOT_CHECKED,
         rules: assessment.rules,
@@ -110,7 +154,12 @@ fn row(finding: &crate::model::Finding) -> Row {
         about: rule.map_or("", |r| r.about),
         fix: rule.map_or("", |r| r.fix),
         fingerprint: finding.fingerprint.clone(),
-        requirements: finding.requirements.iter().map(|r| rules::requirements::label(r)).collect::<Vec<_>>().join(", "),
+        requirements: finding
+            .requirements
+            .iter()
+            .map(|r| rules::requirements::label(r))
+            .collect::<Vec<_>>()
+            .join(", "),
         places: finding.locations.iter().take(100).map(ToString::to_string).collect(),
         count: finding.locations.len(),
         more: finding.locations.len().saturating_sub(100),

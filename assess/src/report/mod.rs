@@ -25,7 +25,10 @@ pub fn json(assessment: &Assessment) -> Result<String, serde_json::Error> {
     let mut value = serde_json::to_value(assessment)?;
     if let Value::Object(fields) = &mut value {
         fields.insert("schema".into(), json!("ringfort-assessment/1"));
-        fields.insert("tool".into(), json!({"name": "ringfort assess", "version": env!("CARGO_PKG_VERSION")}));
+        fields.insert(
+            "tool".into(),
+            json!({"name": "ringfort assess", "version": env!("CARGO_PKG_VERSION")}),
+        );
         fields.insert("shared_in_words".into(), json!(shared_words(&assessment.shared)));
         fields.insert("not_checked".into(), json!(NOT_CHECKED));
     }
@@ -56,9 +59,7 @@ pub fn shared_words(shared: &Shared) -> String {
         Shared::NotFound { images } => {
             format!("not found in what was read of {images} images; other devices were not tested")
         }
-        Shared::NotTested => {
-            "NOT TESTED across devices: give --hub or a second image".to_owned()
-        }
+        Shared::NotTested => "NOT TESTED across devices: give --hub or a second image".to_owned(),
     }
 }
 
@@ -73,3 +74,118 @@ pub const NOT_CHECKED: &[&str] = &[
     "NAND dumps with out-of-band bytes; YAFFS, exFAT, XFS, Btrfs, F2FS, EROFS, NTFS; 7-Zip, RAR; squashfs before 4.0 and vendors' variants",
     "git repositories with SHA-256 ids",
 ];
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+    use crate::testing::whole;
+
+    /// The few words of JSON Schema that ours uses.
+    fn check(schema: &Value, root: &Value, value: &Value, at: &str) {
+        if schema["$ref"].is_string() {
+            return check(&root["$defs"]["location"], root, value, at);
+        }
+        if let Some(allowed) = schema["enum"].as_array() {
+            assert!(allowed.contains(value), "{at}: {value}");
+        }
+        if schema["const"].is_string() {
+            assert_eq!(&schema["const"], value, "{at}");
+        }
+        let is = match value {
+            Value::String(_) => "string",
+            Value::Number(_) => "integer",
+            Value::Array(_) => "array",
+            Value::Object(_) => "object",
+            Value::Null => "null",
+            Value::Bool(_) => "boolean",
+        };
+        match &schema["type"] {
+            Value::String(kind) => assert_eq!(kind, is, "{at}"),
+            Value::Array(kinds) => assert!(kinds.iter().any(|k| k == is), "{at}"),
+            _ => {}
+        }
+        for name in schema["required"].as_array().into_iter().flatten() {
+            assert!(value.get(name.as_str().unwrap()).is_some(), "{at} lacks {name}");
+        }
+        for (name, inner) in value.as_object().into_iter().flatten() {
+            match schema["properties"].get(name) {
+                Some(known) => check(known, root, inner, &format!("{at}.{name}")),
+                None => assert_ne!(
+                    schema["additionalProperties"], false,
+                    "{at}: {name} is not in the schema"
+                ),
+            }
+        }
+        for inner in value.as_array().into_iter().flatten() {
+            if schema["items"].is_object() {
+                check(&schema["items"], root, inner, at);
+            }
+        }
+    }
+
+    #[test]
+    fn the_json_report_follows_its_schema() {
+        let found = whole(vec![
+            ("etc/shadow", b"root::10933:0:99999:7:::\n".to_vec()),
+            (
+                "noise.bin",
+                (0..40_000u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 13) as u8).collect(),
+            ),
+        ]);
+        let schema: Value = serde_json::from_str(SCHEMA).unwrap();
+        let document: Value = serde_json::from_str(&json(&found).unwrap()).unwrap();
+        assert!(!document["findings"].as_array().unwrap().is_empty());
+        check(&schema, &schema, &document, "");
+    }
+
+    #[test]
+    fn every_sarif_result_has_a_location_and_a_rule_that_is_there_once() {
+        let found = whole(vec![("etc/shadow", b"root::10933:0:99999:7:::\n".to_vec())]);
+        let log: Value = serde_json::from_str(&sarif(&found).unwrap()).unwrap();
+        let rules: Vec<&Value> = log["runs"][0]["tool"]["driver"]["rules"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|r| &r["id"])
+            .collect();
+        for result in log["runs"][0]["results"].as_array().unwrap() {
+            assert!(!result["locations"].as_array().unwrap().is_empty());
+            assert_eq!(rules.iter().filter(|id| **id == &result["ruleId"]).count(), 1);
+        }
+    }
+
+    #[test]
+    fn an_unread_image_is_not_tested_and_never_without_findings() {
+        let mut state = 1u64;
+        let noise: Vec<u8> = (0..200_000)
+            .map(|_| {
+                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+                (state >> 33) as u8
+            })
+            .collect();
+        let found = whole(vec![("fw.bin", noise)]);
+        assert_eq!(found.exit, 3);
+        let screen = screen(&found);
+        assert!(screen.contains("NOT READ 200.0 kB") && screen.contains("not tested"), "{screen}");
+        assert!(screen.contains("NOT TESTED across devices"), "{screen}");
+    }
+
+    #[test]
+    fn a_name_that_speaks_to_the_terminal_is_made_harmless() {
+        let archive = crate::testing::tar("etc/\x1b[2Jshadow", b"root::10933:0:99999:7:::\n");
+        let found = whole(vec![("a.tar", archive)]);
+        assert!(!screen(&found).contains('\x1b') && !coverage(&found).contains('\x1b'));
+    }
+
+    #[test]
+    fn markup_in_a_name_stays_text() {
+        let archive = crate::testing::tar(
+            "etc/<script>alert(1)<-script>-shadow",
+            b"root:$1$Q7xm2Lw9$kT4vW8yZbC3dF5gH8jK1m.:1:0:99999:7:::\n",
+        );
+        let page = html(&whole(vec![("a.tar", archive)])).unwrap();
+        assert!(!page.contains("<script>") && page.contains("script"));
+    }
+}

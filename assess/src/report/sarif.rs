@@ -17,7 +17,8 @@ pub fn sarif(assessment: &Assessment) -> Result<String, serde_json::Error> {
     let mut used: Vec<&str> = assessment.findings.iter().map(|f| f.rule).collect();
     used.sort_unstable();
     used.dedup();
-    let descriptors: Vec<Value> = used.iter().filter_map(|id| rules::find(id)).map(descriptor).collect();
+    let descriptors: Vec<Value> =
+        used.iter().filter_map(|id| rules::find(id)).map(descriptor).collect();
     let results: Vec<Value> = assessment
         .findings
         .iter()
@@ -99,12 +100,15 @@ fn location(place: &crate::model::Location) -> Value {
     match place.line.filter(|_| !nested) {
         Some(line) => physical["region"] = json!({"startLine": line}),
         // An offset in a nested file is no offset of the artifact: it is in the logical name.
-        None if !nested => physical["region"] = json!({"byteOffset": place.offset, "byteLength": 1}),
+        None if !nested => {
+            physical["region"] = json!({"byteOffset": place.offset, "byteLength": 1})
+        }
         None => {}
     }
     let mut value = json!({"physicalLocation": physical});
     if nested {
-        value["logicalLocations"] = json!([{"fullyQualifiedName": place.to_string(), "kind": "member"}]);
+        value["logicalLocations"] =
+            json!([{"fullyQualifiedName": place.to_string(), "kind": "member"}]);
     }
     value
 }

@@ -17,13 +17,17 @@ pub fn screen(assessment: &Assessment) -> String {
         lines.push(format!("  {}", input_line(input)));
     }
     if assessment.inputs.len() > MAX_INPUTS {
-        lines.push(format!("  and {} more inputs (--json lists them)", assessment.inputs.len() - MAX_INPUTS));
+        lines.push(format!(
+            "  and {} more inputs (--json lists them)",
+            assessment.inputs.len() - MAX_INPUTS
+        ));
     }
     lines.push(format!(
         "  Is any private key or credential shared?   {}",
         shared_words(&assessment.shared)
     ));
-    let open: Vec<&Finding> = assessment.findings.iter().filter(|f| f.suppressed.is_none()).collect();
+    let open: Vec<&Finding> =
+        assessment.findings.iter().filter(|f| f.suppressed.is_none()).collect();
     let room = MAX_LINES - lines.len() - TAIL_LINES;
     let shown = shown(&open, room / 3);
     for finding in &shown {
@@ -33,14 +37,20 @@ pub fn screen(assessment: &Assessment) -> String {
     let suppressed = assessment.findings.len() - open.len();
     let stale = assessment.stale_suppressions.len();
     if suppressed + stale > 0 {
-        lines.push(format!("  Accepted: {suppressed}   Stale suppressions: {stale} (--json names them)"));
+        lines.push(format!(
+            "  Accepted: {suppressed}   Stale suppressions: {stale} (--json names them)"
+        ));
     }
     lines.push(format!(
         "  Not checked: {} things, see docs/assess.md#not-checked. Known-key list of {}",
         super::NOT_CHECKED.len(),
         assessment.known_keys.1
     ));
-    lines.push(format!("  Next: --html report.html | exit {} ({})", assessment.exit, why(assessment)));
+    lines.push(format!(
+        "  Next: --html report.html | exit {} ({})",
+        assessment.exit,
+        why(assessment)
+    ));
     lines.truncate(MAX_LINES);
     lines.join("\n") + "\n"
 }
@@ -55,7 +65,12 @@ pub fn coverage(assessment: &Assessment) -> String {
         let _ = writeln!(
             out,
             "  understood {}, searched as raw bytes {}, not read {}; {} files; {} links and {} devices not followed",
-            size(c.understood), size(c.searched), size(c.unread), input.files, input.links, input.devices
+            size(c.understood),
+            size(c.searched),
+            size(c.unread),
+            input.files,
+            input.links,
+            input.devices
         );
         for (format, count) in &input.opened {
             let _ = writeln!(out, "  opened {count} x {format}");
@@ -64,7 +79,8 @@ pub fn coverage(assessment: &Assessment) -> String {
             let _ = writeln!(
                 out,
                 "  NOT READ {} at 0x{:x}, {}: {}",
-                unread.path, unread.offset,
+                unread.path,
+                unread.offset,
                 if unread.bytes == 0 { "length unknown".to_owned() } else { size(unread.bytes) },
                 unread.reason
             );
@@ -82,14 +98,17 @@ fn input_line(input: &InputReport) -> String {
         return format!("{}  NOT READ: {error}", input.name);
     }
     let permille = input.coverage.read_permille();
-    let name = input.name.rsplit('/').next().filter(|n| !n.is_empty() && *n != ".").unwrap_or(&input.name);
+    let name =
+        input.name.rsplit('/').next().filter(|n| !n.is_empty() && *n != ".").unwrap_or(&input.name);
     let mut line = format!("{name}  {} · read {} %", size(input.bytes), permille / 10);
     let regions = input.unread.iter().filter(|u| u.bytes > 0).count();
     let problems = input.unread.len() - regions;
     if input.coverage.unread > 0 {
         let _ = write!(
-            line, " · NOT READ {} ({regions} region{}: --coverage)",
-            size(input.coverage.unread), if regions == 1 { "" } else { "s" }
+            line,
+            " · NOT READ {} ({regions} region{}: --coverage)",
+            size(input.coverage.unread),
+            if regions == 1 { "" } else { "s" }
         );
     }
     if problems > 0 {
@@ -138,7 +157,8 @@ fn clip(text: &str, width: usize) -> String {
     if text.chars().count() <= width {
         return text.to_owned();
     }
-    let tail: String = text.chars().rev().take(width - 1).collect::<Vec<_>>().into_iter().rev().collect();
+    let tail: String =
+        text.chars().rev().take(width - 1).collect::<Vec<_>>().into_iter().rev().collect();
     format!("…{tail}")
 }
 
@@ -149,8 +169,13 @@ fn counts(assessment: &Assessment, open: &[&Finding]) -> String {
     };
     format!(
         "  CRITICAL {} · HIGH {} · MEDIUM {} · LOW {}     Requirements (EN 303 645): {} fail · {} supported · {} not tested",
-        number(Severity::Critical), number(Severity::High), number(Severity::Medium), number(Severity::Low),
-        verdicts(Verdict::Fails), verdicts(Verdict::EvidenceSupports), verdicts(Verdict::NotTested)
+        number(Severity::Critical),
+        number(Severity::High),
+        number(Severity::Medium),
+        number(Severity::Low),
+        verdicts(Verdict::Fails),
+        verdicts(Verdict::EvidenceSupports),
+        verdicts(Verdict::NotTested)
     )
 }
 
@@ -159,7 +184,10 @@ fn why(assessment: &Assessment) -> String {
     match assessment.exit {
         0 => format!("no finding at or above {level}"),
         1 => format!("findings at or above {level}"),
-        _ => format!("not tested: less than {} % was read, or an input could not be opened", assessment.min_coverage_percent),
+        _ => format!(
+            "not tested: less than {} % was read, or an input could not be opened",
+            assessment.min_coverage_percent
+        ),
     }
 }
 

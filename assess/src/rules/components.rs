@@ -69,8 +69,16 @@ pub const COMPONENTS: &[Component] = &[
     c("rustc", "rustc version", r"rustc version (\d+\.\d+\.\d+)"),
     c("Go", "go1.", r"\bgo(1\.\d{1,2}(?:\.\d{1,2})?)(?:[^0-9.]|$)"),
     c("FreeRTOS", "freertos kernel v", r"FreeRTOS Kernel V(\d+\.\d+\.\d+)"),
-    c("Zephyr", "zephyr os", r"Booting Zephyr OS (?:build |version )?(?:v|zephyr-v)?(\d+\.\d+\.\d+)"),
-    c("ThreadX", "threadx", r"ThreadX [^\n]{0,40}(?:Version|V)\s?(\d+\.\d+)|(?:Eclipse|Azure) ThreadX"),
+    c(
+        "Zephyr",
+        "zephyr os",
+        r"Booting Zephyr OS (?:build |version )?(?:v|zephyr-v)?(\d+\.\d+\.\d+)",
+    ),
+    c(
+        "ThreadX",
+        "threadx",
+        r"ThreadX [^\n]{0,40}(?:Version|V)\s?(\d+\.\d+)|(?:Eclipse|Azure) ThreadX",
+    ),
     c("ESP-IDF", "esp-idf", r"ESP-IDF:? v?(\d+\.\d+(?:\.\d+)?)"),
     c("Mbed OS", "mbed os", r"[Mm]bed OS[ -]v?(\d+\.\d+\.\d+)"),
     c("RT-Thread", "rt-thread", r"RT-Thread[^\n]{0,30}?(\d+\.\d+\.\d+)"),

@@ -2,13 +2,13 @@
 //! are made.
 
 mod build;
+pub mod components;
 mod crypto;
 mod joins;
 mod network;
 mod passwords;
 pub mod requirements;
 mod secrets;
-pub mod components;
 pub mod suppress;
 pub mod valid;
 
@@ -149,7 +149,9 @@ impl Only {
             Self::Binary => !is_text,
             Self::Source => is_text && SOURCE.iter().any(|e| path.ends_with(e)),
             Self::Paths(ends) => ends.iter().any(|e| {
-                path.strip_suffix(e).is_some_and(|rest| e.starts_with(['.', '/', '_', '-']) || rest.is_empty() || rest.ends_with('/'))
+                path.strip_suffix(e).is_some_and(|rest| {
+                    e.starts_with(['.', '/', '_', '-']) || rest.is_empty() || rest.ends_with('/')
+                })
             }),
         }
     }
@@ -210,7 +212,8 @@ mod tests {
                     let found = assess(path, content.into_bytes());
                     if found.iter().any(|f| f.rule == rule.id) != expected {
                         let ids: Vec<_> = found.iter().map(|f| f.rule).collect();
-                        wrong.push(format!("{} {path} expected {expected}, found {ids:?}", rule.id));
+                        wrong
+                            .push(format!("{} {path} expected {expected}, found {ids:?}", rule.id));
                     }
                 }
             }

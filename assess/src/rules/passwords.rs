@@ -1,7 +1,10 @@
 //! Group P: passwords, password hashes, default accounts, Wi-Fi keys.
 
 use super::{BASE, Capture, Only, Rule, valid};
-use crate::{keys::Kind, model::Severity::{Critical, High, Low, Medium}};
+use crate::{
+    keys::Kind,
+    model::Severity::{Critical, High, Low, Medium},
+};
 
 const HASH: &str = "A hash in the image is the same on every device: one cracked password opens them \
                     all.";
@@ -11,88 +14,523 @@ const WEAK: &[&str] = &["5.1-1", "5.1-3", "5.4-3", "I2.1.6", "I2.4.2"];
 const CODE: &[&str] = &["5.1-1", "5.4-3", "I2.1.6"];
 
 pub(super) const RULES: &[Rule] = &[
-    Rule { id: "P-001", severity: High, title: "password hash in MD5-crypt", about: HASH, fix: HASH_FIX, requirements: WEAK,
-        keywords: &["$1$"], pattern: r"(\$1\$[A-Za-z0-9./]{0,8}\$[A-Za-z0-9./]{22})(?:[^A-Za-z0-9./]|$)", check: valid::crypt, kind: Some(Kind::PasswordHash),
-        hits: &[("etc/shadow", "root:$1$·Q7xm2Lw9$kT4vW8yZbC3dF5gH8jK1m.:18000:0:99999:7:::")], misses: &[("etc/shadow", "root:*:18000:0:99999:7:::")], ..BASE },
-    Rule { id: "P-002", severity: High, title: "password hash in DES-crypt", about: "Eight characters at most and 4096 salts: DES-crypt is searched whole in days.", fix: HASH_FIX, requirements: WEAK,
-        keywords: &["root:", "admin:", "user:", ":0:0:", "support:", "guest:", ":99999:", "operator:", "default:", "service:"], pattern: r"(?m)^\s{0,4}[a-z_][a-z0-9_\-]{0,31}:([A-Za-z0-9./]{13}):[0-9]{0,6}:[0-9]{0,6}:", check: des,
+    Rule {
+        id: "P-001",
+        severity: High,
+        title: "password hash in MD5-crypt",
+        about: HASH,
+        fix: HASH_FIX,
+        requirements: WEAK,
+        keywords: &["$1$"],
+        pattern: r"(\$1\$[A-Za-z0-9./]{0,8}\$[A-Za-z0-9./]{22})(?:[^A-Za-z0-9./]|$)",
+        check: valid::crypt,
         kind: Some(Kind::PasswordHash),
-        hits: &[("etc/passwd", "root:kT4v·W8yZbC3dF:0:0:root:/root:/bin/sh")], misses: &[("etc/passwd", "root:x:0:0:root:/root:/bin/sh"), ("etc/passwd", "root:disabledpwd1:0:0:root:/:")], ..BASE },
-    Rule { id: "P-003", severity: High, title: "password hash in SHA-256- or SHA-512-crypt", about: HASH, fix: HASH_FIX, requirements: R,
-        keywords: &["$5$", "$6$"], pattern: r"(\$[56]\$(?:rounds=\d{1,9}\$)?[A-Za-z0-9./]{1,16}\$(?:[A-Za-z0-9./]{86}|[A-Za-z0-9./]{43}))(?:[^A-Za-z0-9./]|$)", check: valid::crypt, kind: Some(Kind::PasswordHash),
-        hits: &[("etc/shadow", "root:$6$·kT4vW8yZ$bC3dF5gH8jK1mN4pQ7rS0tV3wX6yZ9aB2cD5eF8gH1jK4mN7pRs4TvW1yZbC3dF5gH8jK1mN4pQ7rS0tV3wX6/:19000:0:99999:7:::")], misses: &[("etc/shadow", "root:!:19000:0:99999:7:::")], ..BASE },
-    Rule { id: "P-004", severity: High, title: "password hash in bcrypt, scrypt or yescrypt", about: HASH, fix: HASH_FIX, requirements: R,
-        keywords: &["$2a$", "$2b$", "$2y$", "$y$", "$7$", "$gy$"], pattern: r"(\$2[aby]\$\d\d\$[A-Za-z0-9./]{53}|\$(?:y|gy|7)\$[A-Za-z0-9./]{1,8}\$[A-Za-z0-9./]{4,86}\$[A-Za-z0-9./]{43})(?:[^A-Za-z0-9./]|$)", check: valid::crypt, kind: Some(Kind::PasswordHash),
-        hits: &[("app/users.yml", "admin: $2b$10·$kT4vW8yZbC3dF5gH8jK1mN4pQ7rS0tV3wX6yZ9aB2cD5eF8gH1jKu")], misses: &[("app/users.yml", "admin: $2b$10$too.short")], ..BASE },
-    Rule { id: "P-005", severity: High, title: "password hash in Apache, PHPass or LDAP form", about: HASH, fix: HASH_FIX, requirements: WEAK,
-        keywords: &["$apr1$", "$p$", "$h$", "{sha}", "{ssha}"], pattern: r"(\$apr1\$[A-Za-z0-9./]{1,8}\$[A-Za-z0-9./]{22}|\$[PH]\$[A-Za-z0-9./]{31}|\{S?SHA\}[A-Za-z0-9+/]{27,60}={0,2})(?:[^A-Za-z0-9./]|$)", check: valid::crypt, kind: Some(Kind::PasswordHash),
-        hits: &[("www/.htpasswd", "admin:$apr1$·Q7xm2Lw9$kT4vW8yZbC3dF5gH8jK1m.")], misses: &[("www/.htpasswd", "admin:{SHA}")], ..BASE },
-    Rule { id: "P-006", severity: High, title: "password hash in PBKDF2, argon2 or scrypt form", about: HASH, fix: HASH_FIX, requirements: R,
-        keywords: &["$argon2", "pbkdf2", "$scrypt$", "$7$1"], pattern: r"(\$argon2(?:id|i|d)\$v=\d{1,3}\$m=\d{1,9},t=\d{1,4},p=\d{1,3}\$[A-Za-z0-9+/]{11,64}\$[A-Za-z0-9+/]{22,128}|\$?pbkdf2[:_\-](?:sha1|sha256|sha512)[$:]\d{1,8}[$:][A-Za-z0-9+/=.]{4,64}[$:][A-Za-z0-9+/=.]{16,180}|\$7\$\d{3}\$[A-Za-z0-9+/=]{16,24}\$[A-Za-z0-9+/=]{86,90})", check: valid::crypt, kind: Some(Kind::PasswordHash),
-        hits: &[("etc/mosquitto/passwd", "gw:$7·$101$kT4vW8yZbC3dF5gH$kT4vW8yZbC3dF5gH8jK1mN4pQ7rS0tV3wX6yZ9aB2cD5eF8gH1jK4mN7pRs4TvW1yZbC3dF5gH8jK1mN4pQ7rQ==")], misses: &[("a.c", "derive(pbkdf2_sha256, 600000)")], ..BASE },
-    Rule { id: "P-007", severity: Critical, title: "account with an empty password", about: "Anyone who reaches a login gets in.", fix: "Lock the account (`!` or `*` in the password field)", requirements: &["5.1-1", "5.6-1", "I2.1.6", "I2.1.3"],
-        keywords: &[":0:0:", ":99999:", "::0:"], pattern: r"(?m)^([a-z_][a-z0-9_\-]{0,31}::[0-9]{1,6}:[0-9]{1,6}:[^\n]{0,200})$", check: shadow_path,
-        hits: &[("etc/shadow", "root::10933:0:99999:7:::")], misses: &[("etc/shadow", "root:*:10933:0:99999:7:::"), ("etc/group", "root::0:0:")], ..BASE },
-    Rule { id: "P-008", severity: Critical, title: "second account with user id 0", about: "A second name for root is a favourite back door.", fix: "Remove the account", requirements: &["5.1-1", "5.6-1", "I2.1.7", "I2.2.3"],
-        keywords: &[":0:"], pattern: r"(?m)^([a-z_][a-z0-9_\-]{0,31}:[^:\n]{0,120}:0:\d{1,6}:[^:\n]{0,80}:[^:\n]{0,80}:/[^\n]{1,40}sh)\s*$", check: |c| c.path.ends_with("passwd") && !c.secret.starts_with(b"root:"),
-        hits: &[("etc/passwd", "support:x:0:0:support:/root:/bin/sh")], misses: &[("etc/passwd", "root:x:0:0:root:/root:/bin/sh")], ..BASE },
-    Rule { id: "P-009", severity: Critical, title: "default user name and password", about: "The pair is in every list that bots try first.", fix: "Require a password of the owner's at first start, or one per device", requirements: &["5.1-1", "5.1-2", "I2.1.6"],
-        keywords: &["admin", "root", "guest", "support", "ubnt", "telecomadmin", "xc3511", "vizxv", "888888", "service", "supervisor"],
-        pattern: r#"(?i)(?:^|[^A-Za-z0-9])((?:admin|root|guest|support|ubnt|user|service|supervisor|telecomadmin)["']?\s{0,2}(?::|,|/|\|)\s{0,2}["']?(?:admin|root|1234|12345|123456|password|pass|admin123|xc3511|vizxv|888888|666666|ubnt|support|guest|default|service|klv123|anko|zlxx\.|7ujMko0admin|7ujMko0vizxv|system|ikwb|dreambox|juantech|54321|hi3518|jvbzd|supervisor|admintelecom|toor|raspberry))["']?(?:[^A-Za-z0-9_:/.\-]|$)"#, check: default_pair, kind: Some(Kind::Password),
-        hits: &[("main.c", "{ \"admin\", \"·1234\" },"), ("etc/httpd.conf", "/cgi-bin:admin:·admin")], misses: &[("etc/group", "admin:x:100:"), ("a.c", "role = { \"user\", \"guest\" };"), ("README.md", "chown root:root file")], ..BASE },
-    Rule { id: "P-010", severity: High, title: "password in program code", about: "It is on every device and in every copy of the source; it cannot be changed per device.", fix: "Let each device have its own, kept in its key store or set by its owner", requirements: CODE,
-        keywords: &["passw", "pwd", "pass_", "_pass", "passphrase", "pass ", "pass=", "pass\"", "pass:"],
-        pattern: r#"(?i)(?:pass(?:w(?:or)?d|phrase)?|pwd)[a-z0-9_]{0,16}(?:\[[^\]]{0,24}\])?["']?\]?\)?\s{0,6}(?::=|=>|==|!=|===|[:=]|,|\s)\s{0,6}(?:std::string\(|String::from\(|b|u|f|r|@|L)?["']([^"'\r\n\\]{4,64})["']"#, check: valid::password, only: Only::Source, kind: Some(Kind::Password),
-        hits: &[("a.c", "#define FTP_PASSWORD \"hunter·2!x\""), ("b.py", "password = 'Gw4y·2019'"), ("c.js", "pwd: \"t0psecr·et\"")], misses: &[("a.c", "#define PASSWORD_FIELD \"password\""), ("b.py", "password = input('Password: ')"), ("c.js", "passwordLabel: 'Enter your password here'"), ("d.py", "password = os.getenv('DB_PASSWORD')")], ..BASE },
-    Rule { id: "P-011", severity: High, title: "password in a configuration file", about: "Shipped configuration is the same on every device.", fix: "Ship it empty; write it on the device at first start", requirements: CODE,
+        hits: &[("etc/shadow", "root:$1$·Q7xm2Lw9$kT4vW8yZbC3dF5gH8jK1m.:18000:0:99999:7:::")],
+        misses: &[("etc/shadow", "root:*:18000:0:99999:7:::")],
+        ..BASE
+    },
+    Rule {
+        id: "P-002",
+        severity: High,
+        title: "password hash in DES-crypt",
+        about: "Eight characters at most and 4096 salts: DES-crypt is searched whole in days.",
+        fix: HASH_FIX,
+        requirements: WEAK,
+        keywords: &[
+            "root:",
+            "admin:",
+            "user:",
+            ":0:0:",
+            "support:",
+            "guest:",
+            ":99999:",
+            "operator:",
+            "default:",
+            "service:",
+        ],
+        pattern: r"(?m)^\s{0,4}[a-z_][a-z0-9_\-]{0,31}:([A-Za-z0-9./]{13}):[0-9]{0,6}:[0-9]{0,6}:",
+        check: des,
+        kind: Some(Kind::PasswordHash),
+        hits: &[("etc/passwd", "root:kT4v·W8yZbC3dF:0:0:root:/root:/bin/sh")],
+        misses: &[
+            ("etc/passwd", "root:x:0:0:root:/root:/bin/sh"),
+            ("etc/passwd", "root:disabledpwd1:0:0:root:/:"),
+        ],
+        ..BASE
+    },
+    Rule {
+        id: "P-003",
+        severity: High,
+        title: "password hash in SHA-256- or SHA-512-crypt",
+        about: HASH,
+        fix: HASH_FIX,
+        requirements: R,
+        keywords: &["$5$", "$6$"],
+        pattern: r"(\$[56]\$(?:rounds=\d{1,9}\$)?[A-Za-z0-9./]{1,16}\$(?:[A-Za-z0-9./]{86}|[A-Za-z0-9./]{43}))(?:[^A-Za-z0-9./]|$)",
+        check: valid::crypt,
+        kind: Some(Kind::PasswordHash),
+        hits: &[(
+            "etc/shadow",
+            "root:$6$·kT4vW8yZ$bC3dF5gH8jK1mN4pQ7rS0tV3wX6yZ9aB2cD5eF8gH1jK4mN7pRs4TvW1yZbC3dF5gH8jK1mN4pQ7rS0tV3wX6/:19000:0:99999:7:::",
+        )],
+        misses: &[("etc/shadow", "root:!:19000:0:99999:7:::")],
+        ..BASE
+    },
+    Rule {
+        id: "P-004",
+        severity: High,
+        title: "password hash in bcrypt, scrypt or yescrypt",
+        about: HASH,
+        fix: HASH_FIX,
+        requirements: R,
+        keywords: &["$2a$", "$2b$", "$2y$", "$y$", "$7$", "$gy$"],
+        pattern: r"(\$2[aby]\$\d\d\$[A-Za-z0-9./]{53}|\$(?:y|gy|7)\$[A-Za-z0-9./]{1,8}\$[A-Za-z0-9./]{4,86}\$[A-Za-z0-9./]{43})(?:[^A-Za-z0-9./]|$)",
+        check: valid::crypt,
+        kind: Some(Kind::PasswordHash),
+        hits: &[(
+            "app/users.yml",
+            "admin: $2b$10·$kT4vW8yZbC3dF5gH8jK1mN4pQ7rS0tV3wX6yZ9aB2cD5eF8gH1jKu",
+        )],
+        misses: &[("app/users.yml", "admin: $2b$10$too.short")],
+        ..BASE
+    },
+    Rule {
+        id: "P-005",
+        severity: High,
+        title: "password hash in Apache, PHPass or LDAP form",
+        about: HASH,
+        fix: HASH_FIX,
+        requirements: WEAK,
+        keywords: &["$apr1$", "$p$", "$h$", "{sha}", "{ssha}"],
+        pattern: r"(\$apr1\$[A-Za-z0-9./]{1,8}\$[A-Za-z0-9./]{22}|\$[PH]\$[A-Za-z0-9./]{31}|\{S?SHA\}[A-Za-z0-9+/]{27,60}={0,2})(?:[^A-Za-z0-9./]|$)",
+        check: valid::crypt,
+        kind: Some(Kind::PasswordHash),
+        hits: &[("www/.htpasswd", "admin:$apr1$·Q7xm2Lw9$kT4vW8yZbC3dF5gH8jK1m.")],
+        misses: &[("www/.htpasswd", "admin:{SHA}")],
+        ..BASE
+    },
+    Rule {
+        id: "P-006",
+        severity: High,
+        title: "password hash in PBKDF2, argon2 or scrypt form",
+        about: HASH,
+        fix: HASH_FIX,
+        requirements: R,
+        keywords: &["$argon2", "pbkdf2", "$scrypt$", "$7$1"],
+        pattern: r"(\$argon2(?:id|i|d)\$v=\d{1,3}\$m=\d{1,9},t=\d{1,4},p=\d{1,3}\$[A-Za-z0-9+/]{11,64}\$[A-Za-z0-9+/]{22,128}|\$?pbkdf2[:_\-](?:sha1|sha256|sha512)[$:]\d{1,8}[$:][A-Za-z0-9+/=.]{4,64}[$:][A-Za-z0-9+/=.]{16,180}|\$7\$\d{3}\$[A-Za-z0-9+/=]{16,24}\$[A-Za-z0-9+/=]{86,90})",
+        check: valid::crypt,
+        kind: Some(Kind::PasswordHash),
+        hits: &[(
+            "etc/mosquitto/passwd",
+            "gw:$7·$101$kT4vW8yZbC3dF5gH$kT4vW8yZbC3dF5gH8jK1mN4pQ7rS0tV3wX6yZ9aB2cD5eF8gH1jK4mN7pRs4TvW1yZbC3dF5gH8jK1mN4pQ7rQ==",
+        )],
+        misses: &[("a.c", "derive(pbkdf2_sha256, 600000)")],
+        ..BASE
+    },
+    Rule {
+        id: "P-007",
+        severity: Critical,
+        title: "account with an empty password",
+        about: "Anyone who reaches a login gets in.",
+        fix: "Lock the account (`!` or `*` in the password field)",
+        requirements: &["5.1-1", "5.6-1", "I2.1.6", "I2.1.3"],
+        keywords: &[":0:0:", ":99999:", "::0:"],
+        pattern: r"(?m)^([a-z_][a-z0-9_\-]{0,31}::[0-9]{1,6}:[0-9]{1,6}:[^\n]{0,200})$",
+        check: shadow_path,
+        hits: &[("etc/shadow", "root::10933:0:99999:7:::")],
+        misses: &[("etc/shadow", "root:*:10933:0:99999:7:::"), ("etc/group", "root::0:0:")],
+        ..BASE
+    },
+    Rule {
+        id: "P-008",
+        severity: Critical,
+        title: "second account with user id 0",
+        about: "A second name for root is a favourite back door.",
+        fix: "Remove the account",
+        requirements: &["5.1-1", "5.6-1", "I2.1.7", "I2.2.3"],
+        keywords: &[":0:"],
+        pattern: r"(?m)^([a-z_][a-z0-9_\-]{0,31}:[^:\n]{0,120}:0:\d{1,6}:[^:\n]{0,80}:[^:\n]{0,80}:/[^\n]{1,40}sh)\s*$",
+        check: |c| c.path.ends_with("passwd") && !c.secret.starts_with(b"root:"),
+        hits: &[("etc/passwd", "support:x:0:0:support:/root:/bin/sh")],
+        misses: &[("etc/passwd", "root:x:0:0:root:/root:/bin/sh")],
+        ..BASE
+    },
+    Rule {
+        id: "P-009",
+        severity: Critical,
+        title: "default user name and password",
+        about: "The pair is in every list that bots try first.",
+        fix: "Require a password of the owner's at first start, or one per device",
+        requirements: &["5.1-1", "5.1-2", "I2.1.6"],
+        keywords: &[
+            "admin",
+            "root",
+            "guest",
+            "support",
+            "ubnt",
+            "telecomadmin",
+            "xc3511",
+            "vizxv",
+            "888888",
+            "service",
+            "supervisor",
+        ],
+        pattern: r#"(?i)(?:^|[^A-Za-z0-9])((?:admin|root|guest|support|ubnt|user|service|supervisor|telecomadmin)["']?\s{0,2}(?::|,|/|\|)\s{0,2}["']?(?:admin|root|1234|12345|123456|password|pass|admin123|xc3511|vizxv|888888|666666|ubnt|support|guest|default|service|klv123|anko|zlxx\.|7ujMko0admin|7ujMko0vizxv|system|ikwb|dreambox|juantech|54321|hi3518|jvbzd|supervisor|admintelecom|toor|raspberry))["']?(?:[^A-Za-z0-9_:/.\-]|$)"#,
+        check: default_pair,
+        kind: Some(Kind::Password),
+        hits: &[
+            ("main.c", "{ \"admin\", \"·1234\" },"),
+            ("etc/httpd.conf", "/cgi-bin:admin:·admin"),
+        ],
+        misses: &[
+            ("etc/group", "admin:x:100:"),
+            ("a.c", "role = { \"user\", \"guest\" };"),
+            ("README.md", "chown root:root file"),
+        ],
+        ..BASE
+    },
+    Rule {
+        id: "P-010",
+        severity: High,
+        title: "password in program code",
+        about: "It is on every device and in every copy of the source; it cannot be changed per device.",
+        fix: "Let each device have its own, kept in its key store or set by its owner",
+        requirements: CODE,
+        keywords: &[
+            "passw",
+            "pwd",
+            "pass_",
+            "_pass",
+            "passphrase",
+            "pass ",
+            "pass=",
+            "pass\"",
+            "pass:",
+        ],
+        pattern: r#"(?i)(?:pass(?:w(?:or)?d|phrase)?|pwd)[a-z0-9_]{0,16}(?:\[[^\]]{0,24}\])?["']?\]?\)?\s{0,6}(?::=|=>|==|!=|===|[:=]|,|\s)\s{0,6}(?:std::string\(|String::from\(|b|u|f|r|@|L)?["']([^"'\r\n\\]{4,64})["']"#,
+        check: valid::password,
+        only: Only::Source,
+        kind: Some(Kind::Password),
+        hits: &[
+            ("a.c", "#define FTP_PASSWORD \"hunter·2!x\""),
+            ("b.py", "password = 'Gw4y·2019'"),
+            ("c.js", "pwd: \"t0psecr·et\""),
+        ],
+        misses: &[
+            ("a.c", "#define PASSWORD_FIELD \"password\""),
+            ("b.py", "password = input('Password: ')"),
+            ("c.js", "passwordLabel: 'Enter your password here'"),
+            ("d.py", "password = os.getenv('DB_PASSWORD')"),
+        ],
+        ..BASE
+    },
+    Rule {
+        id: "P-011",
+        severity: High,
+        title: "password in a configuration file",
+        about: "Shipped configuration is the same on every device.",
+        fix: "Ship it empty; write it on the device at first start",
+        requirements: CODE,
         keywords: &["passw", "pwd", "passphrase", "pass"],
-        pattern: r#"(?i)^[\s;/*\-"']{0,8}(?:export\s{1,3}|set\s{1,3}|option\s{1,3}|ENV\s{1,3}|-D\s{0,2}|-e\s{1,3})?['"]?[a-z0-9_.\-]{0,40}(?:password|passwd|passphrase|_pass|_pwd|^pwd|^pass|userpass)['"]?\s{0,3}(?:[:=]|\s)\s{0,3}["']?([^\s"'#,;<>{}]{4,64})["']?\s{0,4}[,;]?\s{0,8}(?:#.*)?$"#, check: config_password,
-        only: Only::Paths(&[".env", ".conf", ".cfg", ".cnf", ".ini", ".properties", ".yml", ".yaml", ".toml", ".config", ".prod", ".local", ".xml", ".json", "/config", "Dockerfile", ".envrc", ".production", ".development", ".defaults", ".uci", ".plist", ".tf", ".tfvars", ".settings", "/wireless", "/network", ".netrc", ".pgpass", ".desc", ".service", ".md", ".txt"]), kind: Some(Kind::Password),
-        hits: &[("etc/app.conf", "db_password = t7Kq·9zLm"), ("x.yml", "  password: \"Gw4y·!2019\"")], misses: &[("etc/app.conf", "db_password = ${DB_PASSWORD}"), ("etc/app.conf", "password_file = /etc/secret"), ("x.yml", "password: changeme"), ("x.yml", "password: true")], ..BASE },
-    Rule { id: "P-012", severity: High, title: "password in an XML or JSON setting", about: "Shipped settings are the same on every device.", fix: "Ship it empty; write it on the device at first start", requirements: CODE,
+        pattern: r#"(?i)^[\s;/*\-"']{0,8}(?:export\s{1,3}|set\s{1,3}|option\s{1,3}|ENV\s{1,3}|-D\s{0,2}|-e\s{1,3})?['"]?[a-z0-9_.\-]{0,40}(?:password|passwd|passphrase|_pass|_pwd|^pwd|^pass|userpass)['"]?\s{0,3}(?:[:=]|\s)\s{0,3}["']?([^\s"'#,;<>{}]{4,64})["']?\s{0,4}[,;]?\s{0,8}(?:#.*)?$"#,
+        check: config_password,
+        only: Only::Paths(&[
+            ".env",
+            ".conf",
+            ".cfg",
+            ".cnf",
+            ".ini",
+            ".properties",
+            ".yml",
+            ".yaml",
+            ".toml",
+            ".config",
+            ".prod",
+            ".local",
+            ".xml",
+            ".json",
+            "/config",
+            "Dockerfile",
+            ".envrc",
+            ".production",
+            ".development",
+            ".defaults",
+            ".uci",
+            ".plist",
+            ".tf",
+            ".tfvars",
+            ".settings",
+            "/wireless",
+            "/network",
+            ".netrc",
+            ".pgpass",
+            ".desc",
+            ".service",
+            ".md",
+            ".txt",
+        ]),
+        kind: Some(Kind::Password),
+        hits: &[
+            ("etc/app.conf", "db_password = t7Kq·9zLm"),
+            ("x.yml", "  password: \"Gw4y·!2019\""),
+        ],
+        misses: &[
+            ("etc/app.conf", "db_password = ${DB_PASSWORD}"),
+            ("etc/app.conf", "password_file = /etc/secret"),
+            ("x.yml", "password: changeme"),
+            ("x.yml", "password: true"),
+        ],
+        ..BASE
+    },
+    Rule {
+        id: "P-012",
+        severity: High,
+        title: "password in an XML or JSON setting",
+        about: "Shipped settings are the same on every device.",
+        fix: "Ship it empty; write it on the device at first start",
+        requirements: CODE,
         keywords: &["password", "passwd", "passphrase"],
-        pattern: r#"(?i)(?:<[a-z0-9_:]{0,24}pass(?:word|wd|phrase)[a-z0-9_]{0,12}>([^<>\s]{4,64})</|"[a-z0-9_.\-]{0,24}pass(?:word|wd|phrase)[a-z0-9_]{0,8}"\s{0,3}:\s{0,3}"([^"\s]{4,64})")"#, check: xml_password, only: Only::Paths(&[".xml", ".json", ".plist", ".html", ".htm", ".json5", ".conf", ".cfg"]), kind: Some(Kind::Password),
-        hits: &[("etc/tr069.xml", "<ConnectionPassword>Gw4y·!2019</ConnectionPassword>"), ("a.json", "{\"mqttPassword\": \"t7Kq·9zLm\"}")], misses: &[("a.xml", "<Password></Password>"), ("a.json", "{\"password\": \"<password>\"}")], ..BASE },
-    Rule { id: "P-013", severity: High, title: "Wi-Fi pre-shared key", about: "One network key in the image opens the same network at every customer, or gives away the maker's own.", fix: "Let the owner set it; make a setup key per device", requirements: &["5.1-1", "5.1-2", "5.4-3", "I4.2.2", "I2.4.1"],
-        keywords: &["psk=", "wpa_passphrase", "wifi_pass", "wifi_pwd", "wifi_key", "wpa_psk", "option key", "wlan_pass", "wifipass", "ssid_pass", "sta_pass", "ap_pass", "wpapsk"],
-        pattern: r#"(?i)(?:\bpsk|wpa_?passphrase|wpa_?psk\d?|wifi_?(?:pass(?:word|phrase)?|pwd|key|psk)|wlan_?pass(?:word)?|(?:sta|ap|ssid)_?pass(?:word|wd)?|option\s{1,4}'?key'?)[a-z0-9_]{0,8}(?:\[[^\]]{0,16}\])?["']?\s{0,4}(?:[:=]|\s)\s{0,4}["']?([^"'\s#;]{8,64})["']?"#, check: wifi, kind: Some(Kind::Password),
-        hits: &[("etc/wpa_supplicant.conf", "    psk=\"acme-·setup-2019\""), ("main.ino", "#define WIFI_PASS \"blue·House77\""), ("etc/hostapd.conf", "wpa_passphrase=acme·setup1")], misses: &[("etc/hostapd.conf", "wpa_passphrase="), ("main.ino", "#define WIFI_PASS \"your-password\""), ("a.conf", "wpa_psk_file=/etc/hostapd.wpa_psk")], ..BASE },
-    Rule { id: "P-014", severity: High, title: "password on a command line", about: "It is in the image, and every process on the device can read it while the command runs.", fix: "Read it from a file only root can read, made on the device", requirements: CODE,
-        keywords: &["sshpass", "curl", "wget", "mysql", "chpasswd", "mosquitto_", "ftp", "net use", "smbclient", "openssl"],
-        pattern: r#"(?:sshpass\s{1,4}-p\s{0,2}["']?([^\s"'$]{3,64})|(?:curl|wget)\s[^\n|;]{0,120}(?:-u\s{0,2}|--user[ =]|--password=|--http-password=)["']?(?:[^\s:"'$]{1,40}:)?([^\s"'$]{4,64})|mysql(?:dump|admin)?\s[^\n|;]{0,80}-p([^\s"'$\-]{4,64})|mosquitto_(?:pub|sub)\s[^\n|;]{0,120}-P\s{1,3}["']?([^\s"'$]{4,64})|echo\s{1,3}["']?[a-z_][a-z0-9_\-]{0,30}:([^\s"'$|]{4,64})["']?\s{0,4}\|\s{0,4}chpasswd|smbclient\s[^\n|;]{0,80}-U\s{1,3}[^\s%]{1,40}%([^\s"'$]{3,64})|-pass(?:in|out)?\s{1,3}pass:([^\s"'$]{3,64}))"#, check: |c| !valid::placeholder(c.secret) && !c.secret.contains(&b'{'), only: Only::Text, kind: Some(Kind::Password),
-        hits: &[("init.sh", "echo \"root:Gw4y·2019\" | chpasswd"), ("up.sh", "curl -u device:t7Kq·9zLm https://up.acme.net/fw")], misses: &[("init.sh", "echo \"root:$PASS\" | chpasswd"), ("up.sh", "curl -u \"$USER:$PASS\" https://up.acme.net/fw")], ..BASE },
-    Rule { id: "P-015", severity: High, title: "password in the environment of a build or service", about: "Images and build logs keep it.", fix: "Pass it as a mounted secret or a systemd credential", requirements: CODE,
+        pattern: r#"(?i)(?:<[a-z0-9_:]{0,24}pass(?:word|wd|phrase)[a-z0-9_]{0,12}>([^<>\s]{4,64})</|"[a-z0-9_.\-]{0,24}pass(?:word|wd|phrase)[a-z0-9_]{0,8}"\s{0,3}:\s{0,3}"([^"\s]{4,64})")"#,
+        check: xml_password,
+        only: Only::Paths(&[".xml", ".json", ".plist", ".html", ".htm", ".json5", ".conf", ".cfg"]),
+        kind: Some(Kind::Password),
+        hits: &[
+            ("etc/tr069.xml", "<ConnectionPassword>Gw4y·!2019</ConnectionPassword>"),
+            ("a.json", "{\"mqttPassword\": \"t7Kq·9zLm\"}"),
+        ],
+        misses: &[("a.xml", "<Password></Password>"), ("a.json", "{\"password\": \"<password>\"}")],
+        ..BASE
+    },
+    Rule {
+        id: "P-013",
+        severity: High,
+        title: "Wi-Fi pre-shared key",
+        about: "One network key in the image opens the same network at every customer, or gives away the maker's own.",
+        fix: "Let the owner set it; make a setup key per device",
+        requirements: &["5.1-1", "5.1-2", "5.4-3", "I4.2.2", "I2.4.1"],
+        keywords: &[
+            "psk=",
+            "wpa_passphrase",
+            "wifi_pass",
+            "wifi_pwd",
+            "wifi_key",
+            "wpa_psk",
+            "option key",
+            "wlan_pass",
+            "wifipass",
+            "ssid_pass",
+            "sta_pass",
+            "ap_pass",
+            "wpapsk",
+        ],
+        pattern: r#"(?i)(?:\bpsk|wpa_?passphrase|wpa_?psk\d?|wifi_?(?:pass(?:word|phrase)?|pwd|key|psk)|wlan_?pass(?:word)?|(?:sta|ap|ssid)_?pass(?:word|wd)?|option\s{1,4}'?key'?)[a-z0-9_]{0,8}(?:\[[^\]]{0,16}\])?["']?\s{0,4}(?:[:=]|\s)\s{0,4}["']?([^"'\s#;]{8,64})["']?"#,
+        check: wifi,
+        kind: Some(Kind::Password),
+        hits: &[
+            ("etc/wpa_supplicant.conf", "    psk=\"acme-·setup-2019\""),
+            ("main.ino", "#define WIFI_PASS \"blue·House77\""),
+            ("etc/hostapd.conf", "wpa_passphrase=acme·setup1"),
+        ],
+        misses: &[
+            ("etc/hostapd.conf", "wpa_passphrase="),
+            ("main.ino", "#define WIFI_PASS \"your-password\""),
+            ("a.conf", "wpa_psk_file=/etc/hostapd.wpa_psk"),
+        ],
+        ..BASE
+    },
+    Rule {
+        id: "P-014",
+        severity: High,
+        title: "password on a command line",
+        about: "It is in the image, and every process on the device can read it while the command runs.",
+        fix: "Read it from a file only root can read, made on the device",
+        requirements: CODE,
+        keywords: &[
+            "sshpass",
+            "curl",
+            "wget",
+            "mysql",
+            "chpasswd",
+            "mosquitto_",
+            "ftp",
+            "net use",
+            "smbclient",
+            "openssl",
+        ],
+        pattern: r#"(?:sshpass\s{1,4}-p\s{0,2}["']?([^\s"'$]{3,64})|(?:curl|wget)\s[^\n|;]{0,120}(?:-u\s{0,2}|--user[ =]|--password=|--http-password=)["']?(?:[^\s:"'$]{1,40}:)?([^\s"'$]{4,64})|mysql(?:dump|admin)?\s[^\n|;]{0,80}-p([^\s"'$\-]{4,64})|mosquitto_(?:pub|sub)\s[^\n|;]{0,120}-P\s{1,3}["']?([^\s"'$]{4,64})|echo\s{1,3}["']?[a-z_][a-z0-9_\-]{0,30}:([^\s"'$|]{4,64})["']?\s{0,4}\|\s{0,4}chpasswd|smbclient\s[^\n|;]{0,80}-U\s{1,3}[^\s%]{1,40}%([^\s"'$]{3,64})|-pass(?:in|out)?\s{1,3}pass:([^\s"'$]{3,64}))"#,
+        check: |c| !valid::placeholder(c.secret) && !c.secret.contains(&b'{'),
+        only: Only::Text,
+        kind: Some(Kind::Password),
+        hits: &[
+            ("init.sh", "echo \"root:Gw4y·2019\" | chpasswd"),
+            ("up.sh", "curl -u device:t7Kq·9zLm https://up.acme.net/fw"),
+        ],
+        misses: &[
+            ("init.sh", "echo \"root:$PASS\" | chpasswd"),
+            ("up.sh", "curl -u \"$USER:$PASS\" https://up.acme.net/fw"),
+        ],
+        ..BASE
+    },
+    Rule {
+        id: "P-015",
+        severity: High,
+        title: "password in the environment of a build or service",
+        about: "Images and build logs keep it.",
+        fix: "Pass it as a mounted secret or a systemd credential",
+        requirements: CODE,
         keywords: &["environment=", "environment:", "env ", "arg "],
-        pattern: r#"(?i)^\s{0,8}(?:ENV|ARG|Environment=)\s{0,3}["']?[A-Z0-9_]{0,40}(?:PASSWORD|PASSWD|SECRET|TOKEN|API_KEY)[= ]["']?([^\s"'$]{6,120})"#, check: valid::password, only: Only::Text, kind: Some(Kind::Password),
-        hits: &[("Dockerfile", "ENV DB_PASSWORD=t7Kq·9zLm"), ("a.service", "Environment=\"MQTT_PASSWORD=Gw4y·2019\"")], misses: &[("Dockerfile", "ENV DB_PASSWORD=$DB"), ("Dockerfile", "ARG VERSION=1.2.3.4.5")], ..BASE },
-    Rule { id: "P-016", severity: Medium, title: "SNMP community string of the factory", about: "`public` and `private` are known to everyone; SNMP v1 and v2c send them in clear.", fix: "Use SNMPv3 with keys per device, or leave SNMP out", requirements: &["5.1-1", "5.5-1", "5.6-1", "I2.1.6"],
-        keywords: &["community", "rocommunity", "rwcommunity", "com2sec"], pattern: r"(?im)^\s{0,4}((?:r[ow]community6?|com2sec6?\s{1,8}\S{1,40}\s{1,8}\S{1,40})\s{1,8}(?:public|private)\b)", only: Only::Text,
-        hits: &[("etc/snmpd.conf", "rocommunity public·")], misses: &[("etc/snmpd.conf", "# rocommunity public")], ..BASE },
-    Rule { id: "P-017", severity: High, title: "password built from a MAC address or serial number", about: "The MAC address is in every frame: whoever sees the device can compute its password.", fix: "Use a random password per device, or one its owner sets", requirements: &["5.1-2", "5.1-1", "I2.1.6"],
-        keywords: &["mac", "serial", "/sys/class/net"], pattern: r#"(?i)(?:pass(?:word|wd|phrase)?|psk|pwd|wpakey)[a-z0-9_]{0,12}\s{0,3}=\s{0,3}["']?[^\n;]{0,48}(?:\$\(?\{?(?:cat /sys/class/net/[a-z0-9]{1,10}/address|mac(?:_?addr(?:ess)?)?\b|serial(?:_?n(?:umber|o))?\b)|getmac(?:address)?\(|md5\(\s{0,2}(?:mac|serial)|(?:mac|serial)[a-z_]{0,8}\[-?\d)"#, only: Only::Text,
-        hits: &[("init.sh", "WIFI_PSK=$(cat /sys/class/net/eth0/·address | md5sum | cut -c1-8)"), ("a.py", "password = \"gw\" + mac[-·6:]")], misses: &[("a.py", "password = os.urandom(16).hex()"), ("a.sh", "MAC=$(cat /sys/class/net/eth0/address)")], ..BASE },
-    Rule { id: "P-018", severity: High, title: "comparison with a fixed password", about: "A back door: this word opens every device.", fix: "Compare with a salted hash made on the device, in constant time", requirements: &["5.1-1", "5.4-3", "5.6-1", "I2.1.7"],
-        keywords: &["strcmp", "strncmp", "memcmp", "equals(", "== \""], pattern: r#"(?i)(?:str(?:n)?(?:case)?cmp|memcmp)\s{0,2}\(\s{0,2}[a-z0-9_\->.\[\]]{0,40}(?:pass(?:wd|word)?|pwd|passphrase)[a-z0-9_]{0,10}\s{0,2},\s{0,2}"([^"\\]{4,64})""#, check: valid::password, only: Only::Source, kind: Some(Kind::Password),
-        hits: &[("login.c", "if (strcmp(user_password, \"l3tme·in\") == 0) grant();")], misses: &[("login.c", "if (strcmp(password, stored) == 0) grant();")], ..BASE },
-    Rule { id: "P-019", severity: Low, title: "login shell for a service account", about: "A service account that can log in is one more way in.", fix: "Give it /sbin/nologin", requirements: &["5.6-7", "I2.2.3", "I2.1.7"],
-        keywords: &["daemon:", "ftp:", "nobody:", "www-data:", "http:", "mail:", "lp:", "uucp:", "news:"], pattern: r"(?m)^((?:daemon|ftp|nobody|www-data|http|mail|lp|uucp|news):[^:\n]{0,64}:\d{1,6}:\d{1,6}:[^:\n]{0,64}:[^:\n]{0,64}:/bin/(?:ba|a|da)?sh)\s*$", only: Only::Paths(&["/passwd", "passwd"]),
-        hits: &[("etc/passwd", "nobody:x:99:99:nobody:/:/bin/sh")], misses: &[("etc/passwd", "nobody:x:99:99:nobody:/:/bin/false")], ..BASE },
-    Rule { id: "P-020", severity: High, title: "password of a .netrc, .pgpass or similar file", about: "The file exists to hold a login in clear; in an image everyone has it.", fix: "Take the file out of the image and change the password", requirements: CODE,
-        keywords: &["machine ", "login ", ":*:", ":5432:"], pattern: r"(?im)(?:machine\s{1,4}\S{1,100}\s{1,4}login\s{1,4}\S{1,60}\s{1,4}password\s{1,4}(\S{4,80})|^[^:\s]{1,60}:(?:\d{2,5}|\*):[^:\s]{1,40}:[^:\s]{1,40}:(\S{4,80})$)", check: |c| !valid::placeholder(c.secret), only: Only::Paths(&[".netrc", "_netrc", ".pgpass"]), kind: Some(Kind::Password),
-        hits: &[("root/.netrc", "machine up.acme.net login device password t7Kq·9zLm")], misses: &[("root/notes", "machine up.acme.net login device password t7Kq9zLm")], ..BASE },
-    Rule { id: "P-021", severity: Medium, title: "PPP, VPN or SIP secret", about: "A shared access secret lets anyone pose as a device of yours.", fix: "Provision one per device", requirements: &["5.4-3", "5.1-1", "I2.1.6"],
-        keywords: &["secret", "psk", " * "], pattern: r#"(?im)(?:^\s{0,8}[^\s:#"']{1,64}\s{0,4}:\s{0,4}(?:PSK|XAUTH|EAP)\s{1,4}"([^"]{4,128})"|^["']?[A-Za-z0-9@._*\-]{1,64}["']?\s{1,8}["']?[A-Za-z0-9._*\-]{1,40}["']?\s{1,8}["']?([^\s"']{4,64})["']?(?:\s{1,8}\*)?\s*$|^\s{0,4}(?:secret|remotesecret)\s{0,3}=>?\s{0,3}(\S{4,64})\s*$)"#, check: |c| !valid::placeholder(c.secret) && !c.line.starts_with(b"#"), only: Only::Paths(&["ipsec.secrets", "chap-secrets", "pap-secrets", "sip.conf", "l2tp-secrets"]), kind: Some(Kind::Password),
-        hits: &[("etc/ipsec.secrets", "%any : PSK \"t7Kq·9zLm-acme\""), ("etc/ppp/chap-secrets", "device * s3cr·3tX *")], misses: &[("etc/ipsec.secrets", ": RSA server.key"), ("etc/ppp/chap-secrets", "# client server secret IP")], ..BASE },
-    Rule { id: "P-022", severity: High, title: "Bluetooth pass key or PIN that everyone guesses", about: "0000 and 1234 are tried first.", fix: "Use numeric comparison or a pass key per device", requirements: &["5.1-1", "5.1-2", "I4.3.2"],
-        keywords: &["pin_code", "pincode", "passkey", "bt_pin", "pairing_pin"], pattern: r#"(?i)((?:bt_?pin|pin_?code|passkey|pairing_?pin)[a-z0-9_]{0,12}(?:\[\d{0,3}\])?\s{0,4}[:=\s(]\s{0,4}["'{]?\s{0,2}(?:0000|1234|000000|123456|1111|8888|'0', ?'0', ?'0', ?'0')["'}]?)(?:[^0-9]|$)"#,
-        hits: &[("bt.c", "static const char *bt_pin = \"0000·\";")], misses: &[("bt.c", "uint32_t passkey = random_passkey();")], ..BASE },
+        pattern: r#"(?i)^\s{0,8}(?:ENV|ARG|Environment=)\s{0,3}["']?[A-Z0-9_]{0,40}(?:PASSWORD|PASSWD|SECRET|TOKEN|API_KEY)[= ]["']?([^\s"'$]{6,120})"#,
+        check: valid::password,
+        only: Only::Text,
+        kind: Some(Kind::Password),
+        hits: &[
+            ("Dockerfile", "ENV DB_PASSWORD=t7Kq·9zLm"),
+            ("a.service", "Environment=\"MQTT_PASSWORD=Gw4y·2019\""),
+        ],
+        misses: &[("Dockerfile", "ENV DB_PASSWORD=$DB"), ("Dockerfile", "ARG VERSION=1.2.3.4.5")],
+        ..BASE
+    },
+    Rule {
+        id: "P-016",
+        severity: Medium,
+        title: "SNMP community string of the factory",
+        about: "`public` and `private` are known to everyone; SNMP v1 and v2c send them in clear.",
+        fix: "Use SNMPv3 with keys per device, or leave SNMP out",
+        requirements: &["5.1-1", "5.5-1", "5.6-1", "I2.1.6"],
+        keywords: &["community", "rocommunity", "rwcommunity", "com2sec"],
+        pattern: r"(?im)^\s{0,4}((?:r[ow]community6?|com2sec6?\s{1,8}\S{1,40}\s{1,8}\S{1,40})\s{1,8}(?:public|private)\b)",
+        only: Only::Text,
+        hits: &[("etc/snmpd.conf", "rocommunity public·")],
+        misses: &[("etc/snmpd.conf", "# rocommunity public")],
+        ..BASE
+    },
+    Rule {
+        id: "P-017",
+        severity: High,
+        title: "password built from a MAC address or serial number",
+        about: "The MAC address is in every frame: whoever sees the device can compute its password.",
+        fix: "Use a random password per device, or one its owner sets",
+        requirements: &["5.1-2", "5.1-1", "I2.1.6"],
+        keywords: &["mac", "serial", "/sys/class/net"],
+        pattern: r#"(?i)(?:pass(?:word|wd|phrase)?|psk|pwd|wpakey)[a-z0-9_]{0,12}\s{0,3}=\s{0,3}["']?[^\n;]{0,48}(?:\$\(?\{?(?:cat /sys/class/net/[a-z0-9]{1,10}/address|mac(?:_?addr(?:ess)?)?\b|serial(?:_?n(?:umber|o))?\b)|getmac(?:address)?\(|md5\(\s{0,2}(?:mac|serial)|(?:mac|serial)[a-z_]{0,8}\[-?\d)"#,
+        only: Only::Text,
+        hits: &[
+            ("init.sh", "WIFI_PSK=$(cat /sys/class/net/eth0/·address | md5sum | cut -c1-8)"),
+            ("a.py", "password = \"gw\" + mac[-·6:]"),
+        ],
+        misses: &[
+            ("a.py", "password = os.urandom(16).hex()"),
+            ("a.sh", "MAC=$(cat /sys/class/net/eth0/address)"),
+        ],
+        ..BASE
+    },
+    Rule {
+        id: "P-018",
+        severity: High,
+        title: "comparison with a fixed password",
+        about: "A back door: this word opens every device.",
+        fix: "Compare with a salted hash made on the device, in constant time",
+        requirements: &["5.1-1", "5.4-3", "5.6-1", "I2.1.7"],
+        keywords: &["strcmp", "strncmp", "memcmp", "equals(", "== \""],
+        pattern: r#"(?i)(?:str(?:n)?(?:case)?cmp|memcmp)\s{0,2}\(\s{0,2}[a-z0-9_\->.\[\]]{0,40}(?:pass(?:wd|word)?|pwd|passphrase)[a-z0-9_]{0,10}\s{0,2},\s{0,2}"([^"\\]{4,64})""#,
+        check: valid::password,
+        only: Only::Source,
+        kind: Some(Kind::Password),
+        hits: &[("login.c", "if (strcmp(user_password, \"l3tme·in\") == 0) grant();")],
+        misses: &[("login.c", "if (strcmp(password, stored) == 0) grant();")],
+        ..BASE
+    },
+    Rule {
+        id: "P-019",
+        severity: Low,
+        title: "login shell for a service account",
+        about: "A service account that can log in is one more way in.",
+        fix: "Give it /sbin/nologin",
+        requirements: &["5.6-7", "I2.2.3", "I2.1.7"],
+        keywords: &[
+            "daemon:",
+            "ftp:",
+            "nobody:",
+            "www-data:",
+            "http:",
+            "mail:",
+            "lp:",
+            "uucp:",
+            "news:",
+        ],
+        pattern: r"(?m)^((?:daemon|ftp|nobody|www-data|http|mail|lp|uucp|news):[^:\n]{0,64}:\d{1,6}:\d{1,6}:[^:\n]{0,64}:[^:\n]{0,64}:/bin/(?:ba|a|da)?sh)\s*$",
+        only: Only::Paths(&["/passwd", "passwd"]),
+        hits: &[("etc/passwd", "nobody:x:99:99:nobody:/:/bin/sh")],
+        misses: &[("etc/passwd", "nobody:x:99:99:nobody:/:/bin/false")],
+        ..BASE
+    },
+    Rule {
+        id: "P-020",
+        severity: High,
+        title: "password of a .netrc, .pgpass or similar file",
+        about: "The file exists to hold a login in clear; in an image everyone has it.",
+        fix: "Take the file out of the image and change the password",
+        requirements: CODE,
+        keywords: &["machine ", "login ", ":*:", ":5432:"],
+        pattern: r"(?im)(?:machine\s{1,4}\S{1,100}\s{1,4}login\s{1,4}\S{1,60}\s{1,4}password\s{1,4}(\S{4,80})|^[^:\s]{1,60}:(?:\d{2,5}|\*):[^:\s]{1,40}:[^:\s]{1,40}:(\S{4,80})$)",
+        check: |c| !valid::placeholder(c.secret),
+        only: Only::Paths(&[".netrc", "_netrc", ".pgpass"]),
+        kind: Some(Kind::Password),
+        hits: &[("root/.netrc", "machine up.acme.net login device password t7Kq·9zLm")],
+        misses: &[("root/notes", "machine up.acme.net login device password t7Kq9zLm")],
+        ..BASE
+    },
+    Rule {
+        id: "P-021",
+        severity: Medium,
+        title: "PPP, VPN or SIP secret",
+        about: "A shared access secret lets anyone pose as a device of yours.",
+        fix: "Provision one per device",
+        requirements: &["5.4-3", "5.1-1", "I2.1.6"],
+        keywords: &["secret", "psk", " * "],
+        pattern: r#"(?im)(?:^\s{0,8}[^\s:#"']{1,64}\s{0,4}:\s{0,4}(?:PSK|XAUTH|EAP)\s{1,4}"([^"]{4,128})"|^["']?[A-Za-z0-9@._*\-]{1,64}["']?\s{1,8}["']?[A-Za-z0-9._*\-]{1,40}["']?\s{1,8}["']?([^\s"']{4,64})["']?(?:\s{1,8}\*)?\s*$|^\s{0,4}(?:secret|remotesecret)\s{0,3}=>?\s{0,3}(\S{4,64})\s*$)"#,
+        check: |c| !valid::placeholder(c.secret) && !c.line.starts_with(b"#"),
+        only: Only::Paths(&[
+            "ipsec.secrets",
+            "chap-secrets",
+            "pap-secrets",
+            "sip.conf",
+            "l2tp-secrets",
+        ]),
+        kind: Some(Kind::Password),
+        hits: &[
+            ("etc/ipsec.secrets", "%any : PSK \"t7Kq·9zLm-acme\""),
+            ("etc/ppp/chap-secrets", "device * s3cr·3tX *"),
+        ],
+        misses: &[
+            ("etc/ipsec.secrets", ": RSA server.key"),
+            ("etc/ppp/chap-secrets", "# client server secret IP"),
+        ],
+        ..BASE
+    },
+    Rule {
+        id: "P-022",
+        severity: High,
+        title: "Bluetooth pass key or PIN that everyone guesses",
+        about: "0000 and 1234 are tried first.",
+        fix: "Use numeric comparison or a pass key per device",
+        requirements: &["5.1-1", "5.1-2", "I4.3.2"],
+        keywords: &["pin_code", "pincode", "passkey", "bt_pin", "pairing_pin"],
+        pattern: r#"(?i)((?:bt_?pin|pin_?code|passkey|pairing_?pin)[a-z0-9_]{0,12}(?:\[\d{0,3}\])?\s{0,4}[:=\s(]\s{0,4}["'{]?\s{0,2}(?:0000|1234|000000|123456|1111|8888|'0', ?'0', ?'0', ?'0')["'}]?)(?:[^0-9]|$)"#,
+        hits: &[("bt.c", "static const char *bt_pin = \"0000·\";")],
+        misses: &[("bt.c", "uint32_t passkey = random_passkey();")],
+        ..BASE
+    },
 ];
 
 fn des(found: &Capture<'_>) -> bool {
     let has = |f: fn(&u8) -> bool| found.secret.iter().any(f);
     let base = found.path.rsplit('/').next().unwrap_or("");
     let table = base.contains("passwd") || base.contains("shadow") || base.contains("htpasswd");
-    (table && valid::entropy(found.secret) >= 3.0 && has(|b| b.is_ascii_uppercase()) && has(|b| b.is_ascii_lowercase()))
+    (table
+        && valid::entropy(found.secret) >= 3.0
+        && has(|b| b.is_ascii_uppercase())
+        && has(|b| b.is_ascii_lowercase()))
         || valid::entropy(found.secret) >= 3.2
             && has(|b| b.is_ascii_uppercase())
             && has(|b| b.is_ascii_digit() || matches!(b, b'.' | b'/'))
@@ -110,14 +548,21 @@ fn default_pair(found: &Capture<'_>) -> bool {
     let base = found.path.rsplit('/').next().unwrap_or("");
     // Owner and group of a file, roles side by side, and account tables are no logins.
     let tables = ["group", "passwd", "shadow", "gshadow", "permissions", "device_table.txt"];
-    let pair: Vec<&str> = text.split([':', ',', '/', '|', '"', '\'', ' ']).filter(|p| !p.is_empty()).collect();
+    let pair: Vec<&str> =
+        text.split([':', ',', '/', '|', '"', '\'', ' ']).filter(|p| !p.is_empty()).collect();
     let owner = ["root:root", "root,root", "root/root", "user,guest", "guest,user", "root|root"];
     let joined = text.replace(['"', '\'', ' '], "");
     let line = String::from_utf8_lossy(found.line).to_lowercase();
-    let role_words = ["root", "admin", "guest", "user", "support", "service", "default", "system", "supervisor"];
-    let both_roles = pair.len() == 2 && role_words.contains(&pair[0]) && role_words.contains(&pair[1]);
-    let quoted_or_config = line.contains("pass") || line.contains("login") || line.contains("cred")
-        || line.contains("auth") || base.contains("http") || text.contains(':');
+    let role_words =
+        ["root", "admin", "guest", "user", "support", "service", "default", "system", "supervisor"];
+    let both_roles =
+        pair.len() == 2 && role_words.contains(&pair[0]) && role_words.contains(&pair[1]);
+    let quoted_or_config = line.contains("pass")
+        || line.contains("login")
+        || line.contains("cred")
+        || line.contains("auth")
+        || base.contains("http")
+        || text.contains(':');
     !tables.contains(&base.trim_end_matches('-'))
         && !owner.contains(&joined.as_str())
         && !line.contains("chown")
@@ -133,7 +578,9 @@ fn config_password(found: &Capture<'_>) -> bool {
     let assigned = found.whole.contains(&b'=') || found.whole.contains(&b':');
     valid::password(found)
         && (!prose || assigned && found.secret.iter().any(u8::is_ascii_digit))
-        && (assigned || found.line.windows(7).any(|w| w == b"option ") || found.line.windows(4).any(|w| w == b"set "))
+        && (assigned
+            || found.line.windows(7).any(|w| w == b"option ")
+            || found.line.windows(4).any(|w| w == b"set "))
         && !text.chars().all(|c| c.is_ascii_digit() && text.len() < 4)
 }
 

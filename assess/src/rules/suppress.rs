@@ -111,8 +111,10 @@ impl Suppressions {
             });
             if let Some(index) = hit {
                 let accepted = &self.accepted[index];
-                finding.suppressed =
-                    Some(format!("{} ({}, until {})", accepted.reason, accepted.owner, accepted.expires));
+                finding.suppressed = Some(format!(
+                    "{} ({}, until {})",
+                    accepted.reason, accepted.owner, accepted.expires
+                ));
                 used.insert(index);
             }
         }
@@ -171,7 +173,8 @@ mod tests {
     fn a_suppression_without_owner_reason_or_date_is_refused() {
         assert!(Suppressions::parse(&file(FULL)).is_ok());
         for missing in ["owner", "reason", "expires"] {
-            let text: String = FULL.lines().filter(|l| !l.starts_with(missing)).collect::<Vec<_>>().join("\n");
+            let text: String =
+                FULL.lines().filter(|l| !l.starts_with(missing)).collect::<Vec<_>>().join("\n");
             assert!(Suppressions::parse(&file(&text)).is_err(), "{missing}");
         }
         assert!(Suppressions::parse(&file(&FULL.replace("01-31", "02-31"))).is_err());

@@ -23,8 +23,11 @@ pub(crate) fn password(found: &Capture<'_>) -> bool {
         return false;
     }
     let text = String::from_utf8_lossy(secret);
-    let code = ["(", ")", "->", "::", "[", "]", "${", "$(", "{{", "%s", "%d", "=", "&", ";", "\\u", "//"];
-    if code.iter().any(|c| text.contains(c)) || text.starts_with(['$', '%', '<', '@', '*', '{', '.', '/', '-', '#', '_']) {
+    let code =
+        ["(", ")", "->", "::", "[", "]", "${", "$(", "{{", "%s", "%d", "=", "&", ";", "\\u", "//"];
+    if code.iter().any(|c| text.contains(c))
+        || text.starts_with(['$', '%', '<', '@', '*', '{', '.', '/', '-', '#', '_'])
+    {
         return false;
     }
     if text.ends_with([':', '.', ',', '?', '=']) || WORDS.contains(&text.to_lowercase().as_str()) {
@@ -86,11 +89,42 @@ pub(crate) fn placeholder(secret: &[u8]) -> bool {
     let lower = secret.to_ascii_lowercase();
     let text = String::from_utf8_lossy(&lower);
     let marks = [
-        "example", "placeholder", "changeme", "change_me", "change-me", "your", "xxxx", "****",
-        "....", "<", "redacted", "dummy", "replace", "todo", "insert", "sample", "foobar", "${",
-        "{{", "%(", "none", "null", "undefined", "not_set", "notset", "n/a", "abcdefghij",
-        "1234567890abcdef", "deadbeef", "0000000000", "aaaaaaaa", "secret_here", "my_", "enter_",
-        "-----", "______",
+        "example",
+        "placeholder",
+        "changeme",
+        "change_me",
+        "change-me",
+        "your",
+        "xxxx",
+        "****",
+        "....",
+        "<",
+        "redacted",
+        "dummy",
+        "replace",
+        "todo",
+        "insert",
+        "sample",
+        "foobar",
+        "${",
+        "{{",
+        "%(",
+        "none",
+        "null",
+        "undefined",
+        "not_set",
+        "notset",
+        "n/a",
+        "abcdefghij",
+        "1234567890abcdef",
+        "deadbeef",
+        "0000000000",
+        "aaaaaaaa",
+        "secret_here",
+        "my_",
+        "enter_",
+        "-----",
+        "______",
     ];
     text.is_empty()
         || marks.iter().any(|m| text.contains(m))
@@ -127,11 +161,58 @@ fn mentions_secret(text: &str) -> bool {
 }
 
 const WORDS: &[&str] = &[
-    "true", "false", "null", "none", "nil", "yes", "no", "string", "text", "password", "passwd",
-    "secret", "required", "optional", "default", "empty", "hidden", "bool", "int", "char", "str",
-    "value", "type", "self", "this", "test", "enabled", "disabled", "undefined", "prompt", "ask",
-    "any", "unknown", "invalid", "missing", "file", "env", "auto", "plain", "sha256", "md5",
-    "bcrypt", "hash", "scram", "form", "post", "get", "const", "void", "label", "new", "old",
+    "true",
+    "false",
+    "null",
+    "none",
+    "nil",
+    "yes",
+    "no",
+    "string",
+    "text",
+    "password",
+    "passwd",
+    "secret",
+    "required",
+    "optional",
+    "default",
+    "empty",
+    "hidden",
+    "bool",
+    "int",
+    "char",
+    "str",
+    "value",
+    "type",
+    "self",
+    "this",
+    "test",
+    "enabled",
+    "disabled",
+    "undefined",
+    "prompt",
+    "ask",
+    "any",
+    "unknown",
+    "invalid",
+    "missing",
+    "file",
+    "env",
+    "auto",
+    "plain",
+    "sha256",
+    "md5",
+    "bcrypt",
+    "hash",
+    "scram",
+    "form",
+    "post",
+    "get",
+    "const",
+    "void",
+    "label",
+    "new",
+    "old",
 ];
 
 const BASE62: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";

@@ -162,7 +162,9 @@ impl TarHead {
         if &block[257..263] == b"ustar\0" && !prefix.is_empty() {
             name = format!("{prefix}/{name}");
         }
-        let size = if block[124] & 0x80 != 0 { block.be64(128)? } else {
+        let size = if block[124] & 0x80 != 0 {
+            block.be64(128)?
+        } else {
             octal(&block[124..136]).ok_or(UnpackError::Corrupt("tar size"))?
         };
         let mode = octal(&block[100..108]).unwrap_or(0) as u32;
@@ -216,22 +218,22 @@ struct CpioHead {
 impl CpioHead {
     fn read(blob: &Blob, at: u64) -> Result<Self, UnpackError> {
         let head = blob.bytes(at, 110);
-        let (mode, size, name_size, header, align) = if head.starts_with(b"07070")
-            && matches!(head.get(5), Some(b'1' | b'2'))
-        {
-            let field = |n: usize| hex8(&head, 6 + 8 * n);
-            (field(1)?, u64::from(field(6)?), field(11)?, 110, 4)
-        } else if head.starts_with(b"070707") {
-            let field = |from: usize, len: usize| {
-                head.part(from, len).and_then(|f| octal(f).ok_or(UnpackError::Corrupt("cpio field")))
+        let (mode, size, name_size, header, align) =
+            if head.starts_with(b"07070") && matches!(head.get(5), Some(b'1' | b'2')) {
+                let field = |n: usize| hex8(&head, 6 + 8 * n);
+                (field(1)?, u64::from(field(6)?), field(11)?, 110, 4)
+            } else if head.starts_with(b"070707") {
+                let field = |from: usize, len: usize| {
+                    head.part(from, len)
+                        .and_then(|f| octal(f).ok_or(UnpackError::Corrupt("cpio field")))
+                };
+                (field(18, 6)? as u32, field(65, 11)?, field(59, 6)? as u32, 76, 1)
+            } else if head.starts_with(&[0xc7, 0x71]) {
+                let size = u64::from(head.le16(22)?) << 16 | u64::from(head.le16(24)?);
+                (u32::from(head.le16(6)?), size, u32::from(head.le16(20)?), 26, 2)
+            } else {
+                return Err(UnpackError::Corrupt("cpio header"));
             };
-            (field(18, 6)? as u32, field(65, 11)?, field(59, 6)? as u32, 76, 1)
-        } else if head.starts_with(&[0xc7, 0x71]) {
-            let size = u64::from(head.le16(22)?) << 16 | u64::from(head.le16(24)?);
-            (u32::from(head.le16(6)?), size, u32::from(head.le16(20)?), 26, 2)
-        } else {
-            return Err(UnpackError::Corrupt("cpio header"));
-        };
         if name_size == 0 || name_size > 4096 {
             return Err(UnpackError::Corrupt("cpio name size"));
         }
@@ -261,9 +263,8 @@ fn unpack_ar(blob: &Blob, sink: &mut dyn Sink) -> Result<u64, UnpackError> {
         if &head[58..60] != b"`\n" {
             break;
         }
-        let field = |from: usize, to: usize| {
-            String::from_utf8_lossy(&head[from..to]).trim_end().to_owned()
-        };
+        let field =
+            |from: usize, to: usize| String::from_utf8_lossy(&head[from..to]).trim_end().to_owned();
         let size: u64 =
             field(48, 58).parse().map_err(|_| UnpackError::Corrupt("ar member size"))?;
         let raw = field(0, 16);

@@ -26,7 +26,9 @@ pub fn carve(blob: &Blob, from: u64) -> Option<Hit> {
         let mut best: Option<Hit> = None;
         for found in signatures.automaton.find_overlapping_iter(&chunk) {
             let (format, offset) = signatures.formats[found.pattern().as_usize()];
-            let Some(at) = (base + found.start() as u64).checked_sub(offset as u64) else { continue };
+            let Some(at) = (base + found.start() as u64).checked_sub(offset as u64) else {
+                continue;
+            };
             if at < from {
                 continue;
             }

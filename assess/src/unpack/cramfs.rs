@@ -93,8 +93,7 @@ impl Image {
                     if let Err(error) = self.file(sink, &inode, &mut out) {
                         sink.unread(&full, inode.offset, inode.size - out.len(), &error);
                     }
-                    let meta =
-                        Meta { mode: Some(inode.mode & 0o7777), offset: None, raw: false };
+                    let meta = Meta { mode: Some(inode.mode & 0o7777), offset: None, raw: false };
                     sink.member(&full, out.finish(), meta)?;
                 }
                 0o120_000 => sink.skipped(&full, Skipped::Symlink),
@@ -104,12 +103,7 @@ impl Image {
         Ok(())
     }
 
-    fn file(
-        &self,
-        sink: &mut dyn Sink,
-        inode: &Inode,
-        out: &mut Spool,
-    ) -> Result<(), UnpackError> {
+    fn file(&self, sink: &mut dyn Sink, inode: &Inode, out: &mut Spool) -> Result<(), UnpackError> {
         let count = inode.size.div_ceil(PAGE);
         let mut start = inode.offset + count * 4;
         for index in 0..count {

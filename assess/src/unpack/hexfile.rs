@@ -11,17 +11,22 @@ pub(super) const FORMATS: &[Format] = &[
         about: "Intel HEX",
         magics: &[(0, b":")],
         carved: false,
-        detect: |b| first_lines(b).is_some_and(|lines| lines.iter().all(|l| hex_record(l).is_some())),
-        unpack: |b, s| text_records(b, s, |line, image| {
-            let (kind, address, data) = hex_record(line).ok_or(UnpackError::Corrupt("HEX record"))?;
-            match kind {
-                0 => image.put(image.base + address, &data),
-                2 => image.base = u64::from(data.be16(0)?) << 4,
-                4 => image.base = u64::from(data.be16(0)?) << 16,
-                _ => {}
-            }
-            Ok(kind != 1)
-        }),
+        detect: |b| {
+            first_lines(b).is_some_and(|lines| lines.iter().all(|l| hex_record(l).is_some()))
+        },
+        unpack: |b, s| {
+            text_records(b, s, |line, image| {
+                let (kind, address, data) =
+                    hex_record(line).ok_or(UnpackError::Corrupt("HEX record"))?;
+                match kind {
+                    0 => image.put(image.base + address, &data),
+                    2 => image.base = u64::from(data.be16(0)?) << 4,
+                    4 => image.base = u64::from(data.be16(0)?) << 16,
+                    _ => {}
+                }
+                Ok(kind != 1)
+            })
+        },
     },
     Format {
         name: "srec",
@@ -29,13 +34,16 @@ pub(super) const FORMATS: &[Format] = &[
         magics: &[(0, b"S0"), (0, b"S1"), (0, b"S2"), (0, b"S3")],
         carved: false,
         detect: |b| first_lines(b).is_some_and(|lines| lines.iter().all(|l| s_record(l).is_some())),
-        unpack: |b, s| text_records(b, s, |line, image| {
-            let (kind, address, data) = s_record(line).ok_or(UnpackError::Corrupt("S-record"))?;
-            if (1..=3).contains(&kind) {
-                image.put(address, &data);
-            }
-            Ok(kind < 7)
-        }),
+        unpack: |b, s| {
+            text_records(b, s, |line, image| {
+                let (kind, address, data) =
+                    s_record(line).ok_or(UnpackError::Corrupt("S-record"))?;
+                if (1..=3).contains(&kind) {
+                    image.put(address, &data);
+                }
+                Ok(kind < 7)
+            })
+        },
     },
     Format {
         name: "uf2",
@@ -59,7 +67,9 @@ impl Memory {
     fn put(&mut self, address: u64, data: &[u8]) {
         self.bytes += data.len() as u64;
         match self.runs.last_mut() {
-            Some((start, run)) if *start + run.len() as u64 == address => run.extend_from_slice(data),
+            Some((start, run)) if *start + run.len() as u64 == address => {
+                run.extend_from_slice(data)
+            }
             _ => self.runs.push((address, data.to_vec())),
         }
     }
@@ -133,8 +143,11 @@ fn text_records(
 fn first_lines(blob: &Blob) -> Option<Vec<Vec<u8>>> {
     let head = blob.bytes(0, 2048);
     let complete = head.len() < 2048;
-    let mut lines: Vec<Vec<u8>> =
-        head.split(|&b| b == b'\n').map(|l| l.trim_ascii().to_vec()).filter(|l| !l.is_empty()).collect();
+    let mut lines: Vec<Vec<u8>> = head
+        .split(|&b| b == b'\n')
+        .map(|l| l.trim_ascii().to_vec())
+        .filter(|l| !l.is_empty())
+        .collect();
     if !complete {
         lines.pop();
     }
@@ -146,9 +159,8 @@ fn hex_record(line: &[u8]) -> Option<(u8, u64, Vec<u8>)> {
     let raw = hex::decode(line.strip_prefix(b":")?).ok()?;
     let count = usize::from(*raw.first()?);
     let sum = raw.iter().fold(0u8, |sum, b| sum.wrapping_add(*b));
-    (raw.len() == count + 5 && sum == 0).then(|| {
-        (raw[3], u64::from(raw[1]) << 8 | u64::from(raw[2]), raw[4..4 + count].to_vec())
-    })
+    (raw.len() == count + 5 && sum == 0)
+        .then(|| (raw[3], u64::from(raw[1]) << 8 | u64::from(raw[2]), raw[4..4 + count].to_vec()))
 }
 
 fn s_record(line: &[u8]) -> Option<(u8, u64, Vec<u8>)> {

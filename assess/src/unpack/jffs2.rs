@@ -74,11 +74,21 @@ fn unpack(blob: &Blob, sink: &mut dyn Sink) -> Result<u64, UnpackError> {
     for entry in files.entries.values().filter(|e| e.inode != 0) {
         children.entry(entry.parent).or_default().push(entry);
     }
-    let mut walk = Walk { image: &image, little, files: &files, children: &children, reached: BTreeSet::new() };
+    let mut walk = Walk {
+        image: &image,
+        little,
+        files: &files,
+        children: &children,
+        reached: BTreeSet::new(),
+    };
     walk.directory(sink, ROOT, "", 0)?;
     // Files whose directory entry was lost still hold data.
-    let lost: Vec<u32> =
-        files.pieces.keys().filter(|n| !walk.reached.contains(*n) && **n != ROOT).copied().collect();
+    let lost: Vec<u32> = files
+        .pieces
+        .keys()
+        .filter(|n| !walk.reached.contains(*n) && **n != ROOT)
+        .copied()
+        .collect();
     for inode in lost {
         walk.file(sink, inode, &format!("/(no name)/{inode}"))?;
     }

@@ -161,7 +161,12 @@ impl Input<'_> {
     }
 }
 
-fn back(out: &mut Vec<u8>, distance: usize, length: usize, limit: usize) -> Result<(), UnpackError> {
+fn back(
+    out: &mut Vec<u8>,
+    distance: usize,
+    length: usize,
+    limit: usize,
+) -> Result<(), UnpackError> {
     if distance > out.len() || out.len() + length > limit {
         return Err(UnpackError::Corrupt("LZO distance"));
     }

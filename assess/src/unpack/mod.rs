@@ -195,9 +195,7 @@ impl Format {
     #[must_use]
     pub fn detect(&self, blob: &Blob) -> bool {
         (self.magics.is_empty()
-            || self.magics.iter().any(|(at, magic)| {
-                blob.bytes(*at as u64, magic.len()) == *magic
-            }))
+            || self.magics.iter().any(|(at, magic)| blob.bytes(*at as u64, magic.len()) == *magic))
             && (self.detect)(blob)
     }
 

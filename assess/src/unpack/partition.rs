@@ -147,7 +147,11 @@ fn logical(blob: &Blob, extended: u64, out: &mut Vec<Region>) -> Result<(), Unpa
         }
         let (kind, first, count) = fields(&table[..16])?;
         if kind != 0 && count != 0 {
-            out.push(Region { name: format!("p{number}"), at: (at + first) * 512, len: count * 512 });
+            out.push(Region {
+                name: format!("p{number}"),
+                at: (at + first) * 512,
+                len: count * 512,
+            });
         }
         let (kind, next, _) = fields(&table[16..32])?;
         if kind == 0 || next == 0 {

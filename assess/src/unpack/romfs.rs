@@ -55,7 +55,12 @@ fn walk(
                 let mode = if next & 8 != 0 { 0o755 } else { 0o644 };
                 let body = image.slice(data, size);
                 if body.len() < size {
-                    sink.unread(&full, data, size - body.len(), &UnpackError::Truncated { at: data });
+                    sink.unread(
+                        &full,
+                        data,
+                        size - body.len(),
+                        &UnpackError::Truncated { at: data },
+                    );
                 }
                 let meta = Meta { mode: Some(mode), offset: Some(data), raw: true };
                 sink.member(&full, body, meta)?;

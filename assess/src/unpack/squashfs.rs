@@ -22,7 +22,8 @@ pub(super) const FORMATS: &[Format] = &[Format {
             s.unread("", b.len(), 0, &why);
         }
         let root = head.root;
-        let mut image = Image { blob: b.slice(0, end), head, blocks: BTreeMap::new(), tails: None, members: 0 };
+        let mut image =
+            Image { blob: b.slice(0, end), head, blocks: BTreeMap::new(), tails: None, members: 0 };
         image.directory(s, root, "", 0)?;
         // mksquashfs pads to 4 KiB.
         Ok(end.next_multiple_of(4096).min(b.len()))
@@ -231,7 +232,8 @@ impl Image {
                 out.zeros(want)?;
             } else {
                 let data = self.blob.exact(at, packed as usize)?;
-                let block = if word & 1 << 24 != 0 { data } else { self.decompress(&data, want as usize)? };
+                let block =
+                    if word & 1 << 24 != 0 { data } else { self.decompress(&data, want as usize)? };
                 out.write_all(&block)?;
                 at += packed;
             }
@@ -249,8 +251,7 @@ impl Image {
         if index >= self.head.fragments {
             return Err(UnpackError::Corrupt("squashfs fragment index"));
         }
-        let pointer =
-            self.blob.exact(self.head.fragment_table + u64::from(index / 512) * 8, 8)?;
+        let pointer = self.blob.exact(self.head.fragment_table + u64::from(index / 512) * 8, 8)?;
         let block = Order { raw: &pointer, swap: self.head.swap }.u64(0)?;
         let mut cursor = Cursor { block, offset: (index % 512) as usize * 16 };
         let entry = self.meta(&mut cursor, 16)?;

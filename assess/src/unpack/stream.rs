@@ -80,9 +80,7 @@ pub(super) const FORMATS: &[Format] = &[
         magics: &[(0, &[0x78, 0x9c]), (0, &[0x78, 0xda]), (0, &[0x78, 0x01])],
         carved: true,
         detect: detect_zlib,
-        unpack: |b, s| {
-            single(b, s, ZlibDecoder::new(b.reader(0)), |r| r.into_inner().position())
-        },
+        unpack: |b, s| single(b, s, ZlibDecoder::new(b.reader(0)), |r| r.into_inner().position()),
     },
 ];
 
@@ -103,7 +101,8 @@ pub(super) fn unxz(data: &[u8], limit: usize) -> Result<Vec<u8>, UnpackError> {
 
 /// One lzma-alone stream in memory.
 pub(super) fn unlzma(data: &[u8], limit: usize) -> Result<Vec<u8>, UnpackError> {
-    let reader = LzmaReader::new_mem_limit(data, DICTIONARY_KIB, None).map_err(UnpackError::from)?;
+    let reader =
+        LzmaReader::new_mem_limit(data, DICTIONARY_KIB, None).map_err(UnpackError::from)?;
     bounded(reader, limit)
 }
 
@@ -307,9 +306,8 @@ fn lz4_frame(
             data
         } else {
             let mut block = vec![0; block_max];
-            let count =
-                lz4_flex::block::decompress_into_with_dict(&data, &mut block, &window)
-                    .map_err(|_| UnpackError::Corrupt("lz4 block"))?;
+            let count = lz4_flex::block::decompress_into_with_dict(&data, &mut block, &window)
+                .map_err(|_| UnpackError::Corrupt("lz4 block"))?;
             block.truncate(count);
             block
         };

@@ -70,10 +70,12 @@ fn unpack(blob: &Blob, sink: &mut dyn Sink) -> Result<u64, UnpackError> {
             match blocks.get(&number) {
                 Some(block) => {
                     // Static volumes say how much of each block is data.
-                    let take = if block.data_size > 0 { block.data_size.min(usable) } else { usable };
+                    let take =
+                        if block.data_size > 0 { block.data_size.min(usable) } else { usable };
                     let mut done = 0;
                     while done < take {
-                        let piece = blob.exact(block.at + done, (take - done).min(1 << 16) as usize)?;
+                        let piece =
+                            blob.exact(block.at + done, (take - done).min(1 << 16) as usize)?;
                         done += piece.len() as u64;
                         std::io::Write::write_all(&mut out, &piece)?;
                     }

@@ -49,7 +49,8 @@ fn unpack(blob: &Blob, sink: &mut dyn Sink) -> Result<u64, UnpackError> {
             children.entry(*parent).or_default().push((name.clone(), *inode));
         }
     }
-    let mut walk = Walk { image: &image, nodes: &nodes, children: &children, reached: BTreeSet::new() };
+    let mut walk =
+        Walk { image: &image, nodes: &nodes, children: &children, reached: BTreeSet::new() };
     walk.directory(sink, ROOT, "", 0)?;
     Ok(end)
 }
@@ -111,10 +112,7 @@ fn node(raw: &[u8], at: u64, nodes: &mut Nodes) -> Result<(), UnpackError> {
     Ok(())
 }
 
-fn newest<K: Ord>(
-    slot: std::collections::btree_map::Entry<'_, K, Found>,
-    found: Found,
-) {
+fn newest<K: Ord>(slot: std::collections::btree_map::Entry<'_, K, Found>, found: Found) {
     use std::collections::btree_map::Entry;
     match slot {
         Entry::Vacant(slot) => {

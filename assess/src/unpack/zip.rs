@@ -70,11 +70,7 @@ struct Entry {
     mode: Option<u32>,
 }
 
-fn entries(
-    blob: &Blob,
-    directory: &Directory,
-    sink: &dyn Sink,
-) -> Result<Vec<Entry>, UnpackError> {
+fn entries(blob: &Blob, directory: &Directory, sink: &dyn Sink) -> Result<Vec<Entry>, UnpackError> {
     let mut out = Vec::new();
     let mut at = directory.start;
     for _ in 0..directory.count.min(sink.limits().members) {
@@ -118,12 +114,7 @@ fn zip64(mut extra: &[u8], entry: &mut Entry) {
     }
 }
 
-fn member(
-    blob: &Blob,
-    sink: &mut dyn Sink,
-    base: u64,
-    entry: &Entry,
-) -> Result<(), UnpackError> {
+fn member(blob: &Blob, sink: &mut dyn Sink, base: u64, entry: &Entry) -> Result<(), UnpackError> {
     if entry.name.ends_with('/') {
         return Ok(());
     }
@@ -139,12 +130,7 @@ fn member(
     extract(blob, sink, entry, data)
 }
 
-fn extract(
-    blob: &Blob,
-    sink: &mut dyn Sink,
-    entry: &Entry,
-    data: u64,
-) -> Result<(), UnpackError> {
+fn extract(blob: &Blob, sink: &mut dyn Sink, entry: &Entry, data: u64) -> Result<(), UnpackError> {
     if entry.mode.is_some_and(|m| m & 0o170_000 == 0o120_000) {
         sink.skipped(&entry.name, Skipped::Symlink);
         return Ok(());
