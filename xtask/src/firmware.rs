@@ -82,6 +82,7 @@ fn build() -> Result<PathBuf> {
 
 fn build_in(target: &Path) -> Result<PathBuf> {
     let toolchain = Toolchain::choose()?;
+    let target = &toolchain.target_folder(target);
     let images = target.join("images");
     std::fs::create_dir_all(&images)
         .with_context(|| format!("cannot make the folder {}", images.display()))?;
@@ -137,8 +138,7 @@ fn test() -> Result<()> {
 fn qemu(what: &str, rest: &[String]) -> Result<()> {
     packages::ensure(PACKAGES, std::env::var_os("CI").is_some_and(|value| value == "true"))?;
     let images = build()?;
-    let mut arguments =
-        vec![what.to_owned(), "--images".to_owned(), images.display().to_string()];
+    let mut arguments = vec![what.to_owned(), "--images".to_owned(), images.display().to_string()];
     arguments.extend_from_slice(rest);
     host("harness", &arguments)
 }

@@ -175,13 +175,7 @@ impl Source for Staged {
 struct Reader;
 
 impl Memory<Board> for Reader {
-    fn load(
-        &mut self,
-        board: &mut Board,
-        _: Part,
-        at: u32,
-        size: u32,
-    ) -> Result<[u8; 32], Reason> {
+    fn load(&mut self, board: &mut Board, _: Part, at: u32, size: u32) -> Result<[u8; 32], Reason> {
         let mut hash = Sha256::new();
         let mut done = 0;
         while done < size {

@@ -35,8 +35,13 @@ pub trait Memory<H> {
     ///
     /// # Errors
     /// `image-size` when it does not fit there; `storage-failed`.
-    fn load(&mut self, hardware: &mut H, part: Part, at: u32, size: u32)
-    -> Result<[u8; 32], Reason>;
+    fn load(
+        &mut self,
+        hardware: &mut H,
+        part: Part,
+        at: u32,
+        size: u32,
+    ) -> Result<[u8; 32], Reason>;
 }
 
 /// What this device is.
@@ -106,10 +111,8 @@ impl SlotHeader {
         if u32::from_le_bytes(*magic) != SLOT_MAGIC {
             return Err(Reason::NotFound);
         }
-        let header = Self {
-            envelope: u32::from_le_bytes(*envelope),
-            anchors: u32::from_le_bytes(*anchors),
-        };
+        let header =
+            Self { envelope: u32::from_le_bytes(*envelope), anchors: u32::from_le_bytes(*anchors) };
         let total = header.envelope.checked_add(header.anchors).ok_or(Reason::TooLarge)?;
         let room = hardware.layout().envelope_max - Self::LEN as u32;
         if total > room { Err(Reason::TooLarge) } else { Ok(header) }

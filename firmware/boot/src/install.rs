@@ -117,8 +117,7 @@ fn read_envelope<H: Hardware>(
         return Err(Reason::TooLarge);
     }
     let from = *store.state().anchors.area.of(&layout.anchors);
-    let (first, rest) =
-        scratch.split_at_mut_checked(envelope as usize).ok_or(Reason::TooLarge)?;
+    let (first, rest) = scratch.split_at_mut_checked(envelope as usize).ok_or(Reason::TooLarge)?;
     source.next(first)?;
     let rest = rest.get_mut(..anchors as usize).ok_or(Reason::TooLarge)?;
     store.hardware().read(from.at, rest)?;

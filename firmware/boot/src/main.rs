@@ -4,10 +4,10 @@
 #![no_main]
 #![allow(unsafe_code)]
 
-#[cfg(feature = "recovery")]
-mod recovery;
 mod log;
 mod memory;
+#[cfg(feature = "recovery")]
+mod recovery;
 mod start;
 
 use boot::{
@@ -141,8 +141,7 @@ impl Check<Board> for Judge<'_> {
         let verifier = Ecdsa::new(pin.digest);
         let area = *id.of(&LAYOUT.slots);
         let scratch = start::scratch();
-        let image =
-            examine(board, area, &pin, self.identity, &verifier, &mut Ram, scratch)?;
+        let image = examine(board, area, &pin, self.identity, &verifier, &mut Ram, scratch)?;
         self.found = Some((image, verifier));
         Ok(())
     }

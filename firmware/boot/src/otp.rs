@@ -74,11 +74,7 @@ impl Otp {
             secret: input.take(),
             anchors_digest: input.take(),
             fleet: input.take(),
-            identity: Identity {
-                vendor: input.take(),
-                class: input.take(),
-                device: input.take(),
-            },
+            identity: Identity { vendor: input.take(), class: input.take(), device: input.take() },
         })
     }
 
@@ -90,10 +86,7 @@ impl Otp {
         Keys {
             record: hmac(&self.secret, &[b"ringfort/record/1"]),
             #[cfg(feature = "dice")]
-            cdi_id: hmac(
-                &self.secret,
-                &[b"ringfort/cdi-id/1", boot_digest, &self.identity.class],
-            ),
+            cdi_id: hmac(&self.secret, &[b"ringfort/cdi-id/1", boot_digest, &self.identity.class]),
             #[cfg(feature = "dice")]
             cdi_seal: hmac(
                 &self.secret,

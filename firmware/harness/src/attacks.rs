@@ -52,7 +52,11 @@ impl Attacks<'_> {
                 twice(self.make(Made { signers: Some(vec![11]), ..two() })),
                 Reason::ThresholdNotMet,
             ),
-            ("no_signature", self.make(Made { signers: Some(vec![]), ..two() }), Reason::ThresholdNotMet),
+            (
+                "no_signature",
+                self.make(Made { signers: Some(vec![]), ..two() }),
+                Reason::ThresholdNotMet,
+            ),
             ("flipped_signature", self.fleet.good(2).with_bad_signature(), Reason::BadSignature),
             ("flipped_manifest", flipped_manifest(self.fleet.good(2)), Reason::ManifestDigest),
             (
@@ -80,7 +84,11 @@ impl Attacks<'_> {
                 self.make(Made { vendor: Some([0xa2; 16]), ..two() }),
                 Reason::WrongDevice,
             ),
-            ("a_component_left_out", self.make(Made { partial: true, ..two() }), Reason::WrongDevice),
+            (
+                "a_component_left_out",
+                self.make(Made { partial: true, ..two() }),
+                Reason::WrongDevice,
+            ),
             ("components_of_two_releases", self.mixed(), Reason::ImageDigest),
             (
                 "flipped_payload",
@@ -95,11 +103,7 @@ impl Attacks<'_> {
                 with_algorithm(self.fleet.good(2), 0x26, 0x32),
                 Reason::AlgorithmNotAllowed,
             ),
-            (
-                "no_algorithm",
-                with_algorithm(self.fleet.good(2), 0x00, 0x00),
-                Reason::Malformed,
-            ),
+            ("no_algorithm", with_algorithm(self.fleet.good(2), 0x00, 0x00), Reason::Malformed),
         ];
         for (name, release, expected) in cases {
             self.device.stage(&release);
@@ -129,10 +133,11 @@ impl Attacks<'_> {
             let byte = self.device.read(at, 1)[0];
             self.device.write(at, &[byte ^ 0x20]);
             let outcome = self.device.command(0);
-            let seen = (outcome.code, field(&outcome, "reason").and_then(|r| reason(r.wrapping_sub(1))));
+            let seen =
+                (outcome.code, field(&outcome, "reason").and_then(|r| reason(r.wrapping_sub(1))));
             // A damaged envelope may be malformed before its digest is looked at.
-            let fits = seen.1 == Some(expected)
-                || expected == Reason::ManifestDigest && seen.1.is_some();
+            let fits =
+                seen.1 == Some(expected) || expected == Reason::ManifestDigest && seen.1.is_some();
             self.check(name, seen.0 == runs(1) && fits, &outcome);
         }
         std::fs::write(self.device.flash(), &armed).expect("the flash");
@@ -146,7 +151,8 @@ impl Attacks<'_> {
         let armed = std::fs::read(self.device.flash()).expect("the flash");
         // Virtual time runs ahead: the watchdog's ten seconds are a moment.
         let fast = || vec!["-icount".to_owned(), "shift=8,sleep=off".to_owned()];
-        for (name, command) in [("hanging_image_reverts", HANG), ("crashing_image_reverts", CRASH)] {
+        for (name, command) in [("hanging_image_reverts", HANG), ("crashing_image_reverts", CRASH)]
+        {
             std::fs::write(self.device.flash(), &armed).expect("the flash");
             let run = Run { command, arguments: fast(), ..Run::default() };
             let outcome = self.device.run(&run);
@@ -181,20 +187,35 @@ impl Attacks<'_> {
         replay[fuses..].copy_from_slice(&present[fuses..]);
         std::fs::write(self.device.flash(), &replay).expect("the flash");
         let outcome = self.device.command(0);
-        self.refused_at_boot("replayed_flash_is_older_than_the_counter", &outcome, STOPPED, Reason::LifecycleForbids);
+        self.refused_at_boot(
+            "replayed_flash_is_older_than_the_counter",
+            &outcome,
+            STOPPED,
+            Reason::LifecycleForbids,
+        );
         // Records erased: a device cannot be made to start its life again.
         let mut erased = present.clone();
         erased[..0x2000].fill(0xff);
         std::fs::write(self.device.flash(), &erased).expect("the flash");
         let outcome = self.device.command(0);
-        self.refused_at_boot("erased_records_do_not_lower_the_floor", &outcome, STOPPED, Reason::LifecycleForbids);
+        self.refused_at_boot(
+            "erased_records_do_not_lower_the_floor",
+            &outcome,
+            STOPPED,
+            Reason::LifecycleForbids,
+        );
         // Slot A holds release 1, validly signed: it does not boot by itself.
         let mut older = present.clone();
         let (a, b) = ((SLOT_A - 0x8000_0000) as usize, (SLOT_B - 0x8000_0000) as usize);
         older.copy_within(a..a + 0x2_0000, b);
         std::fs::write(self.device.flash(), &older).expect("the flash");
         let outcome = self.device.command(0);
-        self.refused_at_boot("an_older_release_in_the_confirmed_slot", &outcome, RECOVERS, Reason::ManifestDigest);
+        self.refused_at_boot(
+            "an_older_release_in_the_confirmed_slot",
+            &outcome,
+            RECOVERS,
+            Reason::ManifestDigest,
+        );
         std::fs::write(self.device.flash(), &present).expect("the flash");
         let outcome = self.device.command(0);
         self.code("unchanged_it_runs", &outcome, runs(2));
@@ -206,7 +227,12 @@ impl Attacks<'_> {
         let byte = self.device.read(at, 1)[0];
         self.device.write(at, &[byte ^ 1]);
         let outcome = self.device.command(0);
-        self.refused_at_boot("both_slots_bad_waits_for_recovery", &outcome, RECOVERS, Reason::ImageDigest);
+        self.refused_at_boot(
+            "both_slots_bad_waits_for_recovery",
+            &outcome,
+            RECOVERS,
+            Reason::ImageDigest,
+        );
         let old = self.fleet.good(1);
         let forged = self.fleet.good(3).with_bad_signature();
         for (name, release, expected) in [
@@ -250,7 +276,12 @@ impl Attacks<'_> {
         // Another device's flash: its records were authenticated under another secret.
         self.device.otp[12] ^= 1;
         let outcome = self.device.command(0);
-        self.refused_at_boot("flash_of_another_device", &outcome, STOPPED, Reason::LifecycleForbids);
+        self.refused_at_boot(
+            "flash_of_another_device",
+            &outcome,
+            STOPPED,
+            Reason::LifecycleForbids,
+        );
         self.device.otp[12] ^= 1;
         let outcome = self.device.command(0);
         self.code("secured_it_runs", &outcome, runs(3));
@@ -277,7 +308,13 @@ impl Attacks<'_> {
         self.check(&name, outcome.code == REFUSED && seen == Some(expected), &(seen, outcome));
     }
 
-    fn refused_at_boot(&mut self, name: &str, outcome: &Outcome, code: Option<i32>, expected: Reason) {
+    fn refused_at_boot(
+        &mut self,
+        name: &str,
+        outcome: &Outcome,
+        code: Option<i32>,
+        expected: Reason,
+    ) {
         let says = outcome.console.contains(&format!("{:08x}", expected as u32));
         let name = format!("{name} ({expected})");
         self.check(&name, outcome.code == code && says, outcome);

@@ -68,12 +68,7 @@ impl Device {
     pub fn new(bench: &Bench, name: &str, machine: &'static str, fleet: &Fleet) -> Device {
         let folder = bench.folder.join(format!("{machine}-{name}"));
         fs::create_dir_all(&folder).expect("a folder for the device");
-        let device = Device {
-            folder,
-            boot: bench.boot.clone(),
-            machine,
-            otp: otp(fleet, 0x3000),
-        };
+        let device = Device { folder, boot: bench.boot.clone(), machine, otp: otp(fleet, 0x3000) };
         fs::write(device.flash(), vec![0xff; FLASH_LEN]).expect("a flash file");
         device.write(ANCHORS_A, fleet.anchors(1));
         device

@@ -4,7 +4,9 @@ use std::ops::Range;
 
 /// A loadable segment: physical address and where its bytes lie in the file.
 pub struct Segment {
+    /// Physical address.
     pub at: u32,
+    /// Where its bytes lie in the file.
     pub file: Range<usize>,
 }
 
@@ -18,8 +20,7 @@ fn u32_at(elf: &[u8], at: usize) -> u32 {
 
 /// The segments that have bytes, by address.
 pub fn segments(elf: &[u8]) -> Vec<Segment> {
-    let (start, size, count) =
-        (u32_at(elf, 28) as usize, u16_at(elf, 42), u16_at(elf, 44));
+    let (start, size, count) = (u32_at(elf, 28) as usize, u16_at(elf, 42), u16_at(elf, 44));
     let mut all: Vec<Segment> = (0..count)
         .map(|index| start + index * size)
         .filter(|at| u32_at(elf, *at) == 1 && u32_at(elf, at + 16) > 0)

@@ -46,7 +46,9 @@ pub fn run(bench: &Bench, sample: Option<usize>) -> bool {
     let Some(mut sites) = planted.sites() else { return false };
     sites.retain(|site| !is_crypto(planted.symbol(site.address)));
     let found = planted.inject(&pick(sites, 3000), 3);
-    println!("without the second judgement, faults that boot a bad image: {found} (and no more sought)");
+    println!(
+        "without the second judgement, faults that boot a bad image: {found} (and no more sought)"
+    );
     println!("faults: {tried}, boots of a bad image: {bad}");
     bad == 0 && found > 0
 }
@@ -75,7 +77,8 @@ impl<'b> Campaign<'b> {
             let mut arguments = trace.to_vec();
             arguments.push(log.display().to_string());
             let code = self.qemu(scene, &self.elf("plain", &self.boot), &arguments);
-            let sound = if scene.good { code == Some(BAD) } else { code != Some(BAD) && code.is_some() };
+            let sound =
+                if scene.good { code == Some(BAD) } else { code != Some(BAD) && code.is_some() };
             if !sound {
                 println!("FAILED  {}: exit code {code:?} without a fault", scene.name);
                 return None;
@@ -136,7 +139,12 @@ impl<'b> Campaign<'b> {
                             *ends.entry(end.to_owned()).or_default() += 1;
                         }
                         if index % 500 == 499 {
-                            eprintln!("{} of {}, {} s", index + 1, sites.len(), start.elapsed().as_secs());
+                            eprintln!(
+                                "{} of {}, {} s",
+                                index + 1,
+                                sites.len(),
+                                start.elapsed().as_secs()
+                            );
                         }
                     }
                 });
@@ -201,7 +209,9 @@ impl<'b> Campaign<'b> {
 
 /// SHA-256, field and curve.
 fn is_crypto(symbol: &str) -> bool {
-    ["p256_product", "p256_verify", "4sha2", "6sha256", "memcpy"].iter().any(|name| symbol.contains(name))
+    ["p256_product", "p256_verify", "4sha2", "6sha256", "memcpy"]
+        .iter()
+        .any(|name| symbol.contains(name))
 }
 
 /// NOPs of the instruction's own length.

@@ -31,7 +31,10 @@ pub fn print(bench: &Bench) -> bool {
             println!("HOLDS {symbol}");
         }
     }
-    println!("{:64} {:>12} {:>12}", "  MCUboot 2.2 as TF-M's BL2: no revert, no SUIT, no DICE", 17_352, "");
+    println!(
+        "{:64} {:>12} {:>12}",
+        "  MCUboot 2.2 as TF-M's BL2: no revert, no SUIT, no DICE", 17_352, ""
+    );
     for machine in MACHINES {
         let [one, two] = [1, 2].map(|k| measure(bench, &full, machine, k));
         row(&format!("{machine}: stack in use, bytes, of 12,288"), one.stack.max(two.stack), 9_830);
@@ -40,11 +43,7 @@ pub fn print(bench: &Bench) -> bool {
             one.instructions,
             60_000_000,
         );
-        println!(
-            "{:64} {:>12}",
-            format!("{machine}: the same, k = 2"),
-            two.instructions
-        );
+        println!("{:64} {:>12}", format!("{machine}: the same, k = 2"), two.instructions);
         row(
             &format!("{machine}: one more signature: P-256 verify and its block"),
             two.instructions.saturating_sub(one.instructions),
@@ -52,7 +51,10 @@ pub fn print(bench: &Bench) -> bool {
         );
     }
     println!("{:64} {:>12}", "  TF-M 2.2.2: P-256 verify", 31_290_000);
-    println!("{:64} {:>12}", "  TF-M 2.2.2: reset to first non-secure line, 197 KB, about", 370_000_000);
+    println!(
+        "{:64} {:>12}",
+        "  TF-M 2.2.2: reset to first non-secure line, 197 KB, about", 370_000_000
+    );
     println!("core::fmt and core::panicking symbols: {}", if clean { "none" } else { "SOME" });
     clean
 }
@@ -106,6 +108,8 @@ fn forbidden(path: &Path) -> Vec<String> {
     elf::symbols(&image)
         .into_iter()
         .map(|(_, name)| name)
-        .filter(|name| name.contains("core") && (name.contains("3fmt") || name.contains("9panicking")))
+        .filter(|name| {
+            name.contains("core") && (name.contains("3fmt") || name.contains("9panicking"))
+        })
         .collect()
 }

@@ -9,8 +9,11 @@ use slots::Sha256;
 
 use crate::sign::Signer;
 
+/// Slot A of the board.
 pub const SLOT_A: u32 = 0x8010_0000;
+/// Slot B of the board.
 pub const SLOT_B: u32 = 0x8040_0000;
+/// Bytes at the start of a slot of the board for envelope and anchors.
 pub const ENVELOPE_MAX: usize = 0x3000;
 /// Offset of the release number in the secure component.
 const RELEASE_AT: usize = 0x40;
@@ -27,10 +30,14 @@ pub struct Images {
 
 /// A fleet with its keys: 1 to 3 anchors, 11 to 13 releases, 21 order.
 pub struct Fleet {
+    /// Fleet id.
     pub id: [u8; 16],
+    /// SUIT vendor id.
     pub vendor: [u8; 16],
+    /// SUIT class id.
     pub class: [u8; 16],
     anchors: Vec<Vec<u8>>,
+    /// Release keys that have to sign.
     pub threshold: u8,
     images: Images,
     size: usize,
@@ -39,22 +46,30 @@ pub struct Fleet {
 /// A release: envelope and components.
 #[derive(Clone)]
 pub struct Release {
+    /// The signed envelope.
     pub envelope: Vec<u8>,
+    /// Secure and non-secure component.
     pub components: [Vec<u8>; 2],
 }
 
-/// What is wrong with a release.
+/// A release to be made, right or wrong.
 #[derive(Clone, Default)]
 pub struct Made {
+    /// Its number, which makes sequence number and components.
     pub number: u8,
+    /// Another sequence number.
     pub sequence: Option<u64>,
+    /// Another class.
     pub class: Option<[u8; 16]>,
+    /// Another vendor.
     pub vendor: Option<[u8; 16]>,
+    /// Other signers than 11 and 12.
     pub signers: Option<Vec<u8>>,
     /// Leave the non-secure component out.
     pub partial: bool,
 }
 
+/// The boot loader's verifier.
 pub fn verifier() -> Ecdsa {
     Ecdsa::new([0; 32])
 }
@@ -109,10 +124,12 @@ impl Fleet {
         spec.sign(&verifier(), &[&one, &two]).expect("an anchors document")
     }
 
+    /// The anchors document of this version, 1 to 3.
     pub fn anchors(&self, version: usize) -> &[u8] {
         &self.anchors[version - 1]
     }
 
+    /// The sequence number of release `number`.
     pub fn sequence(number: u8) -> u64 {
         BASE + u64::from(number) * 100
     }
@@ -127,6 +144,7 @@ impl Fleet {
         [secure, nonsecure]
     }
 
+    /// Makes a release.
     pub fn release(&self, made: &Made) -> Release {
         let components = self.components(made.number);
         let names: [&[u8]; 2] = [b"secure", b"nonsecure"];
@@ -183,10 +201,8 @@ impl Fleet {
         unit: usize,
     ) -> Vec<u8> {
         let anchors = self.anchors(version);
-        let header = SlotHeader {
-            envelope: release.envelope.len() as u32,
-            anchors: anchors.len() as u32,
-        };
+        let header =
+            SlotHeader { envelope: release.envelope.len() as u32, anchors: anchors.len() as u32 };
         let mut slot = header.to_bytes().to_vec();
         slot.extend_from_slice(&release.envelope);
         slot.extend_from_slice(anchors);
@@ -200,6 +216,7 @@ impl Fleet {
 }
 
 impl Release {
+    /// The manifest's digest.
     pub fn digest(&self) -> Sha256Digest {
         Envelope::parse(&self.envelope, &verifier()).expect("an envelope").manifest_digest()
     }

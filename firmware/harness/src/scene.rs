@@ -3,9 +3,7 @@
 
 use harness::release::{Fleet, Images, Made, Release, SLOT_A};
 use ringfort_cose::Reason;
-use slots::{
-    Candidate, Flash, FlashError, Hardware, Layout, Pin, Sha256, Store, TAG_BYTES, hmac,
-};
+use slots::{Candidate, Flash, FlashError, Hardware, Layout, Pin, Sha256, Store, TAG_BYTES, hmac};
 
 use crate::device::{FLASH_LEN, SECRET};
 
@@ -48,7 +46,8 @@ pub fn fleet() -> Fleet {
 pub fn all(fleet: &Fleet) -> Vec<Scene> {
     let good = fleet.good(5);
     let scene = |name, crypto, flash| Scene { name, flash, crypto, good: false };
-    let mut scenes = vec![Scene { good: true, ..scene("good", false, trial(fleet, &good, &good, 0)) }];
+    let mut scenes =
+        vec![Scene { good: true, ..scene("good", false, trial(fleet, &good, &good, 0)) }];
     let forged = good.clone().with_bad_signature();
     scenes.push(scene("forged-signature", true, trial(fleet, &good, &forged, 0)));
     let flipped = good.clone().with_flipped_payload(1, 50);
@@ -96,8 +95,7 @@ fn started(device: Host, fleet: &Fleet, release: &Release) -> Result<Store<Host>
     let anchors = fleet.anchors(1);
     let digest = Sha256::digest(anchors);
     let mut scratch = vec![0; anchors.len()];
-    let mut store =
-        Store::adopt_anchors(device, anchors.len() as u32, &digest, &mut scratch)?;
+    let mut store = Store::adopt_anchors(device, anchors.len() as u32, &digest, &mut scratch)?;
     let pin = Pin {
         sequence: release.sequence(),
         digest: release.digest().0,

@@ -6,6 +6,7 @@ use p256::ecdsa::{Signature, SigningKey};
 use ringfort_cose::{PublicKey, Sign, SignError};
 use slots::Sha256;
 
+/// A private key in memory.
 pub struct Signer(SigningKey);
 
 impl Signer {

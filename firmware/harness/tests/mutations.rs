@@ -1,12 +1,11 @@
 //! Every damaged slot is refused and nothing panics: bit flips, cuts, swaps and random bytes over
 //! envelope, anchors and header of a slot, and over the record log.
+#![allow(clippy::unwrap_used)]
 
 use boot::{Ecdsa, Identity, Memory, Part, examine};
 use harness::release::{Fleet, Images};
 use ringfort_cose::{Algorithm, PublicKey, Reason, Sha256Digest, Verify};
-use slots::{
-    Area, Flash, FlashError, Hardware, Layout, Pin, Sha256, Store, TAG_BYTES, hmac,
-};
+use slots::{Area, Flash, FlashError, Hardware, Layout, Pin, Sha256, Store, TAG_BYTES, hmac};
 
 const ENVELOPE_MAX: u32 = 0x1000;
 const SLOT: Area = Area { at: 0x8000, len: 0x4000 };
@@ -112,7 +111,12 @@ fn bench() -> (Fleet, Ram, Pin, Identity, usize) {
     (fleet, flash, pin, identity, used)
 }
 
-fn judge(flash: &mut Ram, pin: &Pin, identity: &Identity, verifier: &impl Verify) -> Result<(), Reason> {
+fn judge(
+    flash: &mut Ram,
+    pin: &Pin,
+    identity: &Identity,
+    verifier: &impl Verify,
+) -> Result<(), Reason> {
     let mut scratch = vec![0; ENVELOPE_MAX as usize];
     examine(flash, SLOT, pin, identity, verifier, &mut Hash, &mut scratch).map(drop)
 }

@@ -144,16 +144,7 @@ pub(crate) static N: Modulus = Modulus {
         0xffff_ffff,
     ]),
     negative_inverse: 0xee00_bc4f,
-    one: Fe([
-        0x039c_daaf,
-        0x0c46_353d,
-        0x58e8_617b,
-        0x4319_0552,
-        0,
-        0,
-        0xffff_ffff,
-        0,
-    ]),
+    one: Fe([0x039c_daaf, 0x0c46_353d, 0x58e8_617b, 0x4319_0552, 0, 0, 0xffff_ffff, 0]),
     square: Fe([
         0xbe79_eea2,
         0x8324_4c95,

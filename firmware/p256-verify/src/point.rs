@@ -31,8 +31,7 @@ impl Point {
         let delta = P.multiply(&self.z, &self.z);
         let gamma = P.multiply(&self.y, &self.y);
         let beta = P.multiply(&self.x, &gamma);
-        let alpha =
-            P.multiply(&P.subtract(&self.x, &delta), &P.add(&self.x, &delta));
+        let alpha = P.multiply(&P.subtract(&self.x, &delta), &P.add(&self.x, &delta));
         let alpha = P.add(&P.add(&alpha, &alpha), &alpha);
         let beta2 = P.add(&beta, &beta);
         let beta4 = P.add(&beta2, &beta2);
@@ -83,8 +82,7 @@ impl Point {
         let v = P.multiply(&u1, &hh);
         let rr = P.multiply(&r, &r);
         self.x = P.subtract(&P.subtract(&rr, &hhh), &P.add(&v, &v));
-        self.y =
-            P.subtract(&P.multiply(&r, &P.subtract(&v, &self.x)), &P.multiply(&s1, &hhh));
+        self.y = P.subtract(&P.multiply(&r, &P.subtract(&v, &self.x)), &P.multiply(&s1, &hhh));
         self.z = P.multiply(&z, &h);
     }
 }

@@ -1,4 +1,5 @@
 //! 100,000 cases against `p256`: same verdict on right, damaged and random signatures.
+#![allow(clippy::unwrap_used)]
 
 use p256::ecdsa::signature::hazmat::{PrehashSigner, PrehashVerifier};
 use p256::ecdsa::{Signature, SigningKey, VerifyingKey};

@@ -1,4 +1,5 @@
 //! Every ECDSA P-256/SHA-256 vector of Project Wycheproof, in both encodings of a signature.
+#![allow(clippy::unwrap_used)]
 
 use p256::ecdsa::Signature;
 use p256_verify::{PublicKey, verify};

@@ -251,7 +251,7 @@ impl Flash for SimFlash {
 
     fn program(&mut self, at: u32, bytes: &[u8]) -> Result<(), FlashError> {
         let unit = self.layout.unit;
-        if at % unit != 0 || bytes.len() as u32 % unit != 0 {
+        if !at.is_multiple_of(unit) || !(bytes.len() as u32).is_multiple_of(unit) {
             self.violation = Some("a program operation is not aligned to write units");
             return Err(FlashError);
         }
@@ -263,9 +263,11 @@ impl Flash for SimFlash {
                 self.violation = Some("a unit is programmed that is not erased");
                 return Err(FlashError);
             }
-            if self.marginal.iter().any(|m| {
-                m.at < (at + unit) as usize && m.at + m.new.len() > at as usize
-            }) {
+            if self
+                .marginal
+                .iter()
+                .any(|m| m.at < (at + unit) as usize && m.at + m.new.len() > at as usize)
+            {
                 self.violation = Some("a unit is programmed whose erasure or program was cut");
             }
             self.step(Step::Program { at, bytes: bytes.to_vec() });
@@ -274,7 +276,7 @@ impl Flash for SimFlash {
     }
 
     fn erase(&mut self, at: u32) -> Result<(), FlashError> {
-        if at % self.layout.sector != 0 || at as usize >= self.bytes.len() {
+        if !at.is_multiple_of(self.layout.sector) || at as usize >= self.bytes.len() {
             self.violation = Some("an erase operation is not aligned to sectors");
             return Err(FlashError);
         }

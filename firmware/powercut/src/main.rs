@@ -99,11 +99,11 @@ fn planted(seed: u64) -> bool {
     let mut all_found = true;
     for (bug, what) in Bug::ALL {
         plant(*bug);
-        let caught = [(1024, 8, 257), (2048, 16, 1024), (4096, 256, 257)]
-            .into_iter()
-            .find_map(|(sector, unit, image)| {
+        let caught = [(1024, 8, 257), (2048, 16, 1024), (4096, 256, 257)].into_iter().find_map(
+            |(sector, unit, image)| {
                 sweep(Configuration { sector, unit, image }, seed).failures.into_iter().next()
-            });
+            },
+        );
         match caught {
             Some(how) => println!("caught: {what}\n        {how}"),
             None => {

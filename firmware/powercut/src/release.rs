@@ -35,10 +35,8 @@ impl Shelf {
 
     pub fn new(image: u32) -> Self {
         let half = image as usize / 2;
-        let images = Images {
-            secure: noise(1, half.max(0x44)),
-            nonsecure: noise(2, image as usize - half),
-        };
+        let images =
+            Images { secure: noise(1, half.max(0x44)), nonsecure: noise(2, image as usize - half) };
         Self {
             fleet: Fleet::new(&images, 2, 0),
             releases: HashMap::new(),

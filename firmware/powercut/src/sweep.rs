@@ -182,7 +182,15 @@ impl<'s> Sweep<'s> {
             .unwrap_or(stage.floor + 1);
         // A confirmed target leaves nothing to drive to: take the one after it.
         let target = if stage.op == Op::Confirm { stage.floor + 1 } else { target };
-        Some(Bounds { stage: index, op: stage.op, allowed: [old, new], floor, floor_after, runs, target })
+        Some(Bounds {
+            stage: index,
+            op: stage.op,
+            allowed: [old, new],
+            floor,
+            floor_after,
+            runs,
+            target,
+        })
     }
 
     /// Keeps every state that a stage goes through.
@@ -193,10 +201,10 @@ impl<'s> Sweep<'s> {
             if self.is_payload(step) {
                 continue;
             }
-            if let Ok(store) = Store::mount(now.clone()) {
-                if !self.states.contains(store.state()) {
-                    self.states.push(*store.state());
-                }
+            if let Ok(store) = Store::mount(now.clone())
+                && !self.states.contains(store.state())
+            {
+                self.states.push(*store.state());
             }
         }
     }
@@ -222,14 +230,24 @@ impl<'s> Sweep<'s> {
         let mut now = before.clone();
         for (index, step) in journal.iter().enumerate() {
             for fault in Fault::ALL {
-                let seed = mix(self.seed ^ (bounds.stage as u64) << 40 ^ (index as u64) << 8 ^ fault as u64);
+                let seed = mix(self.seed
+                    ^ (bounds.stage as u64) << 40
+                    ^ (index as u64) << 8
+                    ^ fault as u64);
                 let mut cut = now.clone();
                 if !cut.fail(step, fault, seed) || !self.seen.insert(cut.fingerprint()) {
                     continue;
                 }
                 let payload = self.is_payload(step);
                 let mut dice = Dice(seed);
-                let place = || format!("stage {} {:?}, step {index} of {}, {fault:?}, seed {seed:#x}", bounds.stage, bounds.op, journal.len());
+                let place = || {
+                    format!(
+                        "stage {} {:?}, step {index} of {}, {fault:?}, seed {seed:#x}",
+                        bounds.stage,
+                        bounds.op,
+                        journal.len()
+                    )
+                };
                 cut.reseed(dice.roll());
                 let drive = !payload || dice.below(64) == 0;
                 let again = !payload || dice.below(32) == 0;
@@ -307,8 +325,14 @@ impl<'s> Sweep<'s> {
                 }
                 self.findings.second += 1;
                 cut.reseed(mix(seed));
-                let place = || format!("{}, then step {index} of {}, {fault:?}, seed {seed:#x}", place(), journal.len());
-                let drive = seed % 64 == 0;
+                let place = || {
+                    format!(
+                        "{}, then step {index} of {}, {fault:?}, seed {seed:#x}",
+                        place(),
+                        journal.len()
+                    )
+                };
+                let drive = seed.is_multiple_of(64);
                 self.judge(bounds, (2, BUDGET + 2), cut, drive, None, &place);
                 if self.findings.failures.len() >= ENOUGH {
                     return;

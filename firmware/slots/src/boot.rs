@@ -56,8 +56,7 @@ pub fn choose<H: Hardware>(
             Plan::Run(id) => {
                 let state = *store.state();
                 let digest = state.slot(id).pin.digest;
-                if has_successor(&state, id)
-                    && check.is_revoked(store.hardware(), &state, &digest)
+                if has_successor(&state, id) && check.is_revoked(store.hardware(), &state, &digest)
                 {
                     store.arm(id.other())?;
                     continue;

@@ -63,16 +63,9 @@ pub enum SlotState {
 
 impl SlotState {
     pub(crate) fn from_word(word: u32) -> Option<Self> {
-        [
-            Self::Empty,
-            Self::Writing,
-            Self::Written,
-            Self::Trial,
-            Self::Confirmed,
-            Self::Reverted,
-        ]
-        .into_iter()
-        .find(|state| *state as u32 == word)
+        [Self::Empty, Self::Writing, Self::Written, Self::Trial, Self::Confirmed, Self::Reverted]
+            .into_iter()
+            .find(|state| *state as u32 == word)
     }
 }
 

@@ -43,6 +43,14 @@ impl Toolchain {
         Ok(Toolchain::Source(source))
     }
 
+    /// Where its products go: the two ways must not take each other's for their own.
+    pub fn target_folder(&self, target: &Path) -> PathBuf {
+        match self {
+            Toolchain::Installed => target.to_path_buf(),
+            Toolchain::Source(_) => target.join("from-source"),
+        }
+    }
+
     /// A cargo that builds for the target in `folder`.
     pub fn cargo(&self, folder: &Path) -> Command {
         let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));

@@ -6,6 +6,8 @@
 
 #![no_std]
 #![allow(unsafe_code)]
+// A remainder is shorter code than the call.
+#![allow(clippy::manual_is_multiple_of)]
 
 mod console;
 mod flash;

@@ -31,10 +31,7 @@ pub const LAYOUT: Layout = Layout {
     sector: SECTOR,
     unit: 8,
     metadata: [FLASH, FLASH + 0x1000],
-    anchors: [
-        Area { at: FLASH + 0x2000, len: 0x2000 },
-        Area { at: FLASH + 0x4000, len: 0x2000 },
-    ],
+    anchors: [Area { at: FLASH + 0x2000, len: 0x2000 }, Area { at: FLASH + 0x4000, len: 0x2000 }],
     slots: [
         Area { at: FLASH + 0x10_0000, len: 0x30_0000 },
         Area { at: FLASH + 0x40_0000, len: 0x30_0000 },
