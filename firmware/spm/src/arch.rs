@@ -11,8 +11,8 @@ pub const EXC_NO_FP: u32 = 1 << 4;
 pub const EXC_SECURE: u32 = 1 << 6;
 /// Return to a Secure thread.
 pub const TO_SECURE_THREAD: u32 = 0xffff_fffd;
-/// Return to a Non-secure thread on its main stack.
-pub const TO_NONSECURE_THREAD: u32 = 0xffff_ffb9;
+/// Return to a Non-secure thread; the stack bit is that of Secure state, which took the exception.
+pub const TO_NONSECURE_THREAD: u32 = 0xffff_ffbd;
 /// Milliseconds between two ticks.
 pub const TICK_MS: u32 = 10;
 /// What a sealed stack begins with: no EXC_RETURN finds an integrity signature there.
@@ -112,6 +112,9 @@ global_asm!(
     "cpsid i",
     "movs r0, #0",
     "msr msplim, r0",
+    "ldr r0, =0xe000ed08",
+    "ldr r1, =__spm_vectors",
+    "str r1, [r0]",
     "ldr r0, =__spm_stack_limit",
     "ldr r1, =__spm_stack_top - 8",
     "msr msp, r1",
@@ -138,7 +141,8 @@ global_asm!(
     "str r0, [r1]",
     "movs r1, #0",
     "msr psplim, r1",
-    "ldr r1, =__idle_stack_top - 8",
+    // The frame of that SVC lands where no thread has one.
+    "ldr r1, =__agent_stack_top - 8",
     "msr psp, r1",
     "movs r1, #2",
     "msr control, r1",
@@ -364,14 +368,19 @@ impl FaultReport {
         Self { status, secure, address }
     }
 
+    /// Whether an exception return was refused: whoever returns has never been called.
+    pub fn is_forged_return(&self) -> bool {
+        self.secure & (1 << 1 | 1 << 2) != 0
+    }
+
     /// The stack limit, or a stack that could not be written.
     pub fn is_stack(&self) -> bool {
         self.status & (1 << 20 | 1 << 4 | 1 << 12) != 0
     }
 
-    /// Whether the registers of the thread never reached its stack.
+    /// Whether the thread's stack holds no registers of this fault.
     pub fn frame_is_lost(&self) -> bool {
-        self.is_stack()
+        self.is_stack() || self.is_forged_return()
     }
 }
 
@@ -395,9 +404,14 @@ pub fn nonsecure_range(first: u32, last: u32, write: bool) -> Option<u32> {
     good.then_some(a >> 8 & 0xff)
 }
 
+/// Whether an external interrupt is being handled, which only its own return can end.
+pub fn nonsecure_interrupt_active() -> bool {
+    (0..4).any(|word| read(SCS + 0x300 + word * 4) != 0)
+}
+
 /// Brings the non-secure core registers to what they are after a reset; its stack pointer is `sp`.
+/// Its SysTick goes on if it was running: QEMU 7.2 refuses the Secure way to it.
 pub fn reset_nonsecure(vectors: u32, sp: u32, interrupts: &[u32; 4]) {
-    write(SYSTICK + TO_NS, 0);
     write(ICSR + TO_NS, 1 << 27 | 1 << 25);
     write(SHCSR + TO_NS, 0);
     write(MPU_CTRL + TO_NS, 0);

@@ -206,7 +206,7 @@ impl<const T: usize, const S: usize> Core<'_, T, S> {
             let is_theirs =
                 |slot: &&Slot| slot.state != SlotState::Free && usize::from(slot.client) == thread;
             let held = self.slots.iter().filter(is_theirs).count();
-            if held >= usize::from(self.tables.nonsecure.slots) {
+            if held >= usize::from(self.tables().nonsecure.slots) {
                 return None;
             }
         }

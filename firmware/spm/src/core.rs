@@ -2,7 +2,7 @@
 
 use crate::fail::Cause;
 use crate::status::{BLOCK, STATELESS, call};
-use crate::tables::{Interrupt, OnError, Partition, Service, Tables};
+use crate::tables::{Interrupt, Nonsecure, OnError, OnFault, Partition, Service, Tables};
 
 /// A range of addresses.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -169,7 +169,7 @@ pub(crate) struct Slot {
 /// The manager's state: `T` threads, which are the partitions, then the non-secure side, then the
 /// idle thread; `S` message slots.
 pub struct Core<'t, const T: usize, const S: usize> {
-    pub(crate) tables: &'t Tables,
+    tables: Option<&'t Tables>,
     pub(crate) threads: [Thread; T],
     pub(crate) slots: [Slot; S],
     pub(crate) arrivals: u32,
@@ -179,39 +179,59 @@ pub struct Core<'t, const T: usize, const S: usize> {
 }
 
 impl<'t, const T: usize, const S: usize> Core<'t, T, S> {
-    /// Every partition ready to start, the non-secure side after them.
-    pub fn new(tables: &'t Tables, lifecycle: u32, failure: [u32; 4]) -> Self {
+    /// A manager that knows nothing yet. All of it is zero: an image needs no bytes for it.
+    pub const fn new() -> Self {
         let thread = Thread {
             state: ThreadState::Ready,
             signals: 0,
-            generation: 1,
+            generation: 0,
             restarts: 0,
             busy: 0,
         };
+        let vector = Vector { at: 0, left: 0, done: 0 };
         let slot = Slot {
             state: SlotState::Free,
             kind: 0,
             service: 0,
             client: 0,
             orphan: false,
-            generation: 1,
+            generation: 0,
             rhandle: 0,
             arrival: 0,
             age: 0,
-            ins: [Vector::default(); 4],
-            outs: [Vector::default(); 4],
+            ins: [vector; 4],
+            outs: [vector; 4],
             out_at: 0,
             out_count: 0,
         };
         Self {
-            tables,
+            tables: None,
             threads: [thread; T],
             slots: [slot; S],
             arrivals: 0,
-            current: T.saturating_sub(1),
-            lifecycle,
-            failure,
+            current: 0,
+            lifecycle: 0,
+            failure: [0; 4],
         }
+    }
+
+    /// The product that it manages: every partition ready to start, the non-secure side after
+    /// them. `failure` is the record of the last failure.
+    pub fn start(&mut self, tables: &'t Tables, lifecycle: u32, failure: [u32; 4]) {
+        self.tables = Some(tables);
+        self.lifecycle = lifecycle;
+        self.failure = failure;
+        self.current = T.saturating_sub(1);
+        for thread in &mut self.threads {
+            thread.generation = 1;
+        }
+        for slot in &mut self.slots {
+            slot.generation = 1;
+        }
+    }
+
+    pub(crate) fn tables(&self) -> &'t Tables {
+        self.tables.unwrap_or(&NOTHING)
     }
 
     /// Position of the non-secure side.
@@ -265,7 +285,7 @@ impl<'t, const T: usize, const S: usize> Core<'t, T, S> {
             call::IRQ_ENABLE => self.gate(machine, thread, a, true),
             call::IRQ_DISABLE => self.gate(machine, thread, a, false),
             call::PRINT => self.print(machine, thread, Span { at: a, len: b }),
-            call::RESET => match self.tables.partitions.get(thread) {
+            call::RESET => match self.tables().partitions.get(thread) {
                 Some(partition) if partition.may_reset => Outcome::Reset,
                 _ => Outcome::Fault(Cause::Call),
             },
@@ -275,7 +295,7 @@ impl<'t, const T: usize, const S: usize> Core<'t, T, S> {
 
     /// A secure interrupt has come: closes it and tells its partition. `false` if nobody owns it.
     pub fn interrupt<M: Machine>(&mut self, machine: &mut M, number: u16) -> bool {
-        let found = self.tables.interrupts.iter().find(|i| i.number == number).copied();
+        let found = self.tables().interrupts.iter().find(|i| i.number == number).copied();
         machine.interrupt(number, false);
         if let Some(interrupt) = found {
             self.assert(machine, usize::from(interrupt.owner), interrupt.signal);
@@ -285,7 +305,7 @@ impl<'t, const T: usize, const S: usize> Core<'t, T, S> {
 
     /// Enables the interrupts that are enabled from the start.
     pub fn open_interrupts<M: Machine>(&self, machine: &mut M, owner: usize) {
-        for interrupt in self.tables.interrupts {
+        for interrupt in self.tables().interrupts {
             if usize::from(interrupt.owner) == owner {
                 machine.interrupt(interrupt.number, interrupt.enabled);
             }
@@ -293,7 +313,7 @@ impl<'t, const T: usize, const S: usize> Core<'t, T, S> {
     }
 
     fn psa_wait(&mut self, thread: usize, mask: u32, timeout: u32) -> Outcome {
-        let known = self.tables.partitions.get(thread).map_or(0, |p| p.signals);
+        let known = self.tables().partitions.get(thread).map_or(0, |p| p.signals);
         if mask & known == 0 {
             return Outcome::Fault(Cause::Call);
         }
@@ -308,7 +328,7 @@ impl<'t, const T: usize, const S: usize> Core<'t, T, S> {
     }
 
     fn psa_notify<M: Machine>(&mut self, machine: &mut M, id: i32) -> Outcome {
-        let Some(to) = self.tables.partitions.iter().position(|p| p.id == id) else {
+        let Some(to) = self.tables().partitions.iter().position(|p| p.id == id) else {
             return Outcome::Fault(Cause::Call);
         };
         self.assert(machine, to, crate::status::DOORBELL);
@@ -367,7 +387,7 @@ impl<'t, const T: usize, const S: usize> Core<'t, T, S> {
 
     fn interrupt_of(&self, thread: usize, signal: u32) -> Option<Interrupt> {
         let mine = |i: &&Interrupt| usize::from(i.owner) == thread && i.signal == signal;
-        self.tables.interrupts.iter().find(mine).copied()
+        self.tables().interrupts.iter().find(mine).copied()
     }
 
     fn take_signal(&mut self, thread: usize, signal: u32) -> Outcome {
@@ -408,8 +428,8 @@ impl<'t, const T: usize, const S: usize> Core<'t, T, S> {
     }
 
     pub(crate) fn on_error(&self, thread: usize) -> OnError {
-        let partition = self.tables.partitions.get(thread);
-        partition.map_or(self.tables.nonsecure.on_error, |p| p.on_error)
+        let partition = self.tables().partitions.get(thread);
+        partition.map_or(self.tables().nonsecure.on_error, |p| p.on_error)
     }
 
     /// Whether this thread may itself access the range. An empty range is always allowed.
@@ -423,7 +443,7 @@ impl<'t, const T: usize, const S: usize> Core<'t, T, S> {
         if span.len == 0 {
             return true;
         }
-        match self.tables.partitions.get(thread) {
+        match self.tables().partitions.get(thread) {
             Some(Partition { ram, code, .. }) => {
                 ram.holds(span) || (access == Access::Read && code.holds(span))
             }
@@ -434,7 +454,7 @@ impl<'t, const T: usize, const S: usize> Core<'t, T, S> {
     /// The service, if this thread may call it.
     pub(crate) fn service_for(&self, thread: usize, sid: u32) -> Option<(usize, Service)> {
         let (index, service) =
-            self.tables.services.iter().enumerate().find(|(_, service)| service.sid == sid)?;
+            self.tables().services.iter().enumerate().find(|(_, service)| service.sid == sid)?;
         self.may_call(thread, service).then_some((index, *service))
     }
 
@@ -447,14 +467,28 @@ impl<'t, const T: usize, const S: usize> Core<'t, T, S> {
     }
 
     pub(crate) fn service(&self, index: u8) -> Option<Service> {
-        self.tables.services.get(usize::from(index)).copied()
+        self.tables().services.get(usize::from(index)).copied()
     }
 
     /// The stateless service that a handle names.
     pub(crate) fn stateless(&self, handle: u32) -> Option<(usize, Service)> {
         let index = ((handle & !STATELESS) as usize).checked_sub(1)?;
-        let service = self.tables.services.get(index)?;
+        let service = self.tables().services.get(index)?;
         (handle & STATELESS != 0 && service.stateless).then_some((index, *service))
+    }
+}
+
+/// Before [`Core::start`].
+static NOTHING: Tables = Tables {
+    partitions: &[],
+    services: &[],
+    interrupts: &[],
+    nonsecure: Nonsecure { on_fault: OnFault::Reset, on_error: OnError::Reset, slots: 0 },
+};
+
+impl<const T: usize, const S: usize> Default for Core<'_, T, S> {
+    fn default() -> Self {
+        Self::new()
     }
 }
 

@@ -30,8 +30,8 @@ pub enum Cause {
 impl<const T: usize, const S: usize> Core<'_, T, S> {
     /// A thread has failed. `true` when the device has to reset.
     pub fn fail<M: Machine>(&mut self, machine: &mut M, thread: usize, cause: Cause) -> bool {
-        let partition = self.tables.partitions.get(thread);
-        let on_fault = partition.map_or(self.tables.nonsecure.on_fault, |p| p.on_fault);
+        let partition = self.tables().partitions.get(thread);
+        let on_fault = partition.map_or(self.tables().nonsecure.on_fault, |p| p.on_fault);
         let limit = partition.map_or(u16::MAX, |p| p.restarts);
         let Some(me) = self.threads.get_mut(thread) else { return true };
         me.generation = me.generation.wrapping_add(1);
@@ -53,7 +53,7 @@ impl<const T: usize, const S: usize> Core<'_, T, S> {
         if fate == Fate::Reset {
             return true;
         }
-        for interrupt in self.tables.interrupts {
+        for interrupt in self.tables().interrupts {
             if usize::from(interrupt.owner) == thread {
                 machine.interrupt(interrupt.number, false);
             }
@@ -77,8 +77,9 @@ impl<const T: usize, const S: usize> Core<'_, T, S> {
     pub fn tick<M: Machine>(&mut self, machine: &mut M, ms: u32) -> bool {
         let current = self.current;
         let mut late = None;
+        let partitions = self.tables().partitions;
         if let Some((me, partition)) =
-            self.threads.get_mut(current).zip(self.tables.partitions.get(current))
+            self.threads.get_mut(current).zip(partitions.get(current))
         {
             me.busy = me.busy.saturating_add(ms);
             if me.busy > partition.deadline_ms {
@@ -93,7 +94,7 @@ impl<const T: usize, const S: usize> Core<'_, T, S> {
             slot.age = slot.age.saturating_add(ms);
             let (age, service) = (slot.age, slot.service);
             let Some(owner) = self.service(service).map(|s| usize::from(s.owner)) else { continue };
-            let deadline = self.tables.partitions.get(owner).map_or(u32::MAX, |p| p.deadline_ms);
+            let deadline = self.tables().partitions.get(owner).map_or(u32::MAX, |p| p.deadline_ms);
             // Where one waits for another, the one at the end of the chain is late.
             let waits =
                 self.threads.get(owner).is_some_and(|t| matches!(t.state, ThreadState::Calling(_)));

@@ -22,6 +22,7 @@ pub struct Context {
 pub struct Hardware {
     contexts: [Context; THREADS],
     running: usize,
+    is_started: bool,
     /// The thread on whose stack non-secure code was interrupted and waits for a partition.
     holder: Option<usize>,
     ticking: bool,
@@ -29,9 +30,9 @@ pub struct Hardware {
 
 impl Hardware {
     /// Nothing runs yet.
-    pub fn new() -> Self {
+    pub const fn new() -> Self {
         let none = Context { registers: [0; 8], psp: 0, exc_return: 0, psplim: 0 };
-        Self { contexts: [none; THREADS], running: usize::MAX, holder: None, ticking: false }
+        Self { contexts: [none; THREADS], running: 0, is_started: false, holder: None, ticking: false }
     }
 
     /// The context of a thread, to go on with.
@@ -41,9 +42,10 @@ impl Hardware {
 
     /// Makes the next exception return go to this thread.
     pub fn switch(&mut self, next: usize) {
-        if next == self.running {
+        if next == self.running && self.is_started {
             return;
         }
+        self.is_started = true;
         let agent = Rules::agent();
         if self.running == agent || next == agent {
             arch::floating_point(next == agent);

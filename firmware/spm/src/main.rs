@@ -15,8 +15,6 @@ mod console;
 mod machine;
 mod setup;
 
-use core::mem::MaybeUninit;
-
 use machine::{Context, Hardware};
 use spm::{Cause, Core, Machine, Outcome, status};
 
@@ -36,7 +34,7 @@ struct Manager {
     hardware: Hardware,
 }
 
-static mut MANAGER: MaybeUninit<Manager> = MaybeUninit::uninit();
+static mut MANAGER: Manager = Manager { rules: Rules::new(), hardware: Hardware::new() };
 
 /// From reset: draws the border, starts every partition and the non-secure side.
 #[unsafe(no_mangle)]
@@ -55,24 +53,20 @@ extern "C" fn spm_main() -> *const Context {
         ]);
     }
     setup::border();
-    let mut hardware = Hardware::new();
+    // SAFETY: the only code that runs; no exception of the manager comes before this returns.
+    let manager = unsafe { &mut *(&raw mut MANAGER) };
+    manager.rules.start(&TABLES, handoff.lifecycle, failure);
     for thread in 0..THREADS {
-        hardware.restart(thread);
+        manager.hardware.restart(thread);
     }
-    let rules = Rules::new(&TABLES, handoff.lifecycle, failure);
     for thread in 0..TABLES.partitions.len() {
-        rules.open_interrupts(&mut hardware, thread);
+        manager.rules.open_interrupts(&mut manager.hardware, thread);
     }
     console::line("ready", &[
         ("partitions", TABLES.partitions.len() as u32),
         ("services", TABLES.services.len() as u32),
         ("lifecycle", handoff.lifecycle),
     ]);
-    // SAFETY: the only code that runs; no exception of the manager can come before this is set.
-    let manager = unsafe {
-        let place = &mut *(&raw mut MANAGER);
-        place.write(Manager { rules, hardware })
-    };
     let first = manager.rules.schedule();
     manager.hardware.switch(first);
     manager.hardware.context(first)
@@ -81,10 +75,10 @@ extern "C" fn spm_main() -> *const Context {
 /// Every exception of the manager. Gives the context to go on with; null means: back to the handler that was interrupted.
 #[unsafe(no_mangle)]
 extern "C" fn spm_handle(number: u32, frame: u32, exc_return: u32) -> *const Context {
-    // SAFETY: set before the first exception. All exceptions of the manager have one priority and
-    // none of them nests, except its own failure, which goes to `fatal` and touches nothing here.
-    let manager = unsafe { (&mut *(&raw mut MANAGER)).assume_init_mut() };
-    let from_thread = exc_return & arch::EXC_THREAD != 0;
+    // SAFETY: all exceptions of the manager have one priority and none of them nests, except its
+    // own failure, which goes to `fatal` and touches nothing here.
+    let manager = unsafe { &mut *(&raw mut MANAGER) };
+    let mut from_thread = exc_return & arch::EXC_THREAD != 0;
     let from_secure = exc_return & arch::EXC_SECURE != 0;
     if from_thread && from_secure && exc_return & arch::EXC_NO_FP == 0 {
         arch::save_fp();
@@ -97,7 +91,11 @@ extern "C" fn spm_handle(number: u32, frame: u32, exc_return: u32) -> *const Con
         11 => manager.service(frame, from_thread && from_secure),
         14 => false,
         15 => manager.rules.tick(&mut manager.hardware, arch::TICK_MS),
-        3..=7 => manager.fault(number, frame, from_thread, from_secure),
+        3..=7 => {
+            let (reset, goes_on) = manager.fault(number, frame, from_thread, from_secure);
+            from_thread |= goes_on;
+            reset
+        }
         2 => {
             console::line("watchdog", &[]);
             true
@@ -155,24 +153,34 @@ impl Manager {
         false
     }
 
-    fn fault(&mut self, number: u32, frame: u32, from_thread: bool, from_secure: bool) -> bool {
+    /// Whether the device has to reset, and whether a thread goes on whatever was interrupted.
+    fn fault(
+        &mut self,
+        number: u32,
+        frame: u32,
+        from_thread: bool,
+        from_secure: bool,
+    ) -> (bool, bool) {
         let report = arch::FaultReport::take(from_secure);
-        if from_secure && !from_thread {
+        let is_forged = report.is_forged_return();
+        if from_secure && !from_thread && !is_forged {
             fatal("fault of the manager", number, report.status);
         }
         let agent = Rules::agent();
-        let thread = if from_secure { self.rules.current() } else { agent };
+        let is_theirs = !from_secure || is_forged;
+        let thread = if is_theirs { agent } else { self.rules.current() };
         let cause = cause_of(number, &report);
-        let pc = if from_secure && !report.frame_is_lost() { machine::frame(frame)[6] } else { 0 };
+        let has_frame = !is_theirs && !report.frame_is_lost();
+        let pc = if has_frame { machine::frame(frame)[6] } else { 0 };
         console::fault(TABLES.partitions.get(thread).map(|p| p.name), number, &report, pc);
-        if !from_secure && (!from_thread || self.rules.current() != agent) {
-            // In a non-secure handler, or in one that interrupted a partition: there is no thread
-            // to start anew under it.
+        let reset = self.rules.fail(&mut self.hardware, thread, cause);
+        if is_theirs && (self.rules.current() != agent || arch::nonsecure_interrupt_active()) {
+            // It interrupted a partition, or is in an interrupt of its own: nothing can be started
+            // anew under that.
             console::line("fault below a handler", &[]);
-            self.rules.fail(&mut self.hardware, agent, cause);
-            return true;
+            return (true, false);
         }
-        self.rules.fail(&mut self.hardware, thread, cause)
+        (reset, is_theirs)
     }
 }
 

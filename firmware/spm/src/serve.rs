@@ -25,7 +25,7 @@ impl<const T: usize, const S: usize> Core<'_, T, S> {
             || signal.count_ones() != 1
             || !to.is_multiple_of(4)
             || !self.allows(machine, thread, place, Access::Write)
-            || !self.tables.services.iter().any(|s| owned(s.owner, thread) && s.signal == signal)
+            || !self.tables().services.iter().any(|s| owned(s.owner, thread) && s.signal == signal)
         {
             return FAULT;
         }
@@ -52,7 +52,7 @@ impl<const T: usize, const S: usize> Core<'_, T, S> {
         }
         let Some((index, _)) = first else { return Outcome::status(DOES_NOT_EXIST) };
         let client_id = |slot: &Slot| {
-            let client = self.tables.partitions.get(usize::from(slot.client));
+            let client = self.tables().partitions.get(usize::from(slot.client));
             client.map_or(NONSECURE_CLIENT, |client| client.id)
         };
         let Some(slot) = self.slots.get(index) else { return FAULT };

@@ -1,0 +1,83 @@
+/* A partition in C: a timer's registers and interrupt, and a page that a warm reset keeps.
+   Type 0: waits for `n` ticks of the timer and answers how many there were in all.
+   Type 1: adds one to a word in the page and answers with it.
+   Type 2: the page is used up: resets the device. */
+#include <stdint.h>
+
+#include "psa/lifecycle.h"
+#include "psa/service.h"
+#include "psa_manifest/ticker.h"
+
+#define REGISTER(offset) (*(volatile uint32_t *)(TIMER1_BASE + (offset)))
+#define CONTROL REGISTER(0)
+#define VALUE REGISTER(4)
+#define RELOAD REGISTER(8)
+#define CLEAR REGISTER(12)
+
+#define KEPT (*(volatile uint32_t *)RETAINED_PAGE_BASE)
+
+static uint32_t total = 100;
+static uint32_t pending;
+static psa_msg_t waiting;
+
+static void tick(void)
+{
+    CLEAR = 1;
+    psa_eoi(TICK_SIGNAL);
+    total++;
+    if (pending != 0 && --pending == 0) {
+        CONTROL = 0;
+        psa_write(waiting.handle, 0, &total, sizeof total);
+        psa_reply(waiting.handle, PSA_SUCCESS);
+    }
+}
+
+static void serve(void)
+{
+    psa_msg_t msg;
+    if (psa_get(TICKER_SIGNAL, &msg) != PSA_SUCCESS) {
+        return;
+    }
+    if (msg.type == 0) {
+        uint32_t count = 1;
+        psa_read(msg.handle, 0, &count, sizeof count);
+        if (count == 0 || pending != 0) {
+            psa_reply(msg.handle, PSA_ERROR_INVALID_ARGUMENT);
+            return;
+        }
+        waiting = msg;
+        pending = count;
+        RELOAD = 20000;
+        VALUE = 20000;
+        CONTROL = 9;
+    } else if (msg.type == 1) {
+        uint32_t kept = KEPT + 1;
+        KEPT = kept;
+        psa_write(msg.handle, 0, &kept, sizeof kept);
+        psa_reply(msg.handle, PSA_SUCCESS);
+    } else if (msg.type == 2) {
+        ringfort_reset();
+    } else if (msg.type == 3) {
+        uint32_t state = psa_rot_lifecycle_state();
+        psa_write(msg.handle, 0, &state, sizeof state);
+        psa_reply(msg.handle, PSA_SUCCESS);
+    } else {
+        psa_reply(msg.handle, PSA_ERROR_NOT_SUPPORTED);
+    }
+}
+
+void partition_main(void)
+{
+    static const char hello[] = "partition in C";
+    ringfort_print(hello, sizeof hello - 1);
+    psa_irq_enable(TICK_SIGNAL);
+    for (;;) {
+        psa_signal_t signals = psa_wait(PSA_WAIT_ANY, PSA_BLOCK);
+        if (signals & TICK_SIGNAL) {
+            tick();
+        }
+        if (signals & TICKER_SIGNAL) {
+            serve();
+        }
+    }
+}

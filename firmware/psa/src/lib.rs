@@ -1,0 +1,19 @@
+//! The Firmware Framework for M 1.1, for Rust: [`client`] for everyone, [`service`] for partitions.
+//!
+//! The feature `partition` or `nonsecure` says which side the crate is built for. Unsafe code is in
+//! `trap.rs` and `gateway.rs` only: the two ways into the manager.
+
+#![no_std]
+#![deny(unsafe_code)]
+
+pub mod client;
+#[cfg(all(feature = "nonsecure", target_os = "none"))]
+mod gateway;
+#[cfg(all(feature = "partition", target_os = "none"))]
+mod panic;
+#[cfg(all(feature = "partition", target_os = "none"))]
+pub mod service;
+#[cfg(all(feature = "partition", target_os = "none"))]
+mod trap;
+
+pub use client::{Handle, Status};

@@ -1,0 +1,90 @@
+//! One run of QEMU.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+
+/// The boards.
+pub const BOARDS: [&str; 2] = ["mps2-an505", "mps2-an521"];
+
+/// What runs.
+pub struct Images {
+    /// The folder that the generator has filled.
+    pub product: PathBuf,
+    /// The non-secure application.
+    pub app: PathBuf,
+}
+
+/// How it runs.
+#[derive(Default)]
+pub struct Run<'r> {
+    /// The word that chooses a case.
+    pub case: u32,
+    /// More arguments for QEMU.
+    pub arguments: &'r [&'r str],
+}
+
+/// What came of it.
+#[derive(Debug)]
+pub struct Outcome {
+    /// QEMU's exit code; `None` when it had to be ended.
+    pub code: Option<i32>,
+    /// The secure console.
+    pub console: String,
+    /// UART1.
+    pub nonsecure: String,
+}
+
+/// Seconds of wall-clock time until a run counts as hung.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Runs the images until the application ends the emulator.
+pub fn run(images: &Images, board: &str, run: &Run<'_>) -> Result<Outcome, String> {
+    static NUMBER: AtomicU32 = AtomicU32::new(0);
+    let number = NUMBER.fetch_add(1, Relaxed);
+    let folder = std::env::temp_dir().join(format!("ringfort-spm-{}-{number}", std::process::id()));
+    fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+    let outcome = start(images, board, run, &folder);
+    let _ = fs::remove_dir_all(&folder);
+    outcome
+}
+
+fn start(images: &Images, board: &str, run: &Run<'_>, folder: &Path) -> Result<Outcome, String> {
+    let serial = |name: &str| format!("file:{}", folder.join(name).display());
+    let mut command = Command::new("qemu-system-arm");
+    command
+        .args(["-M", board, "-display", "none", "-monitor", "none"])
+        .args(["-serial", &serial("secure"), "-serial", &serial("nonsecure")])
+        .args(["-semihosting-config", "enable=on,target=native", "-kernel"])
+        .arg(images.product.join("secure.elf"))
+        .arg("-device")
+        .arg(format!("loader,file={}", images.app.display()))
+        .arg("-device")
+        .arg(format!("loader,addr=0x28200000,data={:#x},data-len=4", run.case))
+        .args(run.arguments)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped());
+    let mut child = command.spawn().map_err(|error| format!("qemu-system-arm: {error}"))?;
+    let start = Instant::now();
+    let code = loop {
+        match child.try_wait() {
+            Ok(Some(status)) => break status.code(),
+            Ok(None) if start.elapsed() < PATIENCE => {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            _ => {
+                let _ = child.kill();
+                let _ = child.wait();
+                break None;
+            }
+        }
+    };
+    let text = |name: &str| {
+        let bytes = fs::read(folder.join(name)).unwrap_or_default();
+        String::from_utf8_lossy(&bytes).into_owned()
+    };
+    Ok(Outcome { code, console: text("secure"), nonsecure: text("nonsecure") })
+}
