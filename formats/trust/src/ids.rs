@@ -95,10 +95,11 @@ macro_rules! name_type {
             ///
             /// # Errors
             /// `too-large` when it is too long, `malformed` when it is empty or holds other
-            /// characters than letters, digits, `.`, `_` and `-`.
+            /// characters than letters, digits, `.` and `-` (what a PrintableString, and so a certificate's
+            /// serial number, can hold).
             pub fn new(name: &str) -> Result<$name, Reason> {
                 let text = Text::new(name)?;
-                let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+                let plain = |byte: u8| byte.is_ascii_alphanumeric() || b".-".contains(&byte);
                 if name.is_empty() || !name.bytes().all(plain) {
                     return Err(Reason::Malformed);
                 }
@@ -141,11 +142,11 @@ macro_rules! name_type {
 
 name_type! {
     /// A device's name: the serial number given at the factory, unique in its fleet. 1 to 64
-    /// letters, digits, `.`, `_`, `-`.
+    /// letters, digits, `.`, `-`.
     DeviceId, 64
 }
 name_type! {
-    /// A factory site's name. 1 to 32 letters, digits, `.`, `_`, `-`.
+    /// A factory site's name. 1 to 32 letters, digits, `.`, `-`.
     SiteId, 32
 }
 
@@ -331,10 +332,10 @@ mod tests {
 
     #[test]
     fn a_device_id_is_plain_and_bounded() {
-        assert_eq!(DeviceId::new("dev-a_1.X").unwrap().as_str(), "dev-a_1.X");
+        assert_eq!(DeviceId::new("dev-a-1.X").unwrap().as_str(), "dev-a-1.X");
         assert!(DeviceId::new(&"a".repeat(64)).is_ok());
         assert_eq!(DeviceId::new(&"a".repeat(65)), Err(Reason::TooLarge));
-        for bad in ["", "a b", "a/b", "ä", "a\n", "a\0"] {
+        for bad in ["", "a_b", "a b", "a/b", "ä", "a\n", "a\0"] {
             assert_eq!(DeviceId::new(bad), Err(Reason::Malformed), "{bad:?}");
         }
     }

@@ -90,8 +90,7 @@ impl<'b> Pinned<'b> {
     #[inline(never)]
     pub fn is_revoked(&self, manifest: &Sha256Digest) -> bool {
         let mut revoked = self.revoked;
-        (0..self.revoked_count)
-            .any(|_| *revoked.bytes_of::<32>() == manifest.0)
+        (0..self.revoked_count).any(|_| *revoked.bytes_of::<32>() == manifest.0)
     }
 
     /// The key at a position; `None` for keys of other algorithms than ESP256.
