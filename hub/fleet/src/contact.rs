@@ -16,7 +16,7 @@ use crate::enrol::suspend_as_clone;
 use crate::factory::protection_text;
 use crate::fleet::{Change, LDEVID, random};
 use crate::targets::{self, Said};
-use crate::{DeploymentState, DeviceSession, Fleet, Grade, Refusal, UpdateState};
+use crate::{DeploymentState, DeviceSession, Fleet, Grade, Refusal, Restored, UpdateState};
 
 /// The answer to a check-in.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,13 +68,15 @@ impl Fleet {
     /// # Errors
     /// `wrong-certificate-kind`, `lifecycle-forbids`; `clone-suspected` when the link is neither
     /// the current one nor the one before: the device is then suspended; `order-replayed` for an
-    /// order number from a far future.
+    /// order number from a far future; `hub-restored` while a restored hub waits for an
+    /// administrator.
     pub async fn check_in(
         &self,
         session: &DeviceSession,
         check_in: &CheckIn,
     ) -> Result<Answer, Refusal> {
         session.require(Right::CheckIn)?;
+        self.require_acknowledged()?;
         let device = session.device;
         // Checked here, off the writer; what it is worth is judged inside.
         let presented = match &check_in.link {
@@ -90,6 +92,7 @@ impl Fleet {
             presented,
             random: random()?,
             newest_anchors,
+            restored: self.restored(),
         };
         let outcome = self
             .change("device", move |change| Box::pin(async move { visit.take(change).await }))
@@ -174,6 +177,7 @@ struct Visit {
     presented: Result<Option<LinkId>, Reason>,
     random: [u8; 16],
     newest_anchors: AnchorsVersion,
+    restored: Option<Restored>,
 }
 
 impl Visit {
@@ -186,12 +190,16 @@ impl Visit {
         if said_order > change.now_ms.saturating_add(FAR_FUTURE_MS) {
             return Err(Refusal::new(Reason::OrderReplayed, "an order number from a far future"));
         }
-        let Ok((links, link)) = self.judge_link(&contact) else {
+        let Ok((links, link, adopted)) = self.judge_link(&contact) else {
             suspend_as_clone(change, &self.session, "a link that is not its own").await?;
-            contact.last_seen_ms = change.now_ms;
+            contact.last_seen_ms = self.now_ms(change);
             change.put_contact(id, &contact).await?;
             return Ok(None);
         };
+        if adopted {
+            let counter = link.counter.to_string();
+            change.log("link-adopted", id, &[("next", &*counter)]).await?;
+        }
         if self.session.first_use {
             self.use_certificate(change).await?;
         }
@@ -205,7 +213,7 @@ impl Visit {
             true => self.decide(change, &mut contact).await?,
             false => Content::Time(head_of(change.audit_tree())),
         };
-        contact.last_seen_ms = change.now_ms;
+        contact.last_seen_ms = self.now_ms(change);
         contact.link_counter = i64::try_from(link.counter).unwrap_or(i64::MAX);
         contact.link_current = links.current.map(link_to_bytes);
         contact.link_previous = links.previous.map(link_to_bytes);
@@ -218,7 +226,15 @@ impl Visit {
         Ok(Some((link, content)))
     }
 
-    fn judge_link(&self, contact: &Contact) -> Result<(LinkState, LinkId), Reason> {
+    /// Now; at a restored hub never before it was restored, so that a device's first check-in
+    /// since then is known for ever.
+    fn now_ms(&self, change: &Change<'_>) -> i64 {
+        self.restored.map_or(change.now_ms, |restored| change.now_ms.max(restored.restored_ms))
+    }
+
+    /// The links to remember, the one to answer with, and whether the lost hub had given the one
+    /// that was presented.
+    fn judge_link(&self, contact: &Contact) -> Result<(LinkState, LinkId, bool), Reason> {
         let presented = self.presented?;
         let mut state = LinkState {
             current: contact.link_current.as_deref().and_then(link_from_bytes),
@@ -229,7 +245,14 @@ impl Visit {
             // of any link that this hub once gave the device may take it up, and becomes the one.
             state.current = presented;
         }
-        let verdict = state.judge(presented)?;
+        let first = |restored: Restored| contact.last_seen_ms < restored.restored_ms;
+        let (verdict, adopted) = match (state.judge(presented), presented) {
+            (Err(_), Some(link)) if self.restored.is_some_and(first) => {
+                state = state.adopt_after_restore(link)?;
+                (state.judge(presented)?, true)
+            }
+            (verdict, _) => (verdict?, false),
+        };
         // Counters go on through a new beginning, so that no link is ever made twice.
         let (mut next, mut link) = state.advance(verdict, self.random);
         let floor = u64::try_from(contact.link_counter).unwrap_or(0);
@@ -237,7 +260,7 @@ impl Visit {
             link.counter = floor.saturating_add(1);
             next.current = Some(link);
         }
-        Ok((next, link))
+        Ok((next, link, adopted))
     }
 
     /// The first use of a renewed certificate ends the ones before it.
@@ -354,6 +377,7 @@ impl Visit {
             true => offer.last_order,
             false => {
                 let number = contact.last_order.saturating_add(1).max(change.now_ms);
+                let number = number.max(self.restored.map_or(0, |restored| restored.order_floor));
                 change.set_target_order(&offer.deployment, id, number).await?;
                 let (text, manifest) = (number.to_string(), Sha256Digest(offer.manifest));
                 let manifest = manifest.to_string();
@@ -387,14 +411,16 @@ impl Visit {
     }
 
     /// Can the device still take the number that the order has? Not if it has used that number up
-    /// and is no longer at it.
+    /// and is no longer at it. What was given before a restore is renewed only for a device that
+    /// is at it: the lost hub may have given others after it.
     fn can_renew(&self, offer: &Offer) -> bool {
+        let lost = self.restored.is_some_and(|restored| offer.last_order < restored.order_floor);
         let last = offer.last_order.unsigned_abs();
         let at_it = self
             .check_in
             .update
             .is_some_and(|update| update.order.0 == last && !update.state.is_terminal());
-        last > 0 && (self.check_in.last_order.0 < last || at_it)
+        last > 0 && (at_it || (!lost && self.check_in.last_order.0 < last))
     }
 
     /// Does the device run the release, confirmed and with nothing under way?

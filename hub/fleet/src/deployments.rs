@@ -150,6 +150,10 @@ impl Fleet {
     /// What the store says.
     pub async fn tick(&self) -> Result<u64, Refusal> {
         let mut ended = 0;
+        // No device can be heard before a restored hub is acknowledged: that is not silence.
+        if self.require_acknowledged().is_err() {
+            return Ok(ended);
+        }
         loop {
             let now_ms = self.now_ms();
             if self.read().await?.targets_due(now_ms, 1).await?.is_empty() {

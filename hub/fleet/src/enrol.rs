@@ -32,7 +32,8 @@ impl Fleet {
     /// # Errors
     /// `wrong-certificate-kind`, `lifecycle-forbids`, `csr-names-another`, `key-already-known`;
     /// `clone-suspected` when an operational certificate was still alive: the device is suspended
-    /// and an alarm raised; `approval-required` while the re-entry waits for people.
+    /// and an alarm raised; `approval-required` while the re-entry waits for people;
+    /// `hub-restored` while a restored hub waits for an administrator.
     pub async fn enrol(&self, session: &DeviceSession, csr: &Csr) -> Result<Enrolled, Refusal> {
         let right = match session.state {
             State::Provisioned => Right::Enrol,
@@ -53,6 +54,7 @@ impl Fleet {
     }
 
     async fn obtain(&self, session: &DeviceSession, csr: &Csr) -> Result<Enrolled, Refusal> {
+        self.require_acknowledged()?;
         let names = [session.device.as_str()];
         let ueid = session.ueid;
         csr.check_names(NamesAllowed {

@@ -122,4 +122,4 @@ fn revocation_reason(name: &str) -> RevocationReason {
     }
 }
 
-const CRL_NUMBER: &str = "crl-number";
+pub(crate) const CRL_NUMBER: &str = "crl-number";

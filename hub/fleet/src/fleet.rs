@@ -16,7 +16,9 @@ use zeroize::Zeroizing;
 
 use crate::audit::Entry;
 use crate::session::{HOLD, IdentityCache};
-use crate::{AccessChange, ClientCertificate, Clock, DeviceSession, Operator, Refusal, Role};
+use crate::{
+    AccessChange, ClientCertificate, Clock, DeviceSession, Operator, Refusal, Restored, Role,
+};
 
 /// What a fleet is opened with.
 pub struct FleetConfig {
@@ -88,6 +90,7 @@ pub(crate) struct Inner {
     pub(crate) policy: Policy,
     pub(crate) access: Arc<Access>,
     anchors: RwLock<Option<Arc<AnchorsDocument>>>,
+    pub(crate) restored: RwLock<Option<Restored>>,
 }
 
 /// What has to hear of a change of access.
@@ -95,6 +98,15 @@ pub(crate) struct Inner {
 pub(crate) struct Access {
     identities: IdentityCache,
     changes: broadcast::Sender<AccessChange>,
+}
+
+impl Access {
+    pub(crate) fn new() -> Arc<Access> {
+        Arc::new(Access {
+            identities: IdentityCache::default(),
+            changes: broadcast::channel(CHANGES).0,
+        })
+    }
 }
 
 /// The newest anchors, verified when they were added.
@@ -134,14 +146,13 @@ impl Fleet {
                 link_key: hmac::Key::new(hmac::HMAC_SHA256, &config.link_key[..]),
                 clock: config.clock,
                 policy,
-                access: Arc::new(Access {
-                    identities: IdentityCache::default(),
-                    changes: broadcast::channel(CHANGES).0,
-                }),
+                access: Access::new(),
                 anchors: RwLock::new(None),
+                restored: RwLock::new(None),
             }),
         };
         fleet.load_anchors().await?;
+        fleet.load_restored().await?;
         fleet.note_own_keys().await?;
         Ok(fleet)
     }
@@ -151,7 +162,8 @@ impl Fleet {
     /// requests; every change drops what is kept.
     ///
     /// # Errors
-    /// `unknown-certificate`, `certificate-revoked`, `certificate-expired`.
+    /// `unknown-certificate`, `certificate-revoked`, `certificate-expired`; `hub-restored` for one
+    /// that a restored hub may take in once an administrator has acknowledged.
     pub async fn identify(
         &self,
         certificate: &ClientCertificate<'_>,
@@ -160,7 +172,11 @@ impl Fleet {
         let session = match self.inner.access.identities.get(&fingerprint) {
             Ok(session) => session,
             Err(epoch) => {
-                let row = self.read().await?.identity(&fingerprint).await?;
+                let mut row = self.read().await?.identity(&fingerprint).await?;
+                if row.is_none() {
+                    self.adopt_certificate(certificate).await?;
+                    row = self.read().await?.identity(&fingerprint).await?;
+                }
                 let row = row.ok_or(Reason::UnknownCertificate)?;
                 let session = Arc::new(DeviceSession::from_row(row, fingerprint)?);
                 self.inner.access.identities.put(epoch, Arc::clone(&session));
@@ -216,7 +232,7 @@ impl Fleet {
             .store
             .write(move |store| {
                 Box::pin(async move {
-                    let mut change = Change { store, now_ms, who, access };
+                    let mut change = Change::new(store, now_ms, who, access);
                     operation(&mut change).await
                 })
             })
@@ -280,6 +296,17 @@ pub(crate) struct Change<'w> {
     pub(crate) now_ms: i64,
     who: String,
     access: Arc<Access>,
+}
+
+impl<'w> Change<'w> {
+    pub(crate) fn new(
+        store: &'w mut Write,
+        now_ms: i64,
+        who: String,
+        access: Arc<Access>,
+    ) -> Change<'w> {
+        Change { store, now_ms, who, access }
+    }
 }
 
 impl Change<'_> {

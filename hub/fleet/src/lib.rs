@@ -9,6 +9,7 @@
 //! people     operator · devices · device · history · move_device · add_site · import_batch
 //!            put_object · add_release · releases · add_anchors · create_deployment · deployments
 //!            deployment · targets · pause · resume · halt · add_operator · remove_operator · operators
+//! restore    Restored::mark (before a hub runs) · restored · acknowledge_restore
 //! audit      audit_checkpoint · audit_entries · audit::verify (offline)
 //! server     access_changes · tick · status · crls
 //! ```
@@ -45,6 +46,10 @@
 //! pause(who, id); resume(who, id); halt(who, id) -> DeploymentView
 //! add_operator(who, &NewOperator); remove_operator(who, &[u8; 32]); operators(who)
 //!
+//! Restored::mark(&Store, backup_ms, now_ms) -> Restored       after a backup was put back
+//! restored() -> Option<Restored>                              not async
+//! acknowledge_restore(who) -> Restored
+//!
 //! audit_checkpoint() -> String                                a signed note, C2SP tlog-checkpoint
 //! audit_entries(who, from: u64, limit: u32) -> Vec<Vec<u8>>   the bytes that are hashed
 //! audit::verify(&[entry bytes], &checkpoint, &PublicKey) -> Result<Head, Broken>   not async
@@ -68,6 +73,7 @@ mod people;
 mod refusal;
 mod registry;
 mod releases;
+mod restored;
 mod session;
 mod targets;
 mod trust;
@@ -80,6 +86,7 @@ pub use enrol::Enrolled;
 pub use fleet::{Fleet, FleetConfig, Policy};
 pub use people::{NewOperator, Operator, OperatorView, Permission, Role};
 pub use refusal::Refusal;
+pub use restored::Restored;
 pub use session::{CertificateKind, ClientCertificate, DeviceSession};
 pub use update::{DeploymentState, Grade, Reported, Step, UpdateState};
 pub use views::*;

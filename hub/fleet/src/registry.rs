@@ -32,6 +32,7 @@ impl Fleet {
             shared_keys: read.shared_keys().await?.unsigned_abs(),
             anchors_version: self.anchors_version().unwrap_or_default(),
             audit_size: read.audit_frontier().await?.size(),
+            restored: self.restored(),
         })
     }
 

@@ -8,6 +8,7 @@ use ringfort_trust::ids::{
     AnchorsVersion, ClassId, DeviceId, OrderNumber, SequenceNumber, SiteId, Ueid, VendorId,
 };
 
+use crate::Restored;
 use crate::update::{DeploymentState, Grade, UpdateState};
 
 /// A device.
@@ -322,6 +323,8 @@ pub struct FleetStatus {
     pub anchors_version: AnchorsVersion,
     /// How many entries the audit log has.
     pub audit_size: u64,
+    /// Whether the hub was restored from a backup.
+    pub restored: Option<Restored>,
 }
 
 /// A device whose open connections have to be closed: what it may do has changed.

@@ -14,6 +14,7 @@
 mod error;
 mod merkle;
 mod objects;
+mod outside;
 mod store;
 mod tables;
 mod writer;
@@ -21,6 +22,7 @@ mod writer;
 pub use error::StoreError;
 pub use merkle::{Frontier, Hash, leaf_hash, root};
 pub use objects::{ObjectStream, Objects, Put, PutError};
+pub use outside::{Outside, Schema, object_file};
 pub use store::{Read, Store, StoreConfig};
 pub use tables::*;
 pub use writer::{Op, Write};

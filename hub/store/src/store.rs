@@ -159,7 +159,7 @@ impl DerefMut for Write {
     }
 }
 
-static MIGRATOR: sqlx::migrate::Migrator = sqlx::migrate!();
+pub(crate) static MIGRATOR: sqlx::migrate::Migrator = sqlx::migrate!();
 const STATEMENTS: usize = 128;
 /// SQLite's own page size.
 const PAGE_BYTES: u64 = 4096;

@@ -12,4 +12,5 @@ mod people;
 mod properties;
 mod releases;
 mod restarts;
+mod restored;
 mod world;

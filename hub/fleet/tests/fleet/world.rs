@@ -8,14 +8,14 @@ use ringfort_cose::{AwsLc, Reason, Sha256Digest, Sign, SoftSigner, Verify};
 use ringfort_fleet::{
     Answer, CertificateKind, ClientCertificate, Clock, Created, Deadlines, DeploymentView,
     DeviceSession, Enrolled, Fleet, FleetConfig, ManualClock, NewDeployment, NewSite, Operator,
-    Policy, Refusal, Reported, Target,
+    Policy, Refusal, Reported, Restored, Target,
 };
 use ringfort_messages::{
     BatchSpec, CheckIn, ClassStatus, Link, List, Protection, ReasonCode, RecordSpec, Report,
     Running, StoreKind, Text, UpdateStatus,
 };
 use ringfort_pki::{Csr, Idevid, Issuer, Lifetimes, Plan, Role as Authority, SubjectKey};
-use ringfort_store::{Store, StoreConfig};
+use ringfort_store::{Outside, Store, StoreConfig};
 use ringfort_suit::{NewComponent, NewRelease};
 use ringfort_trust::ids::{
     AnchorsVersion, ClassId, DeviceId, FleetId, Nonce, OrderNumber, SequenceNumber, SiteId, Ueid,
@@ -51,6 +51,12 @@ pub fn sha256(bytes: &[u8]) -> Sha256Digest {
 /// The reason of a refusal.
 pub fn refused<T: std::fmt::Debug>(result: Result<T, Refusal>) -> Reason {
     result.unwrap_err().reason
+}
+
+/// A copy of the database, and when it was made.
+pub struct Backup {
+    pub directory: TempDir,
+    pub made_ms: i64,
 }
 
 pub struct World {
@@ -162,6 +168,28 @@ impl World {
             self.device_ca.clone(),
         )
         .await;
+    }
+
+    /// A copy of the database as it is now, made beside the hub that serves.
+    pub async fn back_up(&self) -> Backup {
+        let directory = tempfile::tempdir().unwrap();
+        let mut database = Outside::open(&self.directory.path().join("hub.db")).await.unwrap();
+        database.copy_to(&directory.path().join("hub.db")).await.unwrap();
+        Backup { directory, made_ms: self.clock.now_ms() }
+    }
+
+    /// Loses the hub and puts a backup in its place. The objects were not lost.
+    pub async fn restore(&mut self, backup: &Backup) {
+        self.store.close().await;
+        for name in ["hub.db-wal", "hub.db-shm"] {
+            let _ = std::fs::remove_file(self.directory.path().join(name));
+        }
+        let database = self.directory.path().join("hub.db");
+        std::fs::copy(backup.directory.path().join("hub.db"), database).unwrap();
+        let store = Store::open(StoreConfig::in_directory(self.directory.path())).await.unwrap();
+        Restored::mark(&store, backup.made_ms, self.clock.now_ms()).await.unwrap();
+        store.close().await;
+        self.restart().await;
     }
 
     pub fn anchors_spec(&self) -> AnchorsSpec {

@@ -1,6 +1,7 @@
 use sqlx::FromRow;
 
 use super::Exactly;
+use crate::outside::NEWEST_MS;
 use crate::{Hash, Read, StoreError, Write};
 
 /// A version of the anchors document.
@@ -80,5 +81,35 @@ impl Read {
                 .fetch_optional(self.connection())
                 .await?;
         Ok(found.is_some())
+    }
+}
+
+impl Read {
+    /// The newest time that the audit log or a device's contact holds, Unix milliseconds.
+    pub async fn newest_ms(&mut self) -> Result<i64, StoreError> {
+        Ok(sqlx::query_scalar(NEWEST_MS).fetch_one(self.connection()).await?)
+    }
+
+    /// The highest order number that was ever given out or heard of.
+    pub async fn highest_order(&mut self) -> Result<i64, StoreError> {
+        Ok(sqlx::query_scalar(
+            "SELECT COALESCE(MAX(number), 0) FROM (SELECT last_order AS number FROM contacts \
+             UNION ALL SELECT last_order AS number FROM targets) AS numbers",
+        )
+        .fetch_one(self.connection())
+        .await?)
+    }
+}
+
+impl Write {
+    /// Puts off every deadline: for the time in which there was no hub.
+    pub async fn put_off_deadlines(&mut self, by_ms: i64) -> Result<u64, StoreError> {
+        let done = sqlx::query(
+            "UPDATE targets SET deadline_ms = deadline_ms + $1 WHERE deadline_ms IS NOT NULL",
+        )
+        .bind(by_ms)
+        .execute(self.change().await?)
+        .await?;
+        Ok(done.rows_affected())
     }
 }
