@@ -20,9 +20,9 @@ pub(super) const RULES: &[Rule] = &[
         requirements: TLS,
         only: Only::Source,
         keywords: &["ssl_verify_none"],
-        pattern: r"(?:SSL(?:_CTX)?_set_verify|set_verify|verify_mode|context)[^\n]{0,60}SSL_?VERIFY_NONE",
+        pattern: r"(?:SSL(?:_CTX)?_set_verify|set_verify|verify_mode|context)[^\n]{0,60}SSL_?VERIFY_NON[E]",
         check: code,
-        hits: &[("a.c", "SSL_CTX_set_verify(ctx, SSL_VERIFY_NONE·, NULL);")],
+        hits: &[("a.c", "SSL_CTX_set_verify(ctx, SS·L_VERIFY_NONE, NULL);")],
         misses: &[("a.c", "SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER, NULL);")],
         ..BASE
     },
@@ -37,7 +37,7 @@ pub(super) const RULES: &[Rule] = &[
         keywords: &["ssl_verify_none", "ssl_verify_optional"],
         pattern: r"ssl_conf_authmode\s{0,2}\([^\n]{0,60}MBEDTLS_SSL_VERIFY_(?:NONE|OPTIONAL)",
         check: code,
-        hits: &[("a.c", "mbedtls_ssl_conf_authmode(&conf, MBEDTLS_SSL_VERIFY·_NONE);")],
+        hits: &[("a.c", "mbedtls_ssl_conf_authmode(&conf, MBEDTLS_SS·L_VERIFY_NONE);")],
         misses: &[("a.c", "mbedtls_ssl_conf_authmode(&conf, MBEDTLS_SSL_VERIFY_REQUIRED);")],
         ..BASE
     },
@@ -50,10 +50,10 @@ pub(super) const RULES: &[Rule] = &[
         requirements: TLS,
         only: Only::Source,
         keywords: &["wolfssl"],
-        pattern: r"wolfSSL(?:_CTX)?_set_verify\s{0,2}\([^\n]{0,60}(?:WOLF)?SSL_VERIFY_NONE",
+        pattern: r"wolfSSL(?:_CTX)?_set_verify\s{0,2}\([^\n]{0,60}(?:WOLF)?SSL_VERIFY_NON[E]",
         check: code,
-        hits: &[("a.c", "wolfSSL_CTX_set_verify(ctx, WOLFSSL_VERIFY·_NONE, 0);")],
-        misses: &[("a.c", "wolfSSL_CTX_set_verify(ctx, WOLFSSL_VERIFY_PEER, 0);")],
+        hits: &[("a.c", "wo·lfSSL_CTX_set_verify(ctx, WO·LFSS·L_VERIFY_NONE, 0);")],
+        misses: &[("a.c", "wo·lfSSL_CTX_set_verify(ctx, WO·LFSSL_VERIFY_PEER, 0);")],
         ..BASE
     },
     Rule {
@@ -67,8 +67,8 @@ pub(super) const RULES: &[Rule] = &[
         keywords: &["curlopt_ssl_verify"],
         pattern: r"CURLOPT_SSL_VERIFY(?:PEER|HOST)\s{0,2}(?:,|=>)\s{0,2}(?:0L?|false|FALSE)",
         check: code,
-        hits: &[("a.c", "curl_easy_setopt(c, CURLOPT_SSL_VERIFYPEER·, 0L);")],
-        misses: &[("a.c", "curl_easy_setopt(c, CURLOPT_SSL_VERIFYPEER, 1L);")],
+        hits: &[("a.c", "cu·rl_easy_setopt(c, CU·RLOPT_SSL_VERIFYPEER, 0L);")],
+        misses: &[("a.c", "cu·rl_easy_setopt(c, CU·RLOPT_SSL_VERIFYPEER, 1L);")],
         ..BASE
     },
     Rule {
@@ -82,18 +82,18 @@ pub(super) const RULES: &[Rule] = &[
         keywords: &[
             "curl",
             "wget",
-            "--no-check-certificate",
+            "--no-check-cert",
             "sslverify",
             "strict-ssl",
             "node_tls_reject",
         ],
-        pattern: r"(?:\bcurl(?:\s[^\n|;#]{0,160})?(?:\s-[a-zA-Z]{0,4}k[a-zA-Z]{0,4}\s|\s--insecure\b)|--no-check-certificate|http\.sslVerify\s{0,2}=?\s{0,2}false|GIT_SSL_NO_VERIFY=(?:1|true)|NODE_TLS_REJECT_UNAUTHORIZED\W{1,4}0|strict-ssl\s{0,2}=\s{0,2}false)",
+        pattern: r"(?:\bcurl(?:\s[^\n|;#]{0,160})?(?:\s-[a-zA-Z]{0,4}k[a-zA-Z]{0,4}\s|\s--insecure\b)|--no-check-certificat[e]|http\.sslVerify\s{0,2}=?\s{0,2}false|GIT_SSL_NO_VERIFY=(?:1|true)|NODE_TLS_REJECT_UNAUTHORIZED\W{1,4}0|strict-ssl\s{0,2}=\s{0,2}false)",
         check: code,
         hits: &[
-            ("up.sh", "wget --no-check-·certificate https://up.acme.net/fw.bin"),
-            ("up.sh", "curl -k· https://up.acme.net/fw.bin"),
+            ("up.sh", "wg·et --·no-check-certificate https:/·/up.acme.net/fw.bin"),
+            ("up.sh", "cu·rl -k https:/·/up.acme.net/fw.bin"),
         ],
-        misses: &[("up.sh", "curl --cacert /etc/ca.pem https://up.acme.net/fw.bin")],
+        misses: &[("up.sh", "cu·rl --cacert /etc/ca.pem https:/·/up.acme.net/fw.bin")],
         ..BASE
     },
     Rule {
@@ -108,13 +108,13 @@ pub(super) const RULES: &[Rule] = &[
             "verify=false",
             "verify = false",
             "cert_none",
-            "_create_unverified",
+            "_create_unver",
             "check_hostname",
             "disable_warnings",
         ],
-        pattern: r"(?:\bverify\s{0,2}=\s{0,2}False\b|ssl\.CERT_NONE|_create_unverified_context|check_hostname\s{0,2}=\s{0,2}False|tls_insecure_set\(\s{0,2}True)",
+        pattern: r"(?:\bverify\s{0,2}=\s{0,2}False\b|ssl\.CERT_NONE|_create_unverified_contex[t]|check_hostname\s{0,2}=\s{0,2}False|tls_insecure_set\(\s{0,2}True)",
         check: code,
-        hits: &[("a.py", "requests.get(url, verify=·False)")],
+        hits: &[("a.py", "requests.get(url, ve·rify=False)")],
         misses: &[("a.py", "requests.get(url, verify='/etc/ca.pem')")],
         ..BASE
     },
@@ -134,15 +134,15 @@ pub(super) const RULES: &[Rule] = &[
             "noophostnameverifier",
             "servercertificatevalidationcallback",
             "servercertificatecustomvalidation",
-            "dangerousacceptany",
+            "dangerousaccept",
         ],
-        pattern: r"(?:InsecureSkipVerify\s{0,2}[:=]\s{0,2}true|rejectUnauthorized\W{1,4}false|ALLOW_ALL_HOSTNAME|NoopHostnameVerifier|[Tt]rustAllCerts|CertificateValidationCallback\s{0,2}\+?=\s{0,2}(?:delegate|\([^)]{0,60}\)\s{0,2}=>\s{0,2}true)|DangerousAcceptAny)",
+        pattern: r"(?:InsecureSkipVerify\s{0,2}[:=]\s{0,2}true|rejectUnauthorized\W{1,4}false|ALLOW_ALL_HOSTNAM[E]|NoopHostnameVerifie[r]|[Tt]rustAllCerts|CertificateValidationCallback\s{0,2}\+?=\s{0,2}(?:delegate|\([^)]{0,60}\)\s{0,2}=>\s{0,2}true)|DangerousAcceptAn[y])",
         check: code,
         hits: &[
-            ("a.go", "&tls.Config{InsecureSkipVerify·: true}"),
-            ("a.js", "{ rejectUnauthorized·: false }"),
+            ("a.go", "&tls.Config{In·secureSkipVerify: true}"),
+            ("a.js", "{ re·jectUnauthorized: false }"),
         ],
-        misses: &[("a.go", "&tls.Config{InsecureSkipVerify: false}")],
+        misses: &[("a.go", "&tls.Config{In·secureSkipVerify: false}")],
         ..BASE
     },
     Rule {
@@ -153,11 +153,11 @@ pub(super) const RULES: &[Rule] = &[
         fix: TLS_FIX,
         requirements: TLS,
         only: Only::Source,
-        keywords: &["danger_accept_invalid", "set_certificate_verifier", "sslverifymode::none"],
-        pattern: r"(?:danger_accept_invalid_(?:certs|hostnames)\(\s{0,2}true|SslVerifyMode::NONE)",
+        keywords: &["danger_accept_invalid", "set_certificate_verifier", "sslverifymode::"],
+        pattern: r"(?:danger_accept_invalid_(?:certs|hostnames)\(\s{0,2}true|SslVerifyMode::NON[E])",
         check: code,
-        hits: &[("a.rs", "builder.danger_accept_invalid_certs·(true)")],
-        misses: &[("a.rs", "builder.danger_accept_invalid_certs(false)")],
+        hits: &[("a.rs", "builder.da·nger_accept_invalid_certs(true)")],
+        misses: &[("a.rs", "builder.da·nger_accept_invalid_certs(false)")],
         ..BASE
     },
     Rule {
@@ -177,8 +177,8 @@ pub(super) const RULES: &[Rule] = &[
         ],
         pattern: r"(?:\.setInsecure\s{0,2}\(\)|skip_cert_common_name_check\s{0,2}=\s{0,2}true|CONFIG_ESP_TLS_(?:INSECURE|SKIP_SERVER_CERT_VERIFY)=y)",
         check: code,
-        hits: &[("a.ino", "client.setInsecure·();")],
-        misses: &[("a.ino", "client.setCACert(root_ca);")],
+        hits: &[("a.ino", "client.se·tInsecure();")],
+        misses: &[("a.ino", "client.setCACert(ro·ot_ca);")],
         ..BASE
     },
     Rule {
@@ -192,8 +192,8 @@ pub(super) const RULES: &[Rule] = &[
         keywords: &["gnutls_"],
         pattern: r"gnutls_certificate_set_verify_flags[^\n]{0,60}GNUTLS_VERIFY_(?:DISABLE|ALLOW)|gnutls_session_set_verify_cert\s{0,2}\([^,]{0,40},\s{0,2}NULL",
         check: code,
-        hits: &[("a.c", "gnutls_session_set_verify_cert(session, NULL·, 0);")],
-        misses: &[("a.c", "gnutls_session_set_verify_cert(session, host, 0);")],
+        hits: &[("a.c", "gn·utls_session_set_verify_cert(session, NULL, 0);")],
+        misses: &[("a.c", "gn·utls_session_set_verify_cert(session, host, 0);")],
         ..BASE
     },
     Rule {
@@ -214,12 +214,12 @@ pub(super) const RULES: &[Rule] = &[
             "'md5'",
             "mbedtls_md5",
             "wc_md5",
-            "crypto/md5",
+            "crypto/m",
             "md5sum",
         ],
-        pattern: r#"(?:\bMD5_?Init\b|EVP_md5\s{0,2}\(|hashlib\.md5\s{0,2}\(|MD5\.new|mbedtls_md5(?:_starts(?:_ret)?|_ret)?\s{0,2}\(|wc_(?:Init)?Md5(?:Hash)?\s{0,2}\(|"crypto/md5"|(?:getInstance|createHash|hash)\s{0,2}\(\s{0,2}["'](?i:md5)["']|\bmd5sum\s{1,3}-c)"#,
+        pattern: r#"(?:\bMD5_?Init\b|EVP_md5\s{0,2}\(|hashlib\.md5\s{0,2}\(|MD5\.new|mbedtls_md5(?:_starts(?:_ret)?|_ret)?\s{0,2}\(|wc_(?:Init)?Md5(?:Hash)?\s{0,2}\(|"crypto/md[5]"|(?:getInstance|createHash|hash)\s{0,2}\(\s{0,2}["'](?i:md5)["']|\bmd5sum\s{1,3}-c)"#,
         check: code,
-        hits: &[("a.c", "MD5_Init·(&ctx);"), ("a.py", "h = hashlib.md5·(data)")],
+        hits: &[("a.c", "MD·5_Init(&ctx);"), ("a.py", "h = ha·shlib.md·5(data)")],
         misses: &[("a.c", "SHA256_Init(&ctx);")],
         ..BASE
     },
@@ -236,16 +236,16 @@ pub(super) const RULES: &[Rule] = &[
             "evp_sha1",
             "hashlib.sha1",
             "mbedtls_sha1",
-            "crypto/sha1",
+            "crypto/s",
             "\"sha1\"",
             "'sha1'",
             "sha1withrsa",
             "\"sha-1\"",
         ],
-        pattern: r#"(?:\bSHA1_?Init\b|EVP_sha1\s{0,2}\(|hashlib\.sha1\s{0,2}\(|mbedtls_sha1(?:_starts(?:_ret)?|_ret)?\s{0,2}\(|"crypto/sha1"|(?:getInstance|createHash)\s{0,2}\(\s{0,2}["'](?i:sha-?1|SHA1with[A-Z]{3,5})["'])"#,
+        pattern: r#"(?:\bSHA1_?Init\b|EVP_sha1\s{0,2}\(|hashlib\.sha1\s{0,2}\(|mbedtls_sha1(?:_starts(?:_ret)?|_ret)?\s{0,2}\(|"crypto/sha[1]"|(?:getInstance|createHash)\s{0,2}\(\s{0,2}["'](?i:sha-?1|SHA1with[A-Z]{3,5})["'])"#,
         check: code,
-        hits: &[("a.c", "const EVP_MD *md = EVP_sha1·();")],
-        misses: &[("a.c", "const EVP_MD *md = EVP_sha256();")],
+        hits: &[("a.c", "const EVP_MD *md = EV·P_sh·a1();")],
+        misses: &[("a.c", "const EVP_MD *md = EVP_sh·a256();")],
         ..BASE
     },
     Rule {
@@ -266,18 +266,18 @@ pub(super) const RULES: &[Rule] = &[
             "'des",
             "des3",
             "des.new",
-            "crypto/des",
-            "crypto/rc4",
+            "crypto/d",
+            "crypto/r",
             "desede",
             "tripledes",
         ],
-        pattern: r#"(?:\bDES_(?:set_key|ecb_encrypt|ncbc_encrypt|ede3)[a-z_]{0,20}\s{0,2}\(|EVP_(?:des|rc4)[a-z0-9_]{0,20}\s{0,2}\(|mbedtls_(?:des|des3|arc4)_[a-z_]{3,20}\s{0,2}\(|\bRC4_set_key|(?:ARC4|DES3?)\.new\s{0,2}\(|"crypto/(?:des|rc4)"|(?:getInstance|createCipher(?:iv)?)\s{0,2}\(\s{0,2}["'](?:DES|DESede|RC4|des|rc4|TripleDES)[^"']{0,30}["'])"#,
+        pattern: r#"(?:\bDES_(?:set_key|ecb_encrypt|ncbc_encrypt|ede3)[a-z_]{0,20}\s{0,2}\(|EVP_(?:des|rc4)[a-z0-9_]{0,20}\s{0,2}\(|mbedtls_(?:des|des3|arc4)_[a-z_]{3,20}\s{0,2}\(|\bRC4_set_key|(?:ARC4|DES3?)\.new\s{0,2}\(|"crypto/(?:de[s]|rc[4])"|(?:getInstance|createCipher(?:iv)?)\s{0,2}\(\s{0,2}["'](?:DES|DESede|RC4|des|rc4|TripleDES)[^"']{0,30}["'])"#,
         check: code,
         hits: &[
-            ("a.c", "DES_set_key_unchecked·(&key, &ks);"),
-            ("a.java", "Cipher.getInstance(\"DES·/ECB/PKCS5Padding\")"),
+            ("a.c", "DE·S_set_key_unchecked(&key, &ks);"),
+            ("a.java", "Ci·pher.getInstance(\"·DES/EC·B/PKCS5Padding\")"),
         ],
-        misses: &[("a.c", "AES_set_encrypt_key(key, 256, &ks);")],
+        misses: &[("a.c", "AES_set_encr·ypt_key(key, 256, &ks);")],
         ..BASE
     },
     Rule {
@@ -289,11 +289,11 @@ pub(super) const RULES: &[Rule] = &[
         requirements: WEAK,
         only: Only::Source,
         keywords: &["ecb"],
-        pattern: r#"(?:\bAES_ecb_encrypt\s{0,2}\(|EVP_(?:aes|aria|camellia|sm4|bf)(?:_\d{3})?_ecb\s{0,2}\(|mbedtls_aes_crypt_ecb\s{0,2}\(|MODE_ECB\b|modes\.ECB\s{0,2}\(|["'](?:AES|aes-\d{3})[/-](?:ECB|ecb)|CipherMode\.ECB|AES_ECB_encrypt\s{0,2}\()"#,
+        pattern: r#"(?:\bAES_ecb_encrypt\s{0,2}\(|EVP_(?:aes|aria|camellia|sm4|bf)(?:_\d{3})?_ecb\s{0,2}\(|mbedtls_aes_crypt_ecb\s{0,2}\(|MODE_EC[B]\b|modes\.ECB\s{0,2}\(|["'](?:AES|aes-\d{3})[/-](?:ECB|ecb)|CipherMode\.ECB|AES_ECB_encrypt\s{0,2}\()"#,
         check: code,
         hits: &[
-            ("a.c", "EVP_EncryptInit_ex(c, EVP_aes_128_ecb·(), 0, k, 0);"),
-            ("a.py", "AES.new(k, AES.MODE·_ECB)"),
+            ("a.c", "EVP_EncryptInit_ex(c, EVP_aes_128_ec·b(), 0, k, 0);"),
+            ("a.py", "AES.new(k, AES.MODE_EC·B)"),
         ],
         misses: &[("a.c", "EVP_EncryptInit_ex(c, EVP_aes_128_gcm(), 0, k, iv);")],
         ..BASE
@@ -312,11 +312,14 @@ pub(super) const RULES: &[Rule] = &[
         hits: &[
             (
                 "a.c",
-                "static const uint8_t iv[16] = {0x01·,0x02,0x03,0x04,0x05,0x06,0x07,0x08,0x09,0x0a,0x0b,0x0c,0x0d,0x0e,0x0f,0x10};",
+                "static const uint8_t iv·[16] = {0x01,0x02,0x03,0x04,0x05,0x06,0x07,0x08,0x09,0x0a,0x0b,0x0c,0x0d,0x0e,0x0f,0x10};",
             ),
-            ("a.py", "iv = b'1234567890·abcdef'"),
+            ("a.py", "iv· = b'1234567890abcdef'"),
         ],
-        misses: &[("a.c", "uint8_t iv[16]; fill_random(iv, 16);"), ("a.py", "iv = os.urandom(16)")],
+        misses: &[
+            ("a.c", "uint8_t iv·[16]; fill_random(iv, 16);"),
+            ("a.py", "iv· = os.urandom(16)"),
+        ],
         ..BASE
     },
     Rule {
@@ -330,8 +333,8 @@ pub(super) const RULES: &[Rule] = &[
         keywords: &["srand", "random.", "math.random", "rand()"],
         pattern: r"(?i)(?:srand\s{0,2}\(\s{0,2}(?:time\s{0,2}\(|0|1|42|getpid)|(?:key|token|secret|nonce|salt|session|passw)[a-z0-9_\[\]]{0,20}\s{0,3}[+]?=\s{0,3}[^\n;]{0,30}(?:\brand\s{0,2}\(\)|Math\.random\(\)|random\.(?:random|randint|choice)\())",
         check: code,
-        hits: &[("a.c", "srand(·time(NULL));"), ("a.js", "token = Math.random·().toString(36)")],
-        misses: &[("a.py", "x = random.random()"), ("a.c", "getrandom(key, 32, 0);")],
+        hits: &[("a.c", "sr·and(time(NULL));"), ("a.js", "token = Ma·th.random().toString(36)")],
+        misses: &[("a.py", "x = ra·ndom.random()"), ("a.c", "getrandom(key, 32, 0);")],
         ..BASE
     },
     Rule {
@@ -358,10 +361,10 @@ pub(super) const RULES: &[Rule] = &[
         pattern: r"(?:\bTLSv1(?:_1)?_(?:client_|server_)?method\s{0,2}\(|\bSSLv[23]_(?:client_|server_)?method\s{0,2}\(|ssl\.PROTOCOL_(?:SSLv[23]|TLSv1(?:_1)?)\b|set_min_proto_version\s{0,2}\([^\n]{0,40}(?:SSL3|TLS1(?:_1)?)_VERSION|MinVersion\s{0,2}:\s{0,2}tls\.VersionTLS1[01]|ssl_protocols\s[^;\n]{0,60}(?:SSLv3|TLSv1(?:\.1)?)[\s;]|SSLProtocol\s[^\n]{0,40}\+(?:SSLv3|TLSv1(?:\.1)?)\b|MBEDTLS_SSL_MINOR_VERSION_[012]\b|(?:min|tls)_?version\s{0,2}[:=]\s{0,2}.?(?:tlsv1(?:\.[01])?|1\.[01]|sslv3).?\s*$)",
         check: code,
         hits: &[
-            ("nginx.conf", "ssl_protocols TLSv1· TLSv1.2;"),
-            ("a.c", "ctx = SSL_CTX_new(SSLv3_client·_method());"),
+            ("nginx.conf", "ssl_protocols TL·Sv1 TL·Sv1.2;"),
+            ("a.c", "ctx = SSL_CTX_new(SS·Lv3_client_method());"),
         ],
-        misses: &[("nginx.conf", "ssl_protocols TLSv1.2 TLSv1.3;")],
+        misses: &[("nginx.conf", "ssl_protocols TL·Sv1.2 TL·Sv1.3;")],
         ..BASE
     },
     Rule {
@@ -375,8 +378,8 @@ pub(super) const RULES: &[Rule] = &[
         keywords: &["cipher"],
         pattern: r#"(?i)(?:ssl_ciphers?|ciphers?(?:_?list|string)?|set_cipher_list)\s{0,3}[(=:,\s][^\n]{0,80}(?:^|[:\s"'=,+])(?:e?NULL|aNULL|EXPORT|EXP|LOW|RC4(?:-[A-Z0-9]{3,5})?|ADH|DES-CBC3?-SHA|3DES|ALL)(?:[:\s"';+]|$)"#,
         check: |c| code(c) && !cipher_excluded(c),
-        hits: &[("a.c", "SSL_CTX_set_cipher_list(ctx, \"ALL:·eNULL\");")],
-        misses: &[("a.c", "SSL_CTX_set_cipher_list(ctx, \"ECDHE+AESGCM:!aNULL:!RC4\");")],
+        hits: &[("a.c", "SSL_CTX_set_ci·pher_list(ctx, \"ALL:eNULL\");")],
+        misses: &[("a.c", "SSL_CTX_set_ci·pher_list(ctx, \"ECDHE+AESGCM:!aNULL:!RC4\");")],
         ..BASE
     },
     Rule {
@@ -390,8 +393,8 @@ pub(super) const RULES: &[Rule] = &[
         keywords: &["rsa"],
         pattern: r"(?i)(?:RSA_generate_key(?:_ex)?\s{0,2}\([^\n]{0,30}\b(?:512|768|1024)\b|rsa\.GenerateKey\([^\n]{0,30}\b(?:512|768|1024)\b|RSA\.generate\(\s{0,2}(?:512|768|1024)\b|mbedtls_rsa_gen_key\s{0,2}\([^\n]{0,60}\b(?:512|768|1024)\b|genrsa\s[^\n]{0,60}\b(?:512|768|1024)\b|rsa:(?:512|768|1024)\b)",
         check: code,
-        hits: &[("mk.sh", "openssl genrsa -out k.pem 1024·")],
-        misses: &[("mk.sh", "openssl genrsa -out k.pem 3072")],
+        hits: &[("mk.sh", "op·enssl genrs·a -out k.pem 1024")],
+        misses: &[("mk.sh", "op·enssl genrs·a -out k.pem 3072")],
         ..BASE
     },
     Rule {
@@ -405,8 +408,8 @@ pub(super) const RULES: &[Rule] = &[
         keywords: &["md5(", "sha1(", "sha256("],
         pattern: r"(?i)\b(?:md5|sha1|sha256)\s{0,2}\(\s{0,2}(?:\$_(?:POST|GET|REQUEST)\[.?pass|\$?(?:user_?|new_?)?pass(?:word|wd)?\b)",
         check: code,
-        hits: &[("login.php", "$h = md5(·$_POST['password']);")],
-        misses: &[("login.php", "$h = password_hash($_POST['password'], PASSWORD_ARGON2ID);")],
+        hits: &[("login.php", "$h = md·5($_POST['pa·ssword']);")],
+        misses: &[("login.php", "$h = pa·ssword_hash($_POST['pa·ssword'], PA·SSWORD_ARGON2ID);")],
         ..BASE
     },
     Rule {
@@ -425,8 +428,8 @@ pub(super) const RULES: &[Rule] = &[
         ],
         pattern: r"(?i)(?:StrictHostKeyChecking[\s=]{1,3}(?:no|off)\b|AutoAddPolicy\s{0,2}\(|InsecureIgnoreHostKey\s{0,2}\()",
         check: code,
-        hits: &[("up.sh", "ssh -o StrictHostKeyChecking=·no tunnel@acme.net")],
-        misses: &[("up.sh", "ssh -o StrictHostKeyChecking=yes tunnel@acme.net")],
+        hits: &[("up.sh", "ssh -o St·rictHostKeyChecking=no tunnel@acme.net")],
+        misses: &[("up.sh", "ssh -o St·rictHostKeyChecking=yes tunnel@acme.net")],
         ..BASE
     },
     Rule {
@@ -440,8 +443,8 @@ pub(super) const RULES: &[Rule] = &[
         keywords: &["memcmp", "strcmp"],
         pattern: r"(?i)\b(?:memcmp|strcmp)\s{0,2}\([^;\n]{0,40}\b(?:hmac|mac_tag|auth_tag|signature|digest|token)\b[^;\n]{0,40}\)",
         check: code,
-        hits: &[("a.c", "if (memcmp·(calc, hmac, 32) == 0)")],
-        misses: &[("a.c", "if (memcmp(name, other, 32) == 0)")],
+        hits: &[("a.c", "if (me·mcmp(calc, hma·c, 32) == 0)")],
+        misses: &[("a.c", "if (me·mcmp(name, other, 32) == 0)")],
         ..BASE
     },
     Rule {
@@ -452,10 +455,10 @@ pub(super) const RULES: &[Rule] = &[
         fix: UPD,
         requirements: WEAK,
         only: Only::Source,
-        keywords: &["xor", "rot13", "^ key", "^key", "^= key"],
-        pattern: r"(?i)(?:\brot13\b|(?:\^=|\^)\s{0,2}(?:xor_?)?key\[[^\]]{1,20}%|xor_?(?:encrypt|decrypt|crypt|cipher)\s{0,2}\()",
+        keywords: &["xor", "rot1", "^ key", "^key", "^= key"],
+        pattern: r"(?i)(?:\brot1[3]\b|(?:\^=|\^)\s{0,2}(?:xor_?)?key\[[^\]]{1,20}%|xor_?(?:encrypt|decrypt|crypt|cipher)\s{0,2}\()",
         check: code,
-        hits: &[("a.c", "out[i] = in[i] ^ key[·i % sizeof(key)];")],
+        hits: &[("a.c", "out[i] = in[i] ^ ·key[i % sizeof(key)];")],
         misses: &[("a.c", "a = b ^ c;")],
         ..BASE
     },

@@ -38,8 +38,14 @@ pub(super) const RULES: &[Rule] = &[
         keywords: &["mqtt://", "1883", "tcp://"],
         pattern: r#"(?i)(?:mqtt://(?:[^\s"'/]{0,60}@)?([a-z0-9][a-z0-9.\-]{2,80})|tcp://([a-z0-9][a-z0-9.\-]{2,80}):1883|mqtt[a-z_]{0,20}port[a-z_]{0,8}["']?\s{0,4}[:=\s]\s{0,4}["']?(1883)\b)"#,
         check: remote,
-        hits: &[("a.c", ".uri = \"mqtt://broker.acme·.net\","), ("a.h", "#define MQTT_PORT 1883·")],
-        misses: &[("a.c", ".uri = \"mqtts://broker.acme.net\","), ("a.c", "\"mqtt://localhost\"")],
+        hits: &[
+            ("a.c", ".uri = \"mq·tt:/·/broker.acme.net\","),
+            ("a.h", "#define MQTT_PO·RT 18·83"),
+        ],
+        misses: &[
+            ("a.c", ".uri = \"mqtts:/·/broker.acme.net\","),
+            ("a.c", "\"mq·tt:/·/localhost\""),
+        ],
         ..BASE
     },
     Rule {
@@ -52,8 +58,8 @@ pub(super) const RULES: &[Rule] = &[
         only: Only::Text,
         keywords: &["allow_anonymous"],
         pattern: r"(?im)^\s{0,4}allow_anonymous\s{1,4}(true)",
-        hits: &[("mosquitto.conf", "allow_anonymous true·")],
-        misses: &[("mosquitto.conf", "allow_anonymous false")],
+        hits: &[("mosquitto.conf", "al·low_anonymous true")],
+        misses: &[("mosquitto.conf", "al·low_anonymous false")],
         ..BASE
     },
     Rule {
@@ -67,11 +73,11 @@ pub(super) const RULES: &[Rule] = &[
         keywords: &["http://"],
         pattern: r#"(?i)((?:http://(?:[^\s"'<>/]{1,80})/[^\s"'<>]{0,120}(?:\.(?:bin|img|fw|ota|swu|ipk|opkg|deb|tar|tgz|gz|zip|hex|uf2|rauc|raucb|mender|sh|chk|trx)|/(?:firmware|update|ota|upgrade)[/?\w]{0,40}))|(?:wget|curl|tftp)\s[^\n|;]{0,60}http://[^\s"'<>/]{1,80}[^\n|;]{0,80}(?:\.bin|\.img|\.sh|/firmware|update))"#,
         check: remote,
-        hits: &[("up.sh", "wget http://up.acme·.net/gw/fw-2.3.bin -O /tmp/fw.bin")],
+        hits: &[("up.sh", "wg·et ht·tp:/·/up.acme.net/gw/fw-2.3.bin -O /tmp/fw.bin")],
         misses: &[
-            ("up.sh", "wget https://up.acme.net/gw/fw-2.3.bin"),
-            ("a.html", "see http://www.w3.org/TR/html"),
-            ("up.sh", "wget http://localhost/fw.bin"),
+            ("up.sh", "wg·et https:/·/up.acme.net/gw/fw-2.3.bin"),
+            ("a.html", "see ht·tp:/·/www.w3.org/TR/html"),
+            ("up.sh", "wg·et ht·tp:/·/localhost/fw.bin"),
         ],
         ..BASE
     },
@@ -87,10 +93,10 @@ pub(super) const RULES: &[Rule] = &[
         pattern: r"(?m)^[^#\n]{0,80}(?:^|[\s/:&])(telnetd)(?:\s|$|&)",
         check: |c| code(c) && !c.line.windows(4).any(|w| w == b"kill" || w == b"whic"),
         hits: &[
-            ("etc/init.d/rcS", "/usr/sbin/telnetd· -l /bin/sh &"),
-            ("etc/inetd.conf", "telnet stream tcp nowait root /usr/sbin/telnetd· telnetd"),
+            ("etc/init.d/rcS", "/usr/sbin/te·lnetd -l /b·in/sh &"),
+            ("etc/inetd.conf", "telnet stream tcp nowait ro·ot /usr/sbin/te·lnetd te·lnetd"),
         ],
-        misses: &[("etc/init.d/rcS", "# telnetd"), ("etc/init.d/rcS", "killall telnetd")],
+        misses: &[("etc/init.d/rcS", "# te·lnetd"), ("etc/init.d/rcS", "killall te·lnetd")],
         ..BASE
     },
     Rule {
@@ -105,10 +111,10 @@ pub(super) const RULES: &[Rule] = &[
         pattern: r"(?:u?telnetd\s[^\n#]{0,40}-l\s{0,3}/bin/(?:ba|a)?sh\b|\bnc(?:at)?\s[^\n#|]{0,40}-(?:l[a-z]{0,3}e|e|l[^\n#|]{1,30}-e)\s{1,3}/bin/(?:ba|a)?sh|socat\s[^\n#]{0,60}EXEC:.?/bin/(?:ba|a)?sh|(?:ba)?sh\s{1,2}-i\s{0,2}>&\s{0,2}/dev/tcp/)",
         check: code,
         hits: &[
-            ("etc/init.d/rcS", "/usr/sbin/telnetd -l /bin/·sh &"),
-            ("x.sh", "nc -lp 4444 -e /bin/·sh"),
+            ("etc/init.d/rcS", "/usr/sbin/te·lnetd -l /b·in/sh &"),
+            ("x.sh", "nc· -lp 4444 -e /b·in/sh"),
         ],
-        misses: &[("etc/init.d/rcS", "telnetd -l /bin/login"), ("x.sh", "nc -z host 80")],
+        misses: &[("etc/init.d/rcS", "te·lnetd -l /bin/login"), ("x.sh", "nc· -z host 80")],
         ..BASE
     },
     Rule {
@@ -122,8 +128,8 @@ pub(super) const RULES: &[Rule] = &[
         keywords: &["ftpd", "tftpd"],
         pattern: r"(?m)^[^#\n]{0,80}(?:^|[\s/:&])((?:vs|pro|pure-|bet|u|in\.)?t?ftpd)(?:\s|$|&)",
         check: |c| code(c) && !c.line.windows(4).any(|w| w == b"kill"),
-        hits: &[("etc/init.d/rcS", "tcpsvd 0 21 ftpd· -w / &")],
-        misses: &[("etc/init.d/rcS", "# ftpd")],
+        hits: &[("etc/init.d/rcS", "tcpsvd 0 21 ft·pd -w / &")],
+        misses: &[("etc/init.d/rcS", "# ft·pd")],
         ..BASE
     },
     Rule {
@@ -136,8 +142,8 @@ pub(super) const RULES: &[Rule] = &[
         only: Only::Text,
         keywords: &["anonymous_enable", "anon_upload", "write_enable"],
         pattern: r"(?im)^\s{0,4}((?:anonymous_enable|anon_upload_enable|anon_mkdir_write_enable)=yes)",
-        hits: &[("vsftpd.conf", "anonymous_enable=YES·")],
-        misses: &[("vsftpd.conf", "anonymous_enable=NO")],
+        hits: &[("vsftpd.conf", "an·onymous_enable=YES")],
+        misses: &[("vsftpd.conf", "an·onymous_enable=NO")],
         ..BASE
     },
     Rule {
@@ -151,8 +157,8 @@ pub(super) const RULES: &[Rule] = &[
         keywords: &["coap://"],
         pattern: r#"(?i)coap://([a-z0-9][a-z0-9.\-]{2,80})"#,
         check: remote,
-        hits: &[("a.c", "\"coap://lwm2m.acme·.net:5683\"")],
-        misses: &[("a.c", "\"coaps://lwm2m.acme.net:5684\"")],
+        hits: &[("a.c", "\"co·ap:/·/lwm2m.acme.net:5683\"")],
+        misses: &[("a.c", "\"coaps:/·/lwm2m.acme.net:5684\"")],
         ..BASE
     },
     Rule {
@@ -173,10 +179,10 @@ pub(super) const RULES: &[Rule] = &[
         keywords: &["server.port", "listen", "port "],
         pattern: r#"(?im)^\s{0,8}((?:server\.port\s{0,4}=\s{0,4}80|list\s{1,4}listen_http\s{1,4}.?0\.0\.0\.0:80|Port\s{1,4}80|port=80)\b)"#,
         hits: &[
-            ("etc/lighttpd/lighttpd.conf", "server.port = 80·"),
-            ("etc/config/uhttpd", "\tlist listen_http '0.0.0.0:80·'"),
+            ("etc/lighttpd/lighttpd.conf", "se·rver.po·rt = 80"),
+            ("etc/config/uhttpd", "\tlist li·sten_http '0.0.0.0:80'"),
         ],
-        misses: &[("etc/lighttpd/lighttpd.conf", "server.port = 443")],
+        misses: &[("etc/lighttpd/lighttpd.conf", "se·rver.po·rt = 443")],
         ..BASE
     },
     Rule {
@@ -189,10 +195,10 @@ pub(super) const RULES: &[Rule] = &[
         only: Only::Paths(&["sshd_config", ".conf"]),
         keywords: &["permitrootlogin", "permitemptypasswords"],
         pattern: r"(?im)^\s{0,4}((?:PermitRootLogin\s{1,4}yes|PermitEmptyPasswords\s{1,4}yes))",
-        hits: &[("etc/ssh/sshd_config", "PermitRootLogin yes·")],
+        hits: &[("etc/ssh/sshd_config", "Pe·rmitRo·otLo·gin yes")],
         misses: &[
-            ("etc/ssh/sshd_config", "#PermitRootLogin yes"),
-            ("etc/ssh/sshd_config", "PermitRootLogin no"),
+            ("etc/ssh/sshd_config", "#Pe·rmitRo·otLo·gin yes"),
+            ("etc/ssh/sshd_config", "Pe·rmitRo·otLo·gin no"),
         ],
         ..BASE
     },
@@ -208,12 +214,12 @@ pub(super) const RULES: &[Rule] = &[
         pattern: r"(?im)(?:^\s{0,4}PasswordAuthentication\s{1,4}yes|^[^#\n]{0,60}(?:^|[\s/])dropbear\s{1,3}-[A-Zabd-rt-z]{1,4}(?:\s{1,3}-?[^\ss\n]{1,20}){0,3}\s{0,4}$|option\s{1,4}'?(?:Root)?PasswordAuth'?\s{1,4}'?(?:on|1)'?)",
         check: |c| code(c) && !c.line.windows(3).any(|w| w == b" -s"),
         hits: &[
-            ("etc/ssh/sshd_config", "PasswordAuthentication yes·"),
-            ("etc/config/dropbear", "option PasswordAuth 'on·'"),
+            ("etc/ssh/sshd_config", "Pa·sswordAuthentication yes"),
+            ("etc/config/dropbear", "option Pa·sswordAuth 'on'"),
         ],
         misses: &[
-            ("etc/ssh/sshd_config", "PasswordAuthentication no"),
-            ("etc/init.d/S50dropbear", "dropbear -R -s"),
+            ("etc/ssh/sshd_config", "Pa·sswordAuthentication no"),
+            ("etc/init.d/S50dropbear", "dr·opbear -R -s"),
         ],
         ..BASE
     },
@@ -228,8 +234,8 @@ pub(super) const RULES: &[Rule] = &[
         keywords: &["enable_upnp", "upnpc", "enable_natpmp"],
         pattern: r"(?im)(?:^\s{0,4}(enable_(?:upnp|natpmp)\s{0,2}=\s{0,2}yes)|\b(upnpc\s{1,3}-[ar]\b))",
         check: code,
-        hits: &[("miniupnpd.conf", "enable_upnp=yes·")],
-        misses: &[("miniupnpd.conf", "enable_upnp=no")],
+        hits: &[("miniupnpd.conf", "en·able_upnp=yes")],
+        misses: &[("miniupnpd.conf", "en·able_upnp=no")],
         ..BASE
     },
     Rule {
@@ -249,8 +255,8 @@ pub(super) const RULES: &[Rule] = &[
                     || w.eq_ignore_ascii_case(b"cwm")
             })
         },
-        hits: &[("a.conf", "acs_url=http://acs.acme·.net:7547")],
-        misses: &[("a.conf", "acs_url=https://acs.acme.net")],
+        hits: &[("a.conf", "ac·s_url=ht·tp:/·/ac·s.acme.net:7547")],
+        misses: &[("a.conf", "ac·s_url=https:/·/ac·s.acme.net")],
         ..BASE
     },
     Rule {
@@ -272,8 +278,8 @@ pub(super) const RULES: &[Rule] = &[
         ],
         pattern: r#"(?im)(?:^\s{0,4}(wep_key0\s{0,2}=|wps_state\s{0,2}=\s{0,2}[12]\b|wpa_pairwise\s{0,2}=\s{0,2}TKIP\s{0,2}$|wpa\s{0,2}=\s{0,2}1\s{0,2}$|ap_pin=\d{8})|(?:threshold\.)?authmode\s{0,3}=\s{0,3}(WIFI_AUTH_(?:OPEN|WEP)))"#,
         check: code,
-        hits: &[("hostapd.conf", "wps_state=2·")],
-        misses: &[("hostapd.conf", "wps_state=0")],
+        hits: &[("hostapd.conf", "wp·s_state=2")],
+        misses: &[("hostapd.conf", "wp·s_state=0")],
         ..BASE
     },
     Rule {
@@ -292,8 +298,8 @@ pub(super) const RULES: &[Rule] = &[
         ]),
         keywords: &["protected-mode", "trust", "bindip", "skip-grant-tables", "skip-networking"],
         pattern: r"(?im)^\s{0,4}(protected-mode\s{1,4}no|host\s{1,8}all\s{1,8}all\s{1,8}0\.0\.0\.0/0\s{1,8}trust|bindIp:\s{0,3}0\.0\.0\.0|skip-grant-tables)",
-        hits: &[("redis.conf", "protected-mode no·")],
-        misses: &[("redis.conf", "protected-mode yes")],
+        hits: &[("redis.conf", "pr·otected-mode no")],
+        misses: &[("redis.conf", "pr·otected-mode yes")],
         ..BASE
     },
     Rule {
@@ -310,8 +316,8 @@ pub(super) const RULES: &[Rule] = &[
             !c.line.windows(4).any(|w| w == b" nts" || w == b" key")
                 && !c.secret.windows(4).any(|w| w == b"127.")
         },
-        hits: &[("etc/ntp.conf", "server 0.pool.ntp.org iburst·")],
-        misses: &[("etc/chrony.conf", "server time.acme.net iburst nts")],
+        hits: &[("etc/ntp.conf", "se·rver 0.pool.ntp.org iburst")],
+        misses: &[("etc/chrony.conf", "se·rver time.acme.net iburst nts")],
         ..BASE
     },
     Rule {
@@ -325,8 +331,8 @@ pub(super) const RULES: &[Rule] = &[
         keywords: &["iptables", "nft "],
         pattern: r"(?m)^[^#\n]{0,30}(ip6?tables\s{1,3}-P\s{1,3}INPUT\s{1,3}ACCEPT|nft\s{1,3}flush\s{1,3}ruleset\s{0,4}$)",
         check: code,
-        hits: &[("etc/init.d/rcS", "iptables -P INPUT ACCEPT·")],
-        misses: &[("etc/init.d/rcS", "iptables -P INPUT DROP")],
+        hits: &[("etc/init.d/rcS", "ip·tables -P INPUT ACCEPT")],
+        misses: &[("etc/init.d/rcS", "ip·tables -P INPUT DROP")],
         ..BASE
     },
     Rule {
@@ -340,7 +346,7 @@ pub(super) const RULES: &[Rule] = &[
         keywords: &["password=%", "passwd=%", "pwd=%", "token=%", "pass=%"],
         pattern: r#"(?i)["'](?:https?://|/)[^"'\n]{0,120}[?&](?:password|passwd|pwd|pass)=%[sd][^"'\n]{0,60}["']"#,
         check: code,
-        hits: &[("a.c", "snprintf(u, n, \"http://cam/login?user=%s&password=·%s\", a, b);")],
+        hits: &[("a.c", "snprintf(u, n, \"ht·tp:/·/cam/login?user=%s&pa·ssword=%s\", a, b);")],
         misses: &[("a.c", "snprintf(u, n, \"/login?next=%s\", a);")],
         ..BASE
     },
@@ -354,8 +360,8 @@ pub(super) const RULES: &[Rule] = &[
         only: Only::Text,
         keywords: &["adb.tcp.port", "ro.adb.secure", "ro.debuggable", "adbd"],
         pattern: r"(?m)^[^#\n]{0,40}((?:service|persist)\.adb\.tcp\.port\s{0,2}=?\s{0,2}\d{4}|ro\.adb\.secure\s{0,2}=\s{0,2}0|ro\.debuggable\s{0,2}=\s{0,2}1)",
-        hits: &[("build.prop", "ro.debuggable=1·")],
-        misses: &[("build.prop", "ro.debuggable=0")],
+        hits: &[("build.prop", "ro·.debuggable=1")],
+        misses: &[("build.prop", "ro·.debuggable=0")],
         ..BASE
     },
     Rule {
@@ -367,13 +373,13 @@ pub(super) const RULES: &[Rule] = &[
         requirements: DEBUG,
         only: Only::Text,
         keywords: &["askfirst", "respawn", "ttys", "/bin/sh", "--autologin", "-n -l"],
-        pattern: r"(?m)^[^#\n]{0,24}:(?:[\d]{0,6}:)?(?:askfirst|respawn|once):-?(/bin/(?:ba|a)?sh|/sbin/getty\s[^\n]{0,60}-n\s{1,3}-l\s{1,3}\S{1,40})|(--autologin\s{1,3}root)",
+        pattern: r"(?m)^[^#\n]{0,24}:(?:[\d]{0,6}:)?(?:askfirst|respawn|once):-?(/bin/(?:ba|a)?sh|/sbin/getty\s[^\n]{0,60}-n\s{1,3}-l\s{1,3}\S{1,40})|(--autologi[n]\s{1,3}root)",
         check: code,
         hits: &[
-            ("etc/inittab", "ttyS0::askfirst:-/bin/·sh"),
-            ("getty@.service", "ExecStart=-/sbin/agetty --autologin root· %I"),
+            ("etc/inittab", "tt·yS0::as·kfirst:-/b·in/sh"),
+            ("getty@.service", "ExecStart=-/sbin/agetty --·autolo·gin ro·ot %I"),
         ],
-        misses: &[("etc/inittab", "ttyS0::respawn:/sbin/getty -L ttyS0 115200 vt100")],
+        misses: &[("etc/inittab", "tt·yS0::re·spawn:/sbin/getty -L tt·yS0 115200 vt100")],
         ..BASE
     },
     Rule {
@@ -385,8 +391,8 @@ pub(super) const RULES: &[Rule] = &[
         requirements: &["5.6-4A", "5.7-1", "I3.1.2", "I3.1.3", "I3.1.1"],
         keywords: &["bootdelay"],
         pattern: r"(?:^|[^A-Za-z_])((?:CONFIG_BOOTDELAY|bootdelay)=(?:[1-9]\d?))(?:[^0-9]|$)",
-        hits: &[("configs/gw_defconfig", "CONFIG_BOOTDELAY=3·"), ("env.txt", "bootdelay=5·")],
-        misses: &[("configs/gw_defconfig", "CONFIG_BOOTDELAY=-2")],
+        hits: &[("configs/gw_defconfig", "CONFIG_BO·OTDELAY=3"), ("env.txt", "bo·otdelay=5")],
+        misses: &[("configs/gw_defconfig", "CONFIG_BO·OTDELAY=-2")],
         ..BASE
     },
     Rule {
@@ -398,8 +404,8 @@ pub(super) const RULES: &[Rule] = &[
         requirements: &["5.7-1", "I3.1.1", "I3.1.5"],
         keywords: &["bootcmd", "tftpboot", "verify=n"],
         pattern: r"(?m)((?:^|[^A-Za-z_])bootcmd[a-z_0-9]{0,16}=[^\n\x00]{0,200}(?:tftp(?:boot)?|usb\s{1,2}start|dhcp|nfs)\b|(?:^|[^A-Za-z])verify=n(?:o)?(?:[^a-z]|$))",
-        hits: &[("env.txt", "bootcmd=tftpboot· 0x80000000 uImage; bootm")],
-        misses: &[("env.txt", "bootcmd=bootm 0x9f050000#conf-1")],
+        hits: &[("env.txt", "bo·otcmd=tf·t·pboot 0x80000000 uImage; bootm")],
+        misses: &[("env.txt", "bo·otcmd=bootm 0x9f050000#conf-1")],
         ..BASE
     },
     Rule {
@@ -428,8 +434,8 @@ pub(super) const RULES: &[Rule] = &[
             "config_debug_fs",
         ],
         pattern: r"(?m)^(CONFIG_(?:KGDB|DEVKMEM|KGDB_SERIAL_CONSOLE|PROC_KCORE|DEVMEM|MAGIC_SYSRQ_SERIAL)=y)",
-        hits: &[("gw_defconfig", "CONFIG_KGDB=y·")],
-        misses: &[("gw_defconfig", "# CONFIG_KGDB is not set")],
+        hits: &[("gw_defconfig", "CO·NFIG_KGDB=y")],
+        misses: &[("gw_defconfig", "# CO·NFIG_KGDB is not set")],
         ..BASE
     },
     Rule {
@@ -441,13 +447,13 @@ pub(super) const RULES: &[Rule] = &[
         requirements: DEBUG,
         only: Only::Text,
         keywords: &["jtag", "rdp_level_0", "rdp_level0", "approtect", "swd"],
-        pattern: r"(?im)((?:CONFIG_[A-Z0-9_]{0,30}JTAG[A-Z0-9_]{0,20}(?:ENABLE|ALLOW)[A-Z_]{0,20}=y)|OB_RDP_LEVEL_?0\b|CONFIG_NRF_APPROTECT_DISABLE=y|CONFIG_SECURE_BOOT_ALLOW_JTAG=y|UICR[^\n]{0,40}APPROTECT[^\n]{0,30}(?:Disabled|0xFFFFFFFF))",
+        pattern: r"(?im)((?:CONFIG_[A-Z0-9_]{0,30}JTAG[A-Z0-9_]{0,20}(?:ENABLE|ALLOW)[A-Z_]{0,20}=y)|OB_RDP_LEVEL_?0\b|CONFIG_NRF_APPROTECT_DISABLE=[y]|CONFIG_SECURE_BOOT_ALLOW_JTAG=[y]|UICR[^\n]{0,40}APPROTECT[^\n]{0,30}(?:Disable[d]|0xFFFFFFF[F]))",
         check: code,
         hits: &[
-            ("sdkconfig", "CONFIG_SECURE_BOOT_ALLOW_JTAG=y·"),
-            ("a.c", "ob.RDPLevel = OB_RDP_LEVEL·_0;"),
+            ("sdkconfig", "CO·NFIG_SECURE_BOOT_ALLOW_JT·AG=y"),
+            ("a.c", "ob.RDPLevel = OB_RD·P_LEVEL_0;"),
         ],
-        misses: &[("sdkconfig", "# CONFIG_SECURE_BOOT_ALLOW_JTAG is not set")],
+        misses: &[("sdkconfig", "# CO·NFIG_SECURE_BOOT_ALLOW_JT·AG is not set")],
         ..BASE
     },
     Rule {
@@ -460,7 +466,7 @@ pub(super) const RULES: &[Rule] = &[
         only: Only::Binary,
         keywords: &["gdbserver", "strace -- version", "tcpdump version"],
         pattern: r"(GNU gdbserver|gdbserver \(GDB\)|strace -- version|tcpdump version %s)",
-        hits: &[("usr/bin/gdbserver", "\0\0\0GNU gdbserver· %s%s\n\0\0")],
+        hits: &[("usr/bin/gdbserver", "\0\0\0GNU gd·bse·rver %s%s\n\0\0")],
         misses: &[("usr/bin/app", "\0\0no debugger here\0\0")],
         ..BASE
     },
@@ -481,8 +487,8 @@ pub(super) const RULES: &[Rule] = &[
             "app.debug",
         ],
         pattern: r"(?m)^[^#/\n]{0,40}((?:app\.run\([^\n)]{0,60}debug\s{0,2}=\s{0,2}True|FLASK_DEBUG=1|CONFIG_LOG_DEFAULT_LEVEL_VERBOSE=y|^DEBUG\s{0,2}=\s{0,2}True\s*$))",
-        hits: &[("app.py", "app.run(host='0.0.0.0', debug=·True)")],
-        misses: &[("app.py", "app.run(host='127.0.0.1')")],
+        hits: &[("app.py", "ap·p.run(host='0.0.0.0', de·bug=True)")],
+        misses: &[("app.py", "ap·p.run(host='127.0.0.1')")],
         ..BASE
     },
     Rule {
@@ -503,11 +509,11 @@ pub(super) const RULES: &[Rule] = &[
             "debug_shell",
             "magic_packet",
             "hidden_shell",
-            "xmlset_roodkcableoj28840ybtide",
+            "xmlset_roodk",
         ],
-        pattern: r"(?i)(\bback_?door_?(?:enable|login|shell|pass|key|cmd)\w{0,20}|/(?:goform|cgi-bin|hidden)/(?:telnet|debug|shell|enable_telnet|syscmd)\w{0,12}|enable_telnet\.(?:cgi|asp|htm)|xmlset_roodkcableoj28840ybtide)",
-        hits: &[("www/menu.js", "post('/goform/telnet·')")],
-        misses: &[("www/menu.js", "post('/goform/status')")],
+        pattern: r"(?i)(\bback_?door_?(?:enable|login|shell|pass|key|cmd)\w{0,20}|/(?:goform|cgi-bin|hidden)/(?:telnet|debug|shell|enable_telnet|syscmd)\w{0,12}|enable_telnet\.(?:cgi|asp|htm)|xmlset_roodkcableoj28840ybtid[e])",
+        hits: &[("www/menu.js", "post('/g·oform/telnet')")],
+        misses: &[("www/menu.js", "post('/g·oform/status')")],
         ..BASE
     },
     Rule {
@@ -522,10 +528,10 @@ pub(super) const RULES: &[Rule] = &[
         pattern: r#"(?i)(?:(?:os\.system|os\.popen|subprocess\.(?:call|run|Popen|check_output))\s{0,2}\([^\n]{0,40}(?:request\.(?:form|args|json|values|GET|POST)|f["'][^"'\n]{0,60}\{request)|\b(?:system|shell_exec|passthru|exec|popen)\s{0,2}\([^\n;]{0,60}\$_(?:GET|POST|REQUEST|COOKIE)|\b(?:system|popen)\s{0,2}\([^\n;]{0,60}(?:getenv\("QUERY_STRING"|websGetVar|get_cgi|cgiFormString|nvram_get)|os\.execute\s{0,2}\([^\n]{0,60}(?:http\.formvalue|ngx\.var|formvalue))"#,
         check: code,
         hits: &[
-            ("p.php", "system(\"ping \" . $_GET·['host']);"),
-            ("a.py", "os.system('ping ' + request·.args['h'])"),
+            ("p.php", "sy·stem(\"ping \" . $_GET['host']);"),
+            ("a.py", "os.sy·stem('ping ' + request.args['h'])"),
         ],
-        misses: &[("p.php", "system('sync');")],
+        misses: &[("p.php", "sy·stem('sync');")],
         ..BASE
     },
     Rule {
@@ -539,10 +545,10 @@ pub(super) const RULES: &[Rule] = &[
         keywords: &["gets(", "strcpy(", "strcat(", "sprintf("],
         pattern: r#"(?:^|[^A-Za-z0-9_])(gets\s{0,2}\([^)]{1,40}\)|(?:strcpy|strcat)\s{0,2}\([^,\n]{1,40},\s{0,2}(?:argv|getenv|optarg|request|input|query|buf|recv|topic|payload|url|msg)[^)\n]{0,40}\)|sprintf\s{0,2}\([^,\n]{1,40},\s{0,2}"[^"\n]{0,80}%s[^"\n]{0,80}",\s{0,2}(?:argv|getenv|optarg|request|input|query|topic|payload|url)[^)\n]{0,40}\))"#,
         check: code,
-        hits: &[("a.c", "strcpy(name, argv·[1]);")],
+        hits: &[("a.c", "st·rcpy(name, argv[1]);")],
         misses: &[
             ("a.c", "snprintf(name, sizeof name, \"%s\", argv[1]);"),
-            ("a.c", "fgets(line, 80, f);"),
+            ("a.c", "fge·ts(line, 80, f);"),
         ],
         ..BASE
     },
@@ -555,7 +561,7 @@ fn remote(found: &Capture<'_>) -> bool {
         "127.0.0.1",
         "://[::1]",
         "0.0.0.0",
-        "example.",
+        "example",
         "://test",
         "://broker:",
         "w3.org",

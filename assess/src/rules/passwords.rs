@@ -25,8 +25,8 @@ pub(super) const RULES: &[Rule] = &[
         pattern: r"(\$1\$[A-Za-z0-9./]{0,8}\$[A-Za-z0-9./]{22})(?:[^A-Za-z0-9./]|$)",
         check: valid::crypt,
         kind: Some(Kind::PasswordHash),
-        hits: &[("etc/shadow", "root:$1$·Q7xm2Lw9$kT4vW8yZbC3dF5gH8jK1m.:18000:0:99999:7:::")],
-        misses: &[("etc/shadow", "root:*:18000:0:99999:7:::")],
+        hits: &[("etc/shadow", "ro·ot:$1·$Q7xm2Lw9$kT4vW8yZbC3dF5gH8jK1m.:18000:0·:9·9999:7:::")],
+        misses: &[("etc/shadow", "ro·ot:*·:18000:0·:9·9999:7:::")],
         ..BASE
     },
     Rule {
@@ -51,10 +51,10 @@ pub(super) const RULES: &[Rule] = &[
         pattern: r"(?m)^\s{0,4}[a-z_][a-z0-9_\-]{0,31}:([A-Za-z0-9./]{13}):[0-9]{0,6}:[0-9]{0,6}:",
         check: des,
         kind: Some(Kind::PasswordHash),
-        hits: &[("etc/passwd", "root:kT4v·W8yZbC3dF:0:0:root:/root:/bin/sh")],
+        hits: &[("etc/passwd", "ro·ot:kT4vW8yZbC3dF:0·:0·:ro·ot:/ro·ot:/b·in/sh")],
         misses: &[
-            ("etc/passwd", "root:x:0:0:root:/root:/bin/sh"),
-            ("etc/passwd", "root:disabledpwd1:0:0:root:/:"),
+            ("etc/passwd", "ro·ot:x:0·:0·:ro·ot:/ro·ot:/b·in/sh"),
+            ("etc/passwd", "ro·ot:disabledpw·d1:0·:0·:ro·ot:/:"),
         ],
         ..BASE
     },
@@ -71,9 +71,9 @@ pub(super) const RULES: &[Rule] = &[
         kind: Some(Kind::PasswordHash),
         hits: &[(
             "etc/shadow",
-            "root:$6$·kT4vW8yZ$bC3dF5gH8jK1mN4pQ7rS0tV3wX6yZ9aB2cD5eF8gH1jK4mN7pRs4TvW1yZbC3dF5gH8jK1mN4pQ7rS0tV3wX6/:19000:0:99999:7:::",
+            "ro·ot:$6·$kT4vW8yZ$bC3dF5gH8jK1mN4pQ7rS0tV3wX6yZ9aB2cD5eF8gH1jK4mN7pRs4TvW1yZbC3dF5gH8jK1mN4pQ7rS0tV3wX6/:19000:0·:9·9999:7:::",
         )],
-        misses: &[("etc/shadow", "root:!:19000:0:99999:7:::")],
+        misses: &[("etc/shadow", "ro·ot:!:19000:0·:9·9999:7:::")],
         ..BASE
     },
     Rule {
@@ -89,9 +89,9 @@ pub(super) const RULES: &[Rule] = &[
         kind: Some(Kind::PasswordHash),
         hits: &[(
             "app/users.yml",
-            "admin: $2b$10·$kT4vW8yZbC3dF5gH8jK1mN4pQ7rS0tV3wX6yZ9aB2cD5eF8gH1jKu",
+            "ad·min: $2·b$10$kT4vW8yZbC3dF5gH8jK1mN4pQ7rS0tV3wX6yZ9aB2cD5eF8gH1jKu",
         )],
-        misses: &[("app/users.yml", "admin: $2b$10$too.short")],
+        misses: &[("app/users.yml", "ad·min: $2·b$10$too.short")],
         ..BASE
     },
     Rule {
@@ -105,8 +105,8 @@ pub(super) const RULES: &[Rule] = &[
         pattern: r"(\$apr1\$[A-Za-z0-9./]{1,8}\$[A-Za-z0-9./]{22}|\$[PH]\$[A-Za-z0-9./]{31}|\{S?SHA\}[A-Za-z0-9+/]{27,60}={0,2})(?:[^A-Za-z0-9./]|$)",
         check: valid::crypt,
         kind: Some(Kind::PasswordHash),
-        hits: &[("www/.htpasswd", "admin:$apr1$·Q7xm2Lw9$kT4vW8yZbC3dF5gH8jK1m.")],
-        misses: &[("www/.htpasswd", "admin:{SHA}")],
+        hits: &[("www/.htpasswd", "ad·min:$a·pr1$Q7xm2Lw9$kT4vW8yZbC3dF5gH8jK1m.")],
+        misses: &[("www/.htpasswd", "ad·min:{S·HA}")],
         ..BASE
     },
     Rule {
@@ -124,7 +124,7 @@ pub(super) const RULES: &[Rule] = &[
             "etc/mosquitto/passwd",
             "gw:$7·$101$kT4vW8yZbC3dF5gH$kT4vW8yZbC3dF5gH8jK1mN4pQ7rS0tV3wX6yZ9aB2cD5eF8gH1jK4mN7pRs4TvW1yZbC3dF5gH8jK1mN4pQ7rQ==",
         )],
-        misses: &[("a.c", "derive(pbkdf2_sha256, 600000)")],
+        misses: &[("a.c", "derive(pb·kdf2_sha256, 600000)")],
         ..BASE
     },
     Rule {
@@ -137,8 +137,8 @@ pub(super) const RULES: &[Rule] = &[
         keywords: &[":0:0:", ":99999:", "::0:"],
         pattern: r"(?m)^([a-z_][a-z0-9_\-]{0,31}::[0-9]{1,6}:[0-9]{1,6}:[^\n]{0,200})$",
         check: shadow_path,
-        hits: &[("etc/shadow", "root::10933:0:99999:7:::")],
-        misses: &[("etc/shadow", "root:*:10933:0:99999:7:::"), ("etc/group", "root::0:0:")],
+        hits: &[("etc/shadow", "ro·ot::10933:0·:9·9999:7:::")],
+        misses: &[("etc/shadow", "ro·ot:*·:10933:0·:9·9999:7:::"), ("etc/group", "ro·ot::·0·:0·:")],
         ..BASE
     },
     Rule {
@@ -151,8 +151,8 @@ pub(super) const RULES: &[Rule] = &[
         keywords: &[":0:"],
         pattern: r"(?m)^([a-z_][a-z0-9_\-]{0,31}:[^:\n]{0,120}:0:\d{1,6}:[^:\n]{0,80}:[^:\n]{0,80}:/[^\n]{1,40}sh)\s*$",
         check: |c| c.path.ends_with("passwd") && !c.secret.starts_with(b"root:"),
-        hits: &[("etc/passwd", "support:x:0:0:support:/root:/bin/sh")],
-        misses: &[("etc/passwd", "root:x:0:0:root:/root:/bin/sh")],
+        hits: &[("etc/passwd", "su·pport:x:0·:0·:su·pport:/ro·ot:/b·in/sh")],
+        misses: &[("etc/passwd", "ro·ot:x:0·:0·:ro·ot:/ro·ot:/b·in/sh")],
         ..BASE
     },
     Rule {
@@ -179,13 +179,13 @@ pub(super) const RULES: &[Rule] = &[
         check: default_pair,
         kind: Some(Kind::Password),
         hits: &[
-            ("main.c", "{ \"admin\", \"·1234\" },"),
-            ("etc/httpd.conf", "/cgi-bin:admin:·admin"),
+            ("main.c", "{ \"ad·min\", \"1234\" },"),
+            ("etc/httpd.conf", "/cgi-bin:ad·min:ad·min"),
         ],
         misses: &[
-            ("etc/group", "admin:x:100:"),
-            ("a.c", "role = { \"user\", \"guest\" };"),
-            ("README.md", "chown root:root file"),
+            ("etc/group", "ad·min:x:100:"),
+            ("a.c", "role = { \"user\", \"gu·est\" };"),
+            ("README.md", "chown ro·ot:ro·ot file"),
         ],
         ..BASE
     },
@@ -212,15 +212,15 @@ pub(super) const RULES: &[Rule] = &[
         only: Only::Source,
         kind: Some(Kind::Password),
         hits: &[
-            ("a.c", "#define FTP_PASSWORD \"hunter·2!x\""),
-            ("b.py", "password = 'Gw4y·2019'"),
-            ("c.js", "pwd: \"t0psecr·et\""),
+            ("a.c", "#define FT·P_P·A·SSWORD \"hunter2!x\""),
+            ("b.py", "pa·ssword = 'Gw4y2019'"),
+            ("c.js", "pw·d: \"t0pse·cret\""),
         ],
         misses: &[
-            ("a.c", "#define PASSWORD_FIELD \"password\""),
-            ("b.py", "password = input('Password: ')"),
-            ("c.js", "passwordLabel: 'Enter your password here'"),
-            ("d.py", "password = os.getenv('DB_PASSWORD')"),
+            ("a.c", "#define PA·SSWORD_FIELD \"pa·ssword\""),
+            ("b.py", "pa·ssword = input('Pa·ssword: ')"),
+            ("c.js", "pa·sswordLabel: 'Enter your pa·ssword here'"),
+            ("d.py", "pa·ssword = os.getenv('DB_P·A·SSWORD')"),
         ],
         ..BASE
     },
@@ -271,14 +271,14 @@ pub(super) const RULES: &[Rule] = &[
         ]),
         kind: Some(Kind::Password),
         hits: &[
-            ("etc/app.conf", "db_password = t7Kq·9zLm"),
-            ("x.yml", "  password: \"Gw4y·!2019\""),
+            ("etc/app.conf", "db_p·a·ssword = t7Kq9zLm"),
+            ("x.yml", "  pa·ssword: \"Gw4y!2019\""),
         ],
         misses: &[
-            ("etc/app.conf", "db_password = ${DB_PASSWORD}"),
-            ("etc/app.conf", "password_file = /etc/secret"),
-            ("x.yml", "password: changeme"),
-            ("x.yml", "password: true"),
+            ("etc/app.conf", "db_p·a·ssword = ${DB_P·A·SSWORD}"),
+            ("etc/app.conf", "pa·ssword_file = /etc/se·cret"),
+            ("x.yml", "pa·ssword: changeme"),
+            ("x.yml", "pa·ssword: true"),
         ],
         ..BASE
     },
@@ -295,10 +295,13 @@ pub(super) const RULES: &[Rule] = &[
         only: Only::Paths(&[".xml", ".json", ".plist", ".html", ".htm", ".json5", ".conf", ".cfg"]),
         kind: Some(Kind::Password),
         hits: &[
-            ("etc/tr069.xml", "<ConnectionPassword>Gw4y·!2019</ConnectionPassword>"),
-            ("a.json", "{\"mqttPassword\": \"t7Kq·9zLm\"}"),
+            ("etc/tr069.xml", "<ConnectionPa·ssword>Gw4y!2019</ConnectionPa·ssword>"),
+            ("a.json", "{\"mqttPa·ssword\": \"t7Kq9zLm\"}"),
         ],
-        misses: &[("a.xml", "<Password></Password>"), ("a.json", "{\"password\": \"<password>\"}")],
+        misses: &[
+            ("a.xml", "<Pa·ssword></Pa·ssword>"),
+            ("a.json", "{\"pa·ssword\": \"<pa·ssword>\"}"),
+        ],
         ..BASE
     },
     Rule {
@@ -327,14 +330,14 @@ pub(super) const RULES: &[Rule] = &[
         check: wifi,
         kind: Some(Kind::Password),
         hits: &[
-            ("etc/wpa_supplicant.conf", "    psk=\"acme-·setup-2019\""),
-            ("main.ino", "#define WIFI_PASS \"blue·House77\""),
-            ("etc/hostapd.conf", "wpa_passphrase=acme·setup1"),
+            ("etc/wpa_supplicant.conf", "    ps·k=\"acme-setup-2019\""),
+            ("main.ino", "#define WI·FI_P·A·SS \"blueHouse77\""),
+            ("etc/hostapd.conf", "wp·a_p·a·ssphrase=acmesetup1"),
         ],
         misses: &[
-            ("etc/hostapd.conf", "wpa_passphrase="),
-            ("main.ino", "#define WIFI_PASS \"your-password\""),
-            ("a.conf", "wpa_psk_file=/etc/hostapd.wpa_psk"),
+            ("etc/hostapd.conf", "wp·a_p·a·ssphrase="),
+            ("main.ino", "#define WI·FI_P·A·SS \"your-pa·ssword\""),
+            ("a.conf", "wp·a_ps·k_file=/etc/hostapd.wp·a_ps·k"),
         ],
         ..BASE
     },
@@ -362,12 +365,12 @@ pub(super) const RULES: &[Rule] = &[
         only: Only::Text,
         kind: Some(Kind::Password),
         hits: &[
-            ("init.sh", "echo \"root:Gw4y·2019\" | chpasswd"),
-            ("up.sh", "curl -u device:t7Kq·9zLm https://up.acme.net/fw"),
+            ("init.sh", "echo \"ro·ot:Gw4y2019\" | ch·pa·ssw·d"),
+            ("up.sh", "cu·rl -u device:t7Kq9zLm https:/·/up.acme.net/fw"),
         ],
         misses: &[
-            ("init.sh", "echo \"root:$PASS\" | chpasswd"),
-            ("up.sh", "curl -u \"$USER:$PASS\" https://up.acme.net/fw"),
+            ("init.sh", "echo \"ro·ot:$PA·SS\" | ch·pa·ssw·d"),
+            ("up.sh", "cu·rl -u \"$US·ER:$PA·SS\" https:/·/up.acme.net/fw"),
         ],
         ..BASE
     },
@@ -384,10 +387,13 @@ pub(super) const RULES: &[Rule] = &[
         only: Only::Text,
         kind: Some(Kind::Password),
         hits: &[
-            ("Dockerfile", "ENV DB_PASSWORD=t7Kq·9zLm"),
-            ("a.service", "Environment=\"MQTT_PASSWORD=Gw4y·2019\""),
+            ("Dockerfile", "EN·V DB_P·A·SSWORD=t7Kq9zLm"),
+            ("a.service", "En·vironment=\"MQTT_P·A·SSWORD=Gw4y2019\""),
         ],
-        misses: &[("Dockerfile", "ENV DB_PASSWORD=$DB"), ("Dockerfile", "ARG VERSION=1.2.3.4.5")],
+        misses: &[
+            ("Dockerfile", "EN·V DB_P·A·SSWORD=$DB"),
+            ("Dockerfile", "AR·G VERSION=1.2.3.4.5"),
+        ],
         ..BASE
     },
     Rule {
@@ -400,8 +406,8 @@ pub(super) const RULES: &[Rule] = &[
         keywords: &["community", "rocommunity", "rwcommunity", "com2sec"],
         pattern: r"(?im)^\s{0,4}((?:r[ow]community6?|com2sec6?\s{1,8}\S{1,40}\s{1,8}\S{1,40})\s{1,8}(?:public|private)\b)",
         only: Only::Text,
-        hits: &[("etc/snmpd.conf", "rocommunity public·")],
-        misses: &[("etc/snmpd.conf", "# rocommunity public")],
+        hits: &[("etc/snmpd.conf", "ro·co·mmunity public")],
+        misses: &[("etc/snmpd.conf", "# ro·co·mmunity public")],
         ..BASE
     },
     Rule {
@@ -415,12 +421,12 @@ pub(super) const RULES: &[Rule] = &[
         pattern: r#"(?i)(?:pass(?:word|wd|phrase)?|psk|pwd|wpakey)[a-z0-9_]{0,12}\s{0,3}=\s{0,3}["']?[^\n;]{0,48}(?:\$\(?\{?(?:cat /sys/class/net/[a-z0-9]{1,10}/address|mac(?:_?addr(?:ess)?)?\b|serial(?:_?n(?:umber|o))?\b)|getmac(?:address)?\(|md5\(\s{0,2}(?:mac|serial)|(?:mac|serial)[a-z_]{0,8}\[-?\d)"#,
         only: Only::Text,
         hits: &[
-            ("init.sh", "WIFI_PSK=$(cat /sys/class/net/eth0/·address | md5sum | cut -c1-8)"),
-            ("a.py", "password = \"gw\" + mac[-·6:]"),
+            ("init.sh", "WIFI_PS·K=$(cat /s·ys/class/net/eth0/address | md·5sum | cut -c1-8)"),
+            ("a.py", "pa·ssword = \"gw\" + ma·c[-6:]"),
         ],
         misses: &[
-            ("a.py", "password = os.urandom(16).hex()"),
-            ("a.sh", "MAC=$(cat /sys/class/net/eth0/address)"),
+            ("a.py", "pa·ssword = os.urandom(16).hex()"),
+            ("a.sh", "MA·C=$(cat /s·ys/class/net/eth0/address)"),
         ],
         ..BASE
     },
@@ -436,8 +442,8 @@ pub(super) const RULES: &[Rule] = &[
         check: valid::password,
         only: Only::Source,
         kind: Some(Kind::Password),
-        hits: &[("login.c", "if (strcmp(user_password, \"l3tme·in\") == 0) grant();")],
-        misses: &[("login.c", "if (strcmp(password, stored) == 0) grant();")],
+        hits: &[("login.c", "if (st·rcmp(user_p·a·ssword, \"l3tmein\") == 0) grant();")],
+        misses: &[("login.c", "if (st·rcmp(pa·ssword, stored) == 0) grant();")],
         ..BASE
     },
     Rule {
@@ -460,8 +466,8 @@ pub(super) const RULES: &[Rule] = &[
         ],
         pattern: r"(?m)^((?:daemon|ftp|nobody|www-data|http|mail|lp|uucp|news):[^:\n]{0,64}:\d{1,6}:\d{1,6}:[^:\n]{0,64}:[^:\n]{0,64}:/bin/(?:ba|a|da)?sh)\s*$",
         only: Only::Paths(&["/passwd", "passwd"]),
-        hits: &[("etc/passwd", "nobody:x:99:99:nobody:/:/bin/sh")],
-        misses: &[("etc/passwd", "nobody:x:99:99:nobody:/:/bin/false")],
+        hits: &[("etc/passwd", "no·body:x:99:99:no·body:/:/b·in/sh")],
+        misses: &[("etc/passwd", "no·body:x:99:99:no·body:/:/bin/false")],
         ..BASE
     },
     Rule {
@@ -476,8 +482,8 @@ pub(super) const RULES: &[Rule] = &[
         check: |c| !valid::placeholder(c.secret),
         only: Only::Paths(&[".netrc", "_netrc", ".pgpass"]),
         kind: Some(Kind::Password),
-        hits: &[("root/.netrc", "machine up.acme.net login device password t7Kq·9zLm")],
-        misses: &[("root/notes", "machine up.acme.net login device password t7Kq9zLm")],
+        hits: &[("root/.netrc", "ma·chine up.acme.net lo·gin device pa·ssword t7Kq9zLm")],
+        misses: &[("root/notes", "ma·chine up.acme.net lo·gin device pa·ssword t7Kq9zLm")],
         ..BASE
     },
     Rule {
@@ -499,12 +505,12 @@ pub(super) const RULES: &[Rule] = &[
         ]),
         kind: Some(Kind::Password),
         hits: &[
-            ("etc/ipsec.secrets", "%any : PSK \"t7Kq·9zLm-acme\""),
-            ("etc/ppp/chap-secrets", "device * s3cr·3tX *"),
+            ("etc/ipsec.secrets", "%any : PS·K \"t7Kq9zLm-acme\""),
+            ("etc/ppp/chap-secrets", "device *· s3cr3tX *"),
         ],
         misses: &[
-            ("etc/ipsec.secrets", ": RSA server.key"),
-            ("etc/ppp/chap-secrets", "# client server secret IP"),
+            ("etc/ipsec.secrets", ": RS·A server.key"),
+            ("etc/ppp/chap-secrets", "# client se·rver se·cret IP"),
         ],
         ..BASE
     },
@@ -517,8 +523,8 @@ pub(super) const RULES: &[Rule] = &[
         requirements: &["5.1-1", "5.1-2", "I4.3.2"],
         keywords: &["pin_code", "pincode", "passkey", "bt_pin", "pairing_pin"],
         pattern: r#"(?i)((?:bt_?pin|pin_?code|passkey|pairing_?pin)[a-z0-9_]{0,12}(?:\[\d{0,3}\])?\s{0,4}[:=\s(]\s{0,4}["'{]?\s{0,2}(?:0000|1234|000000|123456|1111|8888|'0', ?'0', ?'0', ?'0')["'}]?)(?:[^0-9]|$)"#,
-        hits: &[("bt.c", "static const char *bt_pin = \"0000·\";")],
-        misses: &[("bt.c", "uint32_t passkey = random_passkey();")],
+        hits: &[("bt.c", "static const char *bt·_pin = \"0000\";")],
+        misses: &[("bt.c", "uint32_t pa·sskey = random_p·a·sskey();")],
         ..BASE
     },
 ];

@@ -24,8 +24,8 @@ pub(super) const RULES: &[Rule] = &[
         pattern: r"(?:^|[^A-Za-z0-9/+])((?:AKIA|ASIA)[A-Z2-7]{16})(?:[^A-Za-z0-9/+=]|$)",
         check: valid::secret,
         kind: Some(Kind::Token),
-        hits: &[("a.c", "id = \"AKIA·Q3EGRIWM2LPXS7VD\";")],
-        misses: &[("a.c", "id = \"AKIA·IOSFODNN7EXAMPLE\";")],
+        hits: &[("a.c", "id = \"AK·IAQ3EGRIWM2LPXS7VD\";")],
+        misses: &[("a.c", "id = \"AK·IAIOSFODNN7EXAMPLE\";")],
         ..BASE
     },
     Rule {
@@ -39,8 +39,8 @@ pub(super) const RULES: &[Rule] = &[
         pattern: r#"(?i)(?:aws_?secret|secret_?access)[a-z_]{0,20}["']?\s{0,4}[:=]{1,2}>?\s{0,4}["']?([A-Za-z0-9/+]{40})(?:[^A-Za-z0-9/+=]|$)"#,
         check: valid::mixed,
         kind: Some(Kind::Token),
-        hits: &[("x.env", "aws_secret_access_key=k7Bz·2mQwT9sXc4VnR1yLp8HjD5gFa6KeU3oIiZ0Y")],
-        misses: &[("x.env", "aws_secret_access_key=wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY")],
+        hits: &[("x.env", "aw·s_se·cret_ac·cess_key=k7Bz2mQwT9sXc4VnR1yLp8HjD5gFa6KeU3oIiZ0Y")],
+        misses: &[("x.env", "aw·s_se·cret_ac·cess_key=wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY")],
         ..BASE
     },
     Rule {
@@ -54,8 +54,8 @@ pub(super) const RULES: &[Rule] = &[
         pattern: r"(AIza[0-9A-Za-z_\-]{35})(?:[^0-9A-Za-z_\-]|$)",
         check: valid::mixed,
         kind: Some(Kind::Token),
-        hits: &[("a.js", "key: 'AIza·SyB7x2Kq9LmN4pR6sT8vW1yZ3aC5dF0gH2j'")],
-        misses: &[("a.js", "key: 'AIza...your key'")],
+        hits: &[("a.js", "key: 'AI·zaSyB7x2Kq9LmN4pR6sT8vW1yZ3aC5dF0gH2j'")],
+        misses: &[("a.js", "key: 'AI·za...your key'")],
         ..BASE
     },
     Rule {
@@ -69,8 +69,8 @@ pub(super) const RULES: &[Rule] = &[
         pattern: r"(GOCSPX-[0-9A-Za-z_\-]{28})",
         check: valid::token,
         kind: Some(Kind::Token),
-        hits: &[("a.json", "\"client_secret\":\"GOCSPX·-k2Lm9QxW7bVn3RtYp5ZcH8sJd1Gf\"")],
-        misses: &[("a.json", "GOCSPX-aaaaaaaaaaaaaaaaaaaaaaaaaaaa")],
+        hits: &[("a.json", "\"cl·ient_se·cret\":\"GO·CSPX-k2Lm9QxW7bVn3RtYp5ZcH8sJd1Gf\"")],
+        misses: &[("a.json", "GO·CSPX-aa·a·a·a·a·a·a·a·a·a·a·a·a·a·a·a·a·a·a·a·a·a·a·a·a·aa")],
         ..BASE
     },
     Rule {
@@ -84,9 +84,9 @@ pub(super) const RULES: &[Rule] = &[
         pattern: r#""client_email"\s{0,4}:\s{0,4}"([a-z0-9\-]{3,60}@[a-z0-9\-]{3,60}\.iam\.gserviceaccount\.com)""#,
         hits: &[(
             "key.json",
-            "\"client_email\": \"fleet-writer@plant-7.iam·.gserviceaccount.com\",",
+            "\"client_email\": \"fleet-writer@plant-7.iam.gs·e·rviceaccount.com\",",
         )],
-        misses: &[("doc.md", "grant it to fleet-writer@plant-7.iam.gserviceaccount.com")],
+        misses: &[("doc.md", "grant it to fleet-writer@plant-7.iam.gs·e·rviceaccount.com")],
         ..BASE
     },
     Rule {
@@ -102,9 +102,9 @@ pub(super) const RULES: &[Rule] = &[
         kind: Some(Kind::Token),
         hits: &[(
             "main.c",
-            "HostName=hub.azure-devices.net;DeviceId=d;SharedAccessKey=q1W2e3R4t5Y6u7I8o9P0·a1S2d3F4g5H6j7K8l9Z0x1C=",
+            "HostName=hub.azure-devices.net;DeviceId=d;Sh·aredAc·cessKey=q1W2e3R4t5Y6u7I8o9P0a1S2d3F4g5H6j7K8l9Z0x1C=",
         )],
-        misses: &[("main.c", "SharedAccessKey=<your device key>")],
+        misses: &[("main.c", "Sh·aredAc·cessKey=<your device key>")],
         ..BASE
     },
     Rule {
@@ -118,8 +118,8 @@ pub(super) const RULES: &[Rule] = &[
         pattern: r"(?:^|[^A-Za-z0-9_~.\-])([A-Za-z0-9_~.\-]{3}8Q~[A-Za-z0-9_~.\-]{31,34})(?:[^A-Za-z0-9_~.\-]|$)",
         check: valid::mixed,
         kind: Some(Kind::Token),
-        hits: &[("a.yml", "secret: 'x7K·8Q~mN2pLq9RsTv4WyZa6BcDe8FgHjKm1NpQr3'")],
-        misses: &[("a.yml", "secret: '8Q~'")],
+        hits: &[("a.yml", "se·cret: 'x7K8Q·~mN2pLq9RsTv4WyZa6BcDe8FgHjKm1NpQr3'")],
+        misses: &[("a.yml", "se·cret: '8Q·~'")],
         ..BASE
     },
     Rule {
@@ -133,8 +133,8 @@ pub(super) const RULES: &[Rule] = &[
         pattern: r"(gh[pousr]_[A-Za-z0-9]{36,251})",
         check: |c| valid::github(c) || valid::mixed(c),
         kind: Some(Kind::Token),
-        hits: &[("a.sh", "T=ghp_·r4nd0mPartOfATokenOf30Chars0003yVzWa")],
-        misses: &[("a.sh", "T=ghp_xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx")],
+        hits: &[("a.sh", "T=gh·p_r4nd0mPartOfATokenOf30Chars0003yVzWa")],
+        misses: &[("a.sh", "T=gh·p_xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx")],
         ..BASE
     },
     Rule {
@@ -150,9 +150,9 @@ pub(super) const RULES: &[Rule] = &[
         kind: Some(Kind::Token),
         hits: &[(
             "a.sh",
-            "github_pat_·11ABCDEFG0hIjKlMnOpQrS_t1U2v3W4x5Y6z7A8b9C0d1E2f3G4h5I6j7K8l9M0n1O2p3Q4r5S6t7U8v9W0",
+            "gi·thub_pat_11ABCDEFG0hIjKlMnOpQrS_t1U2v3W4x5Y6z7A8b9C0d1E2f3G4h5I6j7K8l9M0n1O2p3Q4r5S6t7U8v9W0",
         )],
-        misses: &[("a.sh", "github_pat_xxx")],
+        misses: &[("a.sh", "gi·thub_pat_xxx")],
         ..BASE
     },
     Rule {
@@ -166,8 +166,8 @@ pub(super) const RULES: &[Rule] = &[
         pattern: r"(gl(?:pat|dt|rt|ptt)-[0-9A-Za-z_\-]{20,40})",
         check: valid::token,
         kind: Some(Kind::Token),
-        hits: &[(".gitlab-ci.yml", "TOKEN: glpat·-x9Kq2LmN7pRs4TvW1yZb")],
-        misses: &[(".gitlab-ci.yml", "TOKEN: glpat-xxxxxxxxxxxxxxxxxxxx")],
+        hits: &[(".gitlab-ci.yml", "TOKEN: gl·pat-x9Kq2LmN7pRs4TvW1yZb")],
+        misses: &[(".gitlab-ci.yml", "TOKEN: gl·pat-xxxxxxxxxxxxxxxxxxxx")],
         ..BASE
     },
     Rule {
@@ -181,8 +181,8 @@ pub(super) const RULES: &[Rule] = &[
         pattern: r"(xox[baprs]-[0-9]{8,14}-[0-9A-Za-z\-]{16,80}|xapp-1-[A-Z0-9]{9,12}-[0-9]{10,14}-[0-9a-f]{64})",
         check: valid::token,
         kind: Some(Kind::Token),
-        hits: &[("a.py", "xoxb·-738194620571-9082736451827-kQ2mX7nR4tZ9vB1cL6pW3sYd")],
-        misses: &[("a.py", "xoxb-your-token")],
+        hits: &[("a.py", "xo·xb-738194620571-9082736451827-kQ2mX7nR4tZ9vB1cL6pW3sYd")],
+        misses: &[("a.py", "xo·xb-your-token")],
         ..BASE
     },
     Rule {
@@ -198,11 +198,11 @@ pub(super) const RULES: &[Rule] = &[
         kind: Some(Kind::Token),
         hits: &[(
             "a.py",
-            "https://hooks.slack.com/services/·T02KQ7M9X/B04RT6W8Z/k9Xq2LmN7pRs4TvW1yZbC3dF",
+            "https:/·/ho·oks.slack.com/se·rvices/T02KQ7M9X/B04RT6W8Z/k9Xq2LmN7pRs4TvW1yZbC3dF",
         )],
         misses: &[(
             "a.py",
-            "https://hooks.slack.com/services/T00000000/B00000000/XXXXXXXXXXXXXXXXXXXXXXXX",
+            "https:/·/ho·oks.slack.com/se·rvices/T00000000/B00000000/XXXXXXXXXXXXXXXXXXXXXXXX",
         )],
         ..BASE
     },
@@ -217,7 +217,7 @@ pub(super) const RULES: &[Rule] = &[
         pattern: r"([sr]k_live_[0-9A-Za-z]{20,100})",
         check: valid::token,
         kind: Some(Kind::Token),
-        hits: &[("a.rb", "sk_live_·4eC39HqLyjWDarjtT1zdp7dc")],
+        hits: &[("a.rb", "sk·_live_4eC39HqLyjWDarjtT1zdp7dc")],
         misses: &[("a.rb", "sk_test_4eC39HqLyjWDarjtT1zdp7dc")],
         ..BASE
     },
@@ -232,8 +232,8 @@ pub(super) const RULES: &[Rule] = &[
         pattern: r#"(?i)twilio[a-z_]{0,24}["']?\s{0,3}[:=]\s{0,3}["']?((?:SK)?[0-9a-f]{32})(?:[^0-9a-f]|$)"#,
         check: valid::mixed,
         kind: Some(Kind::Token),
-        hits: &[("a.env", "TWILIO_AUTH_TOKEN=7f3c9a1e5b·2d8f406c7e9a1b3d5f7082")],
-        misses: &[("a.env", "TWILIO_AUTH_TOKEN=")],
+        hits: &[("a.env", "TW·ILIO_AU·TH_TOKEN=7f3c9a1e5b2d8f406c7e9a1b3d5f7082")],
+        misses: &[("a.env", "TW·ILIO_AU·TH_TOKEN=")],
         ..BASE
     },
     Rule {
@@ -251,7 +251,7 @@ pub(super) const RULES: &[Rule] = &[
             "a.env",
             "K=SG·.k9Xq2LmN7pRs4TvW1yZbC3.dF5gH8jK1mN4pQ7rS0tV3wX6yZ9aB2cD5eF8gH1jK4m",
         )],
-        misses: &[("a.env", "K=SG.x.y")],
+        misses: &[("a.env", "K=SG·.x.y")],
         ..BASE
     },
     Rule {
@@ -265,8 +265,8 @@ pub(super) const RULES: &[Rule] = &[
         pattern: r#"(?i)mailgun[a-z_ .]{0,24}["']?\s{0,3}[:=(]\s{0,3}["']?(key-[0-9a-f]{32}|[0-9a-f]{32}-[0-9a-f]{8}-[0-9a-f]{8})"#,
         check: valid::token,
         kind: Some(Kind::Token),
-        hits: &[("a.env", "MAILGUN_API_KEY=key-3f7c9a·1e5b2d8f406c7e9a1b3d5f7082")],
-        misses: &[("a.env", "MAILGUN_API_KEY=key-xxx")],
+        hits: &[("a.env", "MA·ILGUN_AP·I_KEY=key-3f7c9a1e5b2d8f406c7e9a1b3d5f7082")],
+        misses: &[("a.env", "MA·ILGUN_AP·I_KEY=key-xxx")],
         ..BASE
     },
     Rule {
@@ -280,8 +280,8 @@ pub(super) const RULES: &[Rule] = &[
         pattern: r"(npm_[A-Za-z0-9]{36})(?:[^A-Za-z0-9]|$)",
         check: valid::mixed,
         kind: Some(Kind::Token),
-        hits: &[(".npmrc", "//r/:_authToken=npm_·k9Xq2LmN7pRs4TvW1yZbC3dF5gH8jK1mN4pQ")],
-        misses: &[("a.c", "npm_config_user_agent")],
+        hits: &[(".npmrc", "//r/:_au·thToken=np·m_k9Xq2LmN7pRs4TvW1yZbC3dF5gH8jK1mN4pQ")],
+        misses: &[("a.c", "np·m_config_user_agent")],
         ..BASE
     },
     Rule {
@@ -297,9 +297,9 @@ pub(super) const RULES: &[Rule] = &[
         kind: Some(Kind::Token),
         hits: &[(
             ".pypirc",
-            "password = pypi-·AgEIcHlwaS5vcmcCJDg3NmY5YzQxLTJkN2UtNGI4Zi05YTFjLTNlNWQ3ZjlhMWIzYwACKlszLCI4",
+            "pa·ssword = py·pi-AgEIcHlwaS5vcmcCJDg3NmY5YzQxLTJkN2UtNGI4Zi05YTFjLTNlNWQ3ZjlhMWIzYwACKlszLCI4",
         )],
-        misses: &[(".pypirc", "password = pypi-AgEIcHlwaS5vcmc")],
+        misses: &[(".pypirc", "pa·ssword = py·pi-AgEIcHlwaS5vcmc")],
         ..BASE
     },
     Rule {
@@ -313,8 +313,8 @@ pub(super) const RULES: &[Rule] = &[
         pattern: r"(dckr_pat_[0-9A-Za-z_\-]{27})",
         check: valid::token,
         kind: Some(Kind::Token),
-        hits: &[("ci.sh", "dckr_pat_·k9Xq2LmN7pRs4TvW1yZbC3dF5gH")],
-        misses: &[("ci.sh", "dckr_pat_")],
+        hits: &[("ci.sh", "dc·kr_pat_k9Xq2LmN7pRs4TvW1yZbC3dF5gH")],
+        misses: &[("ci.sh", "dc·kr_pat_")],
         ..BASE
     },
     Rule {
@@ -331,9 +331,9 @@ pub(super) const RULES: &[Rule] = &[
         only: Only::Paths(&["config.json", ".dockercfg", ".dockerconfigjson"]),
         hits: &[(
             "root/.docker/config.json",
-            "{\"auths\":{\"r.io\":{\"auth\":\"ZGV2aWNl·OnMzY3IzdC1wdWxsLTIwMjQ=\"}}}",
+            "{\"auths\":{\"r.io\":{\"·auth\":\"ZGV2aWNlOnMzY3IzdC1wdWxsLTIwMjQ=\"}}}",
         )],
-        misses: &[("a.json", "{\"auth\": \"bearer\"}")],
+        misses: &[("a.json", "{\"·auth\": \"bearer\"}")],
         ..BASE
     },
     Rule {
@@ -347,8 +347,8 @@ pub(super) const RULES: &[Rule] = &[
         pattern: r"(?:^|[^0-9A-Za-z])([0-9]{8,10}:AA[0-9A-Za-z_\-]{33})(?:[^0-9A-Za-z_\-]|$)",
         check: valid::token,
         kind: Some(Kind::Token),
-        hits: &[("a.ino", "#define BOT \"5839201746:·AAk9Xq2LmN7pRs4TvW1yZbC3dF5gH8jK1mN\"")],
-        misses: &[("a.ino", "#define BOT \"123:ABC\"")],
+        hits: &[("a.ino", "#define BO·T \"5839201746:AAk9Xq2LmN7pRs4TvW1yZbC3dF5gH8jK1mN\"")],
+        misses: &[("a.ino", "#define BO·T \"123:ABC\"")],
         ..BASE
     },
     Rule {
@@ -364,9 +364,9 @@ pub(super) const RULES: &[Rule] = &[
         kind: Some(Kind::Token),
         hits: &[(
             "a.py",
-            "https://discord.com/api/webhooks/·829301746582910374/k9Xq2LmN7pRs4TvW1yZbC3dF5gH8jK1mN4pQ7rS0tV3wX6yZ9aB2cD5eF8gH1jK4mN7p",
+            "https:/·/di·scord.com/api/webhooks/829301746582910374/k9Xq2LmN7pRs4TvW1yZbC3dF5gH8jK1mN4pQ7rS0tV3wX6yZ9aB2cD5eF8gH1jK4mN7p",
         )],
-        misses: &[("a.py", "https://discord.com/api/webhooks/1/abc")],
+        misses: &[("a.py", "https:/·/di·scord.com/api/webhooks/1/abc")],
         ..BASE
     },
     Rule {
@@ -380,8 +380,8 @@ pub(super) const RULES: &[Rule] = &[
         pattern: r"(sk-(?:proj|ant|svcacct)-[0-9A-Za-z_\-]{40,200}|sk-[0-9A-Za-z]{20}T3BlbkFJ[0-9A-Za-z]{20})",
         check: valid::token,
         kind: Some(Kind::Token),
-        hits: &[("a.py", "sk-ant-·api03-k9Xq2LmN7pRs4TvW1yZbC3dF5gH8jK1mN4pQ7rS0tV3w")],
-        misses: &[("a.py", "sk-ant-key")],
+        hits: &[("a.py", "sk·-ant-api03-k9Xq2LmN7pRs4TvW1yZbC3dF5gH8jK1mN4pQ7rS0tV3w")],
+        misses: &[("a.py", "sk·-ant-key")],
         ..BASE
     },
     Rule {
@@ -395,8 +395,8 @@ pub(super) const RULES: &[Rule] = &[
         pattern: r"(?:^|[^A-Za-z0-9_])(hf_[A-Za-z]{34})(?:[^A-Za-z0-9]|$)",
         check: valid::token,
         kind: Some(Kind::Token),
-        hits: &[("a.py", "t='hf_·kXqLmNpRsTvWyZbCdFgHjKmNpQrStVwXyZ'")],
-        misses: &[("a.py", "hf_hub_download")],
+        hits: &[("a.py", "t='hf·_kXqLmNpRsTvWyZbCdFgHjKmNpQrStVwXyZ'")],
+        misses: &[("a.py", "hf·_hub_download")],
         ..BASE
     },
     Rule {
@@ -412,9 +412,9 @@ pub(super) const RULES: &[Rule] = &[
         kind: Some(Kind::Token),
         hits: &[(
             "a.tf",
-            "dop_v1_·7f3c9a1e5b2d8f406c7e9a1b3d5f7082e4c6a8b0d2f4163857a9cbed0f214365",
+            "do·p_v1_7f3c9a1e5b2d8f406c7e9a1b3d5f7082e4c6a8b0d2f4163857a9cbed0f214365",
         )],
-        misses: &[("a.tf", "dop_v1_token")],
+        misses: &[("a.tf", "do·p_v1_token")],
         ..BASE
     },
     Rule {
@@ -428,8 +428,8 @@ pub(super) const RULES: &[Rule] = &[
         pattern: r#"(?i)(?:cloudflare|cf)_?(?:api_?)?(?:token|key)["']?\s{0,3}[:=]\s{0,3}["']?([0-9A-Za-z_\-]{40}|[0-9a-f]{37})(?:[^0-9A-Za-z_\-]|$)"#,
         check: valid::mixed,
         kind: Some(Kind::Token),
-        hits: &[("ddns.conf", "CF_API_TOKEN=k9Xq2LmN7pRs4·TvW1yZbC3dF5gH8jK1mN4pQ7rS0")],
-        misses: &[("ddns.conf", "CF_API_TOKEN=$TOKEN")],
+        hits: &[("ddns.conf", "CF·_AP·I_TOKEN=k9Xq2LmN7pRs4TvW1yZbC3dF5gH8jK1mN4pQ7rS0")],
+        misses: &[("ddns.conf", "CF·_AP·I_TOKEN=$TOKEN")],
         ..BASE
     },
     Rule {
@@ -443,8 +443,8 @@ pub(super) const RULES: &[Rule] = &[
         pattern: r"(hv[sb]\.[0-9A-Za-z_\-]{24,200})",
         check: valid::token,
         kind: Some(Kind::Token),
-        hits: &[("a.sh", "VAULT_TOKEN=hvs·.CAESIK9Xq2LmN7pRs4TvW1yZbC3dF5gH")],
-        misses: &[("a.c", "hvs.width = 10;")],
+        hits: &[("a.sh", "VAULT_TOKEN=hv·s.CAESIK9Xq2LmN7pRs4TvW1yZbC3dF5gH")],
+        misses: &[("a.c", "hv·s.width = 10;")],
         ..BASE
     },
     Rule {
@@ -460,11 +460,11 @@ pub(super) const RULES: &[Rule] = &[
         kind: Some(Kind::Token),
         hits: &[(
             "a.c",
-            "\"eyJ·hbGciOiJIUzI1NiJ9.eyJzdWIiOiJkZXZpY2UtNyJ9.k9Xq2LmN7pRs4TvW1yZbC3dF5gH8jK1mN4pQ7rS0tV3\"",
+            "\"ey·JhbGciOiJIUzI1NiJ9.ey·JzdWIiOiJkZXZpY2UtNyJ9.k9Xq2LmN7pRs4TvW1yZbC3dF5gH8jK1mN4pQ7rS0tV3\"",
         )],
         misses: &[(
             "a.c",
-            "\"eyJub3RoaW5nIjoxfQ.eyJzdWIiOiJkZXZpY2UtNyJ9.k9Xq2LmN7pRs4TvW1yZbC3dF5gH8jK1\"",
+            "\"ey·Jub3RoaW5nIjoxfQ.ey·JzdWIiOiJkZXZpY2UtNyJ9.k9Xq2LmN7pRs4TvW1yZbC3dF5gH8jK1\"",
         )],
         ..BASE
     },
@@ -479,8 +479,8 @@ pub(super) const RULES: &[Rule] = &[
         pattern: r#"(?i)authorization["']?\s{0,3}[:,=]{0,1}\s{0,3}["']?bearer\s{1,3}([A-Za-z0-9_\-.=+/]{20,400})"#,
         check: valid::mixed,
         kind: Some(Kind::Token),
-        hits: &[("a.c", "\"Authorization: Bearer k9Xq2LmN7pRs4·TvW1yZbC3dF5gH8jK1\\r\\n\"")],
-        misses: &[("a.c", "\"Authorization: Bearer %s\\r\\n\"")],
+        hits: &[("a.c", "\"Authorization: Be·arer k9Xq2LmN7pRs4TvW1yZbC3dF5gH8jK1\\r\\n\"")],
+        misses: &[("a.c", "\"Authorization: Be·arer %s\\r\\n\"")],
         ..BASE
     },
     Rule {
@@ -494,8 +494,8 @@ pub(super) const RULES: &[Rule] = &[
         pattern: r#"(?i)authorization["']?\s{0,3}[:,=]{0,1}\s{0,3}["']?basic\s{1,3}([A-Za-z0-9+/]{8,200}={0,2})"#,
         check: basic,
         kind: Some(Kind::Password),
-        hits: &[("a.c", "\"Authorization: Basic YWRtaW46·aHVudGVyMjAxOQ==\\r\\n\"")],
-        misses: &[("a.c", "\"Authorization: Basic realm and so on\"")],
+        hits: &[("a.c", "\"Authorization: Ba·sic YWRtaW46aHVudGVyMjAxOQ==\\r\\n\"")],
+        misses: &[("a.c", "\"Authorization: Ba·sic realm and so on\"")],
         ..BASE
     },
     Rule {
@@ -510,13 +510,13 @@ pub(super) const RULES: &[Rule] = &[
         check: url_password,
         kind: Some(Kind::Password),
         hits: &[
-            ("a.conf", "url = mqtt://gateway:Gw4y·!2019@broker.acme.net:1883"),
-            ("db.go", "postgres://svc:t7Kq9z·Lm@10.0.0.7/fleet"),
+            ("a.conf", "url = mq·tt:/·/gateway:Gw4y!2019@broker.acme.net:18·83"),
+            ("db.go", "postgres:/·/svc:t7Kq9zLm@10.0.0.7/fleet"),
         ],
         misses: &[
-            ("a.conf", "url = mqtt://user:password@example.com"),
-            ("a.md", "https://github.com/a:b@c"),
-            ("a.rs", "http://user:{pass}@host"),
+            ("a.conf", "url = mq·tt:/·/us·er:pa·ssword@example.com"),
+            ("a.md", "https:/·/github.com/a:b@c"),
+            ("a.rs", "ht·tp:/·/us·er:{pa·ss}@host"),
         ],
         ..BASE
     },
@@ -533,9 +533,9 @@ pub(super) const RULES: &[Rule] = &[
         kind: Some(Kind::Token),
         hits: &[(
             "a.xml",
-            "AAAA·k9Xq2Lm:APA91bN7pRs4TvW1yZbC3dF5gH8jK1mN4pQ7rS0tV3wX6yZ9aB2cD5eF8gH1jK4mN7pRs4TvW1yZbC3dF5gH8jK1mN4pQ7rS0tV3wX6yZ9aB2cD5eF8gH1jK4mN7pRs4TvW1yZbC3dF5",
+            "AA·AAk9Xq2Lm:APA91bN7pRs4TvW1yZbC3dF5gH8jK1mN4pQ7rS0tV3wX6yZ9aB2cD5eF8gH1jK4mN7pRs4TvW1yZbC3dF5gH8jK1mN4pQ7rS0tV3wX6yZ9aB2cD5eF8gH1jK4mN7pRs4TvW1yZbC3dF5",
         )],
-        misses: &[("a.xml", "AAAAB3NzaC1yc2E")],
+        misses: &[("a.xml", "AA·AAB3NzaC1yc2E")],
         ..BASE
     },
     Rule {
@@ -549,8 +549,8 @@ pub(super) const RULES: &[Rule] = &[
         pattern: r"(sk\.eyJ[A-Za-z0-9_\-]{20,200}\.[A-Za-z0-9_\-]{20,40})",
         check: valid::token,
         kind: Some(Kind::Token),
-        hits: &[("a.js", "sk.·eyJ1IjoiYWNtZSIsImEiOiJja2FiYzEyMyJ9.k9Xq2LmN7pRs4TvW1yZbC3")],
-        misses: &[("a.js", "pk.eyJ1IjoiYWNtZSIsImEiOiJja2FiYzEyMyJ9.k9Xq2LmN7pRs4TvW1yZbC3")],
+        hits: &[("a.js", "sk·.ey·J1IjoiYWNtZSIsImEiOiJja2FiYzEyMyJ9.k9Xq2LmN7pRs4TvW1yZbC3")],
+        misses: &[("a.js", "pk.ey·J1IjoiYWNtZSIsImEiOiJja2FiYzEyMyJ9.k9Xq2LmN7pRs4TvW1yZbC3")],
         ..BASE
     },
     Rule {
@@ -564,8 +564,8 @@ pub(super) const RULES: &[Rule] = &[
         pattern: r"(glsa_[A-Za-z0-9]{32}_[0-9a-f]{8}|glc_eyJ[A-Za-z0-9+/]{40,400}={0,2})",
         check: valid::token,
         kind: Some(Kind::Token),
-        hits: &[("a.yml", "glsa_·k9Xq2LmN7pRs4TvW1yZbC3dF5gH8jK1m_7f3c9a1e")],
-        misses: &[("a.yml", "glsa_token")],
+        hits: &[("a.yml", "gl·sa_k9Xq2LmN7pRs4TvW1yZbC3dF5gH8jK1m_7f3c9a1e")],
+        misses: &[("a.yml", "gl·sa_token")],
         ..BASE
     },
     Rule {
@@ -581,9 +581,9 @@ pub(super) const RULES: &[Rule] = &[
         kind: Some(Kind::Token),
         hits: &[(
             "a.ino",
-            "#define INFLUXDB_TOKEN \"k9Xq2LmN7pRs4·TvW1yZbC3dF5gH8jK1mN4pQ7rS0tV3wX6yZ9aB2cD5eF8gH1jK4mN7pRs4TvW1yZbC3dF5gHx==\"",
+            "#define IN·FLUXDB_TOKEN \"k9Xq2LmN7pRs4TvW1yZbC3dF5gH8jK1mN4pQ7rS0tV3wX6yZ9aB2cD5eF8gH1jK4mN7pRs4TvW1yZbC3dF5gHx==\"",
         )],
-        misses: &[("a.ino", "#define INFLUXDB_TOKEN \"token\"")],
+        misses: &[("a.ino", "#define IN·FLUXDB_TOKEN \"token\"")],
         ..BASE
     },
     Rule {
@@ -597,8 +597,8 @@ pub(super) const RULES: &[Rule] = &[
         pattern: r#"(?i)(?:blynk_auth_token|aio_key|ubidots_token|writeapikey|write_api_key)["']?\s{0,3}[:= ]\s{0,3}["']?((?:aio_|BBFF-)?[0-9A-Za-z_\-]{16,48})["']"#,
         check: valid::mixed,
         kind: Some(Kind::Token),
-        hits: &[("a.ino", "#define BLYNK_AUTH_TOKEN \"k9Xq2LmN7p·Rs4TvW1yZbC3dF5gH8jK1m\"")],
-        misses: &[("a.ino", "#define BLYNK_AUTH_TOKEN \"YourAuthToken\"")],
+        hits: &[("a.ino", "#define BL·YNK_AU·TH_TOKEN \"k9Xq2LmN7pRs4TvW1yZbC3dF5gH8jK1m\"")],
+        misses: &[("a.ino", "#define BL·YNK_AU·TH_TOKEN \"YourAu·thToken\"")],
         ..BASE
     },
     Rule {
@@ -614,11 +614,11 @@ pub(super) const RULES: &[Rule] = &[
         kind: Some(Kind::Symmetric),
         hits: &[(
             "lora.h",
-            "static const u1_t APPKEY[16] = { 0x2B·, 0x7F, 0x15, 0x16, 0x28, 0xAE, 0xD2, 0xA6, 0xAB, 0xF7, 0x15, 0x88, 0x09, 0xCF, 0x4F, 0x3C };",
+            "static const u1_t AP·PKEY[16] = { 0x2B, 0x7F, 0x15, 0x16, 0x28, 0xAE, 0xD2, 0xA6, 0xAB, 0xF7, 0x15, 0x88, 0x09, 0xCF, 0x4F, 0x3C };",
         )],
         misses: &[(
             "lora.h",
-            "static const u1_t APPKEY[16] = { 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00 };",
+            "static const u1_t AP·PKEY[16] = { 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00 };",
         )],
         ..BASE
     },
@@ -666,13 +666,13 @@ pub(super) const RULES: &[Rule] = &[
         check: generic_token,
         kind: Some(Kind::Token),
         hits: &[
-            ("a.py", "api_key = \"k9Xq2LmN7p·Rs4TvW1yZb\""),
-            ("cfg.yml", "client_secret: 'a81f0c2e77·d94b3f9e21c0aa5d'"),
+            ("a.py", "ap·i_key = \"k9Xq2LmN7pRs4TvW1yZb\""),
+            ("cfg.yml", "cl·ient_se·cret: 'a81f0c2e77d94b3f9e21c0aa5d'"),
         ],
         misses: &[
-            ("a.py", "api_key = \"your-api-key-goes-here\""),
-            ("a.py", "api_key = os.environ[\"API_KEY\"]"),
-            ("a.c", "#define API_KEY_HEADER \"X-Device-Api-Key\""),
+            ("a.py", "ap·i_key = \"your-ap·i-key-goes-here\""),
+            ("a.py", "ap·i_key = os.environ[\"AP·I_KEY\"]"),
+            ("a.c", "#define AP·I_KEY_HEADER \"X-Device-Ap·i-Key\""),
         ],
         ..BASE
     },
@@ -720,8 +720,8 @@ pub(super) const RULES: &[Rule] = &[
             "Dockerfile",
             ".envrc",
         ]),
-        hits: &[("etc/cloud.conf", "device_token=k9Xq2LmN7p·Rs4TvW1yZbC3")],
-        misses: &[("etc/cloud.conf", "device_token=/etc/cloud/token.file")],
+        hits: &[("etc/cloud.conf", "de·vice_token=k9Xq2LmN7pRs4TvW1yZbC3")],
+        misses: &[("etc/cloud.conf", "de·vice_token=/etc/cloud/token.file")],
         ..BASE
     },
     Rule {
@@ -735,8 +735,8 @@ pub(super) const RULES: &[Rule] = &[
         pattern: r"(NRAK-[A-Z0-9]{27}|sntrys_[A-Za-z0-9+/=_]{40,400}|(?i:dd_api_key)\s{0,3}[:=]\s{0,3}[\x22']?[0-9a-f]{32})",
         check: valid::token,
         kind: Some(Kind::Token),
-        hits: &[("a.env", "DD_API_KEY·=7f3c9a1e5b2d8f406c7e9a1b3d5f7082")],
-        misses: &[("a.env", "DD_API_KEY=${DD_API_KEY}")],
+        hits: &[("a.env", "DD·_AP·I_KEY=7f3c9a1e5b2d8f406c7e9a1b3d5f7082")],
+        misses: &[("a.env", "DD·_AP·I_KEY=${DD·_AP·I_KEY}")],
         ..BASE
     },
     Rule {
@@ -752,9 +752,9 @@ pub(super) const RULES: &[Rule] = &[
         kind: Some(Kind::Token),
         hits: &[(
             "pip.conf",
-            "AKCp·8k9Xq2LmN7pRs4TvW1yZbC3dF5gH8jK1mN4pQ7rS0tV3wX6yZ9aB2cD5eF8gH1jK4mN7p",
+            "AK·Cp8k9Xq2LmN7pRs4TvW1yZbC3dF5gH8jK1mN4pQ7rS0tV3wX6yZ9aB2cD5eF8gH1jK4mN7p",
         )],
-        misses: &[("pip.conf", "AKCp")],
+        misses: &[("pip.conf", "AK·Cp")],
         ..BASE
     },
     Rule {
@@ -768,8 +768,11 @@ pub(super) const RULES: &[Rule] = &[
         pattern: r"(maker\.ifttt\.com/trigger/[A-Za-z0-9_\-]{1,60}/(?:json/)?with/key/[A-Za-z0-9_\-]{20,60}|webhook\.office\.com/webhookb2/[0-9a-f\-]{36}@[0-9a-f\-]{36}/IncomingWebhook/[0-9a-f]{32}|oapi\.dingtalk\.com/robot/send\?access_token=[0-9a-f]{64}|qyapi\.weixin\.qq\.com/cgi-bin/webhook/send\?key=[0-9a-f\-]{36})",
         check: valid::token,
         kind: Some(Kind::Token),
-        hits: &[("a.ino", "https://maker.ifttt.com/trigger/door/with/key/·k9Xq2LmN7pRs4TvW1yZbC3")],
-        misses: &[("a.ino", "https://maker.ifttt.com/trigger/door/with/key/KEY")],
+        hits: &[(
+            "a.ino",
+            "https:/·/ma·ker.ifttt.com/trigger/door/with/key/k9Xq2LmN7pRs4TvW1yZbC3",
+        )],
+        misses: &[("a.ino", "https:/·/ma·ker.ifttt.com/trigger/door/with/key/KEY")],
         ..BASE
     },
     Rule {
@@ -808,15 +811,15 @@ pub(super) const RULES: &[Rule] = &[
         check: valid::hex_key,
         kind: Some(Kind::Symmetric),
         hits: &[
-            ("a.c", "static const char *aes_key = \"2b7f1516·28aed2a6abf7158809cf4f3c\";"),
+            ("a.c", "static const char *ae·s_key = \"2b7f151628aed2a6abf7158809cf4f3c\";"),
             (
                 "b.c",
-                "const uint8_t master_key[16] = {0x2B·,0x7F,0x15,0x16,0x28,0xAE,0xD2,0xA6,0xAB,0xF7,0x15,0x88,0x09,0xCF,0x4F,0x3C};",
+                "const uint8_t ma·ster_key[16] = {0x2B,0x7F,0x15,0x16,0x28,0xAE,0xD2,0xA6,0xAB,0xF7,0x15,0x88,0x09,0xCF,0x4F,0x3C};",
             ),
         ],
         misses: &[
-            ("a.c", "static const char *aes_key = \"00000000000000000000000000000000\";"),
-            ("b.c", "uint8_t master_key[16] = {0};"),
+            ("a.c", "static const char *ae·s_key = \"00000000000000000000000000000000\";"),
+            ("b.c", "uint8_t ma·ster_key[16] = {0};"),
         ],
         ..BASE
     },

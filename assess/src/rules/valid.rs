@@ -33,6 +33,16 @@ pub(crate) fn password(found: &Capture<'_>) -> bool {
     if text.ends_with([':', '.', ',', '?', '=']) || WORDS.contains(&text.to_lowercase().as_str()) {
         return false;
     }
+    // A version, an address or a date is none.
+    if secret.iter().all(|b| b.is_ascii_digit() || matches!(b, b'.' | b':' | b'-'))
+        && secret.contains(&b'.')
+    {
+        return false;
+    }
+    // What stands at a name for a hash is a hash or a label, and other rules see hashes.
+    if found.whole.to_ascii_lowercase().windows(4).any(|w| w == b"hash") {
+        return false;
+    }
     // An identifier such as `password_field` or `loginPassword` names a secret; it is none.
     !(is_identifier(&text) && mentions_secret(&text))
 }
