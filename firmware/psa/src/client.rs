@@ -1,5 +1,7 @@
 //! What a client of services can do.
 
+use core::marker::PhantomData;
+
 /// A status: 0 or more is success, less is an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Status(pub i32);
@@ -45,40 +47,42 @@ pub struct Handle(pub i32);
 /// Bytes for the service.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
-pub struct InVec {
+pub struct InVec<'b> {
     base: *const u8,
     len: usize,
+    bytes: PhantomData<&'b [u8]>,
 }
 
 /// Room for bytes of the service.
 #[derive(Debug)]
 #[repr(C)]
-pub struct OutVec {
+pub struct OutVec<'b> {
     base: *mut u8,
     len: usize,
+    bytes: PhantomData<&'b mut [u8]>,
 }
 
-impl InVec {
+impl<'b> InVec<'b> {
     /// These bytes.
-    pub fn new(bytes: &[u8]) -> Self {
-        Self { base: bytes.as_ptr(), len: bytes.len() }
+    pub fn new(bytes: &'b [u8]) -> Self {
+        Self { base: bytes.as_ptr(), len: bytes.len(), bytes: PhantomData }
     }
 
     /// Whatever lies there: for tests of what must be refused.
     pub fn raw(base: usize, len: usize) -> Self {
-        Self { base: base as *const u8, len }
+        Self { base: base as *const u8, len, bytes: PhantomData }
     }
 }
 
-impl OutVec {
+impl<'b> OutVec<'b> {
     /// This room. The service's bytes are there when the call has returned.
-    pub fn new(bytes: &mut [u8]) -> Self {
-        Self { base: bytes.as_mut_ptr(), len: bytes.len() }
+    pub fn new(bytes: &'b mut [u8]) -> Self {
+        Self { base: bytes.as_mut_ptr(), len: bytes.len(), bytes: PhantomData }
     }
 
     /// Whatever lies there: for tests of what must be refused.
     pub fn raw(base: usize, len: usize) -> Self {
-        Self { base: base as *mut u8, len }
+        Self { base: base as *mut u8, len, bytes: PhantomData }
     }
 
     /// Bytes that the service has written.
@@ -91,11 +95,11 @@ impl OutVec {
 #[repr(C)]
 pub struct Vectors {
     /// Address of the array of input vectors.
-    pub ins: *const InVec,
+    pub ins: *const InVec<'static>,
     /// How many.
     pub in_len: usize,
     /// Address of the array of output vectors.
-    pub outs: *mut OutVec,
+    pub outs: *mut OutVec<'static>,
     /// How many.
     pub out_len: usize,
 }
@@ -129,11 +133,11 @@ mod calls {
     }
 
     /// Calls a service and waits for its reply.
-    pub fn call(handle: Handle, kind: i32, ins: &[InVec], outs: &mut [OutVec]) -> Status {
+    pub fn call(handle: Handle, kind: i32, ins: &[InVec<'_>], outs: &mut [OutVec<'_>]) -> Status {
         let vectors = Vectors {
-            ins: ins.as_ptr(),
+            ins: ins.as_ptr().cast(),
             in_len: ins.len(),
-            outs: outs.as_mut_ptr(),
+            outs: outs.as_mut_ptr().cast(),
             out_len: outs.len(),
         };
         Status(way::call(handle.0, kind, &vectors))

@@ -31,7 +31,7 @@ global_asm!(
     ".endr",
     ".word spm_entry",        // debug monitor
     ".word spm_entry",
-    ".word spm_pendsv",
+    ".word spm_entry",
     ".word spm_entry",        // SysTick
     ".rept 128",
     ".word spm_entry",
@@ -151,9 +151,6 @@ global_asm!(
     "svc #0",
     "b .",
     "",
-    ".type spm_pendsv, %function",
-    "spm_pendsv:",
-    "cpsid i",
     ".global spm_entry",
     ".type spm_entry, %function",
     "spm_entry:",
@@ -179,8 +176,7 @@ global_asm!(
     "ldr r3, [r0, #8]",
     "msr psplim, r3",
     "msr psp, r1",
-    "3: cpsie i",
-    "bx r2",
+    "3: bx r2",
     "4: movs r1, #0",
     "str r1, [r3]",
     "movs r1, #3",
@@ -247,10 +243,11 @@ pub fn in_gateway(pc: u32) -> bool {
 pub fn configure() {
     // Non-secure exceptions below all Secure ones; faults and resets are Secure; no debug reset.
     write(AIRCR, 0x05fa_0000 | 1 << 14 | 1 << 3);
-    // MemManage, BusFault, UsageFault, SecureFault; SVC; SysTick: one priority. PendSV: the last.
+    // MemManage, BusFault, UsageFault, SecureFault; SVC; SysTick: one priority. PendSV is not used:
+    // a handler of low priority could be interrupted by the other side and left behind.
     write(SHPR1, 0x2020_2020);
     write(SHPR1 + 4, 0x2000_0000);
-    write(SHPR1 + 8, 0x20ff_0000);
+    write(SHPR1 + 8, 0x2020_0000);
     write(SHCSR, 1 << 16 | 1 << 17 | 1 << 18 | 1 << 19);
     // Non-secure code may use floating point. Secure state stacks all registers of it and clears
     // them, and Non-secure code cannot change that.
@@ -258,8 +255,6 @@ pub fn configure() {
     write(FPCCR, read(FPCCR) | 1 << 31 | 1 << 30 | 1 << 29 | 1 << 28 | 1 << 27 | 1 << 26);
     // Attribute 0: memory. Attribute 1: device.
     write(MPU_MAIR0, 0x0444);
-    // A tick every TICK_MS of the 20 MHz clock, while it is switched on.
-    write(SYSTICK + 4, TICK_MS * 20_000 - 1);
     barrier();
 }
 
@@ -298,15 +293,24 @@ pub fn mask_nonsecure(on: bool) {
     unsafe { asm!("msr basepri, {}", in(reg) value) }
 }
 
-/// Switches the tick on, from its beginning, or off.
-pub fn ticking(on: bool) {
-    write(SYSTICK + 8, 0);
-    write(SYSTICK, if on { 7 } else { 0 });
+/// When the next tick comes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tick {
+    /// Never.
+    Off,
+    /// Every `TICK_MS`.
+    On,
+    /// Once, after 50 microseconds.
+    Soon,
 }
 
-/// Asks for a switch as soon as no handler runs.
-pub fn pend_switch() {
-    write(ICSR, 1 << 28);
+/// Starts the tick from its beginning, or stops it.
+pub fn ticking(tick: Tick) {
+    let reload = if tick == Tick::Soon { 1000 } else { TICK_MS * 20_000 };
+    write(SYSTICK, 0);
+    write(SYSTICK + 4, reload - 1);
+    write(SYSTICK + 8, 0);
+    write(SYSTICK, if tick == Tick::Off { 0 } else { 7 });
 }
 
 /// Opens or closes an interrupt; closing does not forget that it is pending.

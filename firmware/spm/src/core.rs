@@ -244,18 +244,16 @@ impl<'t, const T: usize, const S: usize> Core<'t, T, S> {
         self.current
     }
 
-    /// Chooses the most urgent thread that is ready.
-    pub fn schedule(&mut self) -> usize {
+    /// The most urgent thread that is ready.
+    pub fn most_urgent(&self) -> usize {
         let ready = |thread: &Thread| matches!(thread.state, ThreadState::Ready);
-        self.current = self.threads.iter().position(ready).unwrap_or(T.saturating_sub(1));
-        self.current
+        self.threads.iter().position(ready).unwrap_or(T.saturating_sub(1))
     }
 
-    /// Whether the non-secure side waits for a call to end.
-    pub fn agent_waits(&self) -> bool {
-        self.threads
-            .get(Self::agent())
-            .is_some_and(|agent| !matches!(agent.state, ThreadState::Ready))
+    /// Chooses it.
+    pub fn schedule(&mut self) -> usize {
+        self.current = self.most_urgent();
+        self.current
     }
 
     /// Carries out a call of the current thread.

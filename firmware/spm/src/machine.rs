@@ -4,7 +4,7 @@ use core::ptr::{copy, read_volatile, write_bytes, write_volatile};
 
 use spm::{Access, Event, Fate, MPU_REGIONS, Machine, Span};
 
-use crate::arch::{self, SEAL};
+use crate::arch::{self, SEAL, Tick};
 use crate::product::{BOARD, TABLES, THREADS};
 use crate::{Rules, console};
 
@@ -25,14 +25,14 @@ pub struct Hardware {
     is_started: bool,
     /// The thread on whose stack non-secure code was interrupted and waits for a partition.
     holder: Option<usize>,
-    ticking: bool,
+    tick: Tick,
 }
 
 impl Hardware {
     /// Nothing runs yet.
     pub const fn new() -> Self {
         let none = Context { registers: [0; 8], psp: 0, exc_return: 0, psplim: 0 };
-        Self { contexts: [none; THREADS], running: 0, is_started: false, holder: None, ticking: false }
+        Self { contexts: [none; THREADS], running: 0, is_started: false, holder: None, tick: Tick::Off }
     }
 
     /// The context of a thread, to go on with.
@@ -66,11 +66,7 @@ impl Hardware {
         if self.holder.is_some() != was_masked {
             arch::mask_nonsecure(!was_masked);
         }
-        let ticking = next != agent;
-        if ticking != self.ticking {
-            self.ticking = ticking;
-            arch::ticking(ticking);
-        }
+        self.tick(if next == agent { Tick::Off } else { Tick::On });
         self.running = next;
         let context = &raw mut self.contexts[next.min(THREADS - 1)];
         unsafe extern "C" {
@@ -80,10 +76,35 @@ impl Hardware {
         unsafe { write_volatile(&raw mut spm_context, context) }
     }
 
+    /// Has the tick come as it should from now on.
+    pub fn tick(&mut self, tick: Tick) {
+        if tick != self.tick {
+            self.tick = tick;
+            arch::ticking(tick);
+        }
+    }
+
+    /// Whether the tick that has come now counts time. One that was wanted soon does not, and
+    /// brings the usual ones back.
+    pub fn tick_counts(&mut self) -> bool {
+        let counts = self.tick == Tick::On;
+        if self.tick == Tick::Soon {
+            self.tick(if self.running == Rules::agent() { Tick::Off } else { Tick::On });
+        }
+        counts
+    }
+
     /// Whether non-secure code was interrupted that ran on top of this thread.
     pub fn holds_nonsecure(&self, thread: usize) -> bool {
         let context = self.contexts.get(thread);
         context.is_some_and(|context| context.exc_return & arch::EXC_SECURE == 0)
+    }
+
+    /// Whether nothing but this call's own frame lies on the stack of the non-secure side.
+    pub fn is_first_call(frame: u32, exc_return: u32) -> bool {
+        let (_, top) = Self::stack(Rules::agent());
+        let size = if exc_return & arch::EXC_NO_FP == 0 { 0xa8 } else { 0x20 };
+        frame == top - 8 - size
     }
 
     fn stack(thread: usize) -> (u32, u32) {

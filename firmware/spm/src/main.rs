@@ -88,9 +88,11 @@ extern "C" fn spm_handle(number: u32, frame: u32, exc_return: u32) -> *const Con
     let is_under = current != Rules::agent() && manager.hardware.holds_nonsecure(current);
     let [.., failures] = manager.rules.failure();
     let reset = match number {
-        11 => manager.service(frame, from_thread && from_secure),
-        14 => false,
-        15 => manager.rules.tick(&mut manager.hardware, arch::TICK_MS),
+        11 => manager.service(frame, exc_return, from_thread && from_secure),
+        15 => {
+            let counts = manager.hardware.tick_counts();
+            counts && manager.rules.tick(&mut manager.hardware, arch::TICK_MS)
+        }
         3..=7 => {
             let (reset, goes_on) = manager.fault(number, frame, from_thread, from_secure);
             from_thread |= goes_on;
@@ -100,7 +102,7 @@ extern "C" fn spm_handle(number: u32, frame: u32, exc_return: u32) -> *const Con
             console::line("watchdog", &[]);
             true
         }
-        _ => manager.interrupt(number - 16),
+        _ => manager.interrupt(number.wrapping_sub(16)),
     };
     let [.., failures_now] = manager.rules.failure();
     if reset || is_under && failures_now != failures {
@@ -108,8 +110,10 @@ extern "C" fn spm_handle(number: u32, frame: u32, exc_return: u32) -> *const Con
         arch::reset();
     }
     if !from_thread {
-        // A non-secure handler was interrupted: it ends first.
-        arch::pend_switch();
+        // A non-secure handler was interrupted. It ends first; then whoever is ready has its turn.
+        if manager.rules.most_urgent() != current {
+            manager.hardware.tick(arch::Tick::Soon);
+        }
         return core::ptr::null();
     }
     let next = manager.rules.schedule();
@@ -118,14 +122,19 @@ extern "C" fn spm_handle(number: u32, frame: u32, exc_return: u32) -> *const Con
 }
 
 impl Manager {
-    fn service(&mut self, frame: u32, is_thread: bool) -> bool {
+    fn service(&mut self, frame: u32, exc_return: u32, is_thread: bool) -> bool {
         if !is_thread {
             fatal("call from a handler", frame, 0);
         }
         let [a, b, c, d, number, _, pc, _] = machine::frame(frame);
         let thread = self.rules.current();
-        if thread != Rules::agent() && arch::in_gateway(pc) {
-            // Another non-secure thread calls while a call of the first one is under way.
+        let is_nested = match thread == Rules::agent() {
+            true => !Hardware::is_first_call(frame, exc_return),
+            false => arch::in_gateway(pc),
+        };
+        if is_nested {
+            // Another non-secure thread calls while a call of the first one is under way, in a
+            // partition or on its few instructions through the gateway.
             console::line("busy", &[("call", number)]);
             let refused = if number == status::call::VERSION { 0 } else { status::CONNECTION_BUSY };
             self.hardware.result(thread, refused as u32);

@@ -229,7 +229,7 @@ fn now(handle: Handle, kind: i32) -> Status {
     client::call(handle, kind, &[], &mut [])
 }
 
-fn call_with(ins: &[InVec], outs: &mut [OutVec]) -> Status {
+fn call_with(ins: &[InVec<'_>], outs: &mut [OutVec<'_>]) -> Status {
     client::call(NOW, 0, ins, outs)
 }
 
@@ -246,7 +246,8 @@ fn word(handle: Handle, kind: i32) -> Option<u32> {
 
 fn ticks(count: u32) -> Option<u32> {
     let mut total = [0; 4];
-    let ins = [InVec::new(&count.to_le_bytes())];
+    let count = count.to_le_bytes();
+    let ins = [InVec::new(&count)];
     let status = client::call(TICKER, 0, &ins, &mut [OutVec::new(&mut total)]);
     (status == Status::SUCCESS).then_some(u32::from_le_bytes(total))
 }
