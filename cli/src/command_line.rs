@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
-use crate::commands::{agent, audit, deploy, device, factory, hub, pki, release};
+use crate::commands::{agent, assess, audit, deploy, device, factory, hub, pki, release};
 use crate::failure::Failure;
 use crate::output::{self, conclude_quietly};
 use crate::quickstart;
@@ -33,6 +33,7 @@ pub fn run(mut arguments: Vec<OsString>) -> ExitCode {
     }
     match command {
         Command::Quickstart(options) => quickstart::run(&options, json),
+        Command::Assess(options) => assess::run(options, json),
         Command::Pki { command } => command.run(operator_dir.as_deref(), json),
         Command::Hub { command } => command.run(operator_dir.as_deref(), json),
         Command::Factory { command } => command.run(operator_dir.as_deref(), json),
@@ -130,6 +131,8 @@ enum Command {
         #[command(subcommand)]
         command: audit::Command,
     },
+    /// Say what is inside a source tree or a firmware image, and what is shared
+    Assess(assess::Options),
 }
 
 /// The agent of a Linux device: its identity, its updates, its way back.
@@ -153,7 +156,7 @@ impl Command {
     /// Does it need an operator's folder?
     fn talks_to_hub(&self) -> bool {
         match self {
-            Command::Quickstart(_) => false,
+            Command::Quickstart(_) | Command::Assess(_) => false,
             Command::Pki { command } => command.talks_to_hub(),
             Command::Hub { command } => command.talks_to_hub(),
             Command::Factory { command } => command.talks_to_hub(),
@@ -192,10 +195,11 @@ const GROUPS: &[(&str, &[&str])] = &[
     ("Set up", &["pki", "hub", "factory"]),
     ("Build and sign", &["release"]),
     ("Operate", &["device", "deploy", "audit"]),
+    ("Assess", &["assess"]),
 ];
 
 const EXIT_CODES: &str = "\
-Exit codes: 0 done · 1 refused, failed or findings · 2 wrong usage
+Exit codes: 0 done · 1 refused, failed or findings · 2 wrong usage · 3 not tested (assess only)
 Passphrases are asked for on a terminal or read from a file of mode 0600, never from arguments.
 ";
 

@@ -48,7 +48,7 @@ pub enum Command {
         #[arg(long)]
         note: String,
     },
-    /// What happened to a device, newest first
+    /// What happened to a device lately, oldest first
     History {
         /// The device's id
         id: String,

@@ -3,6 +3,7 @@
 //! report shows itself as text and as JSON.
 
 pub mod agent;
+pub mod assess;
 pub mod audit;
 pub mod deploy;
 pub mod device;

@@ -7,6 +7,7 @@ use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
+use super::not_interrupted;
 use crate::failure::{Failure, Outcome};
 
 /// This executable, called again for every step.
@@ -57,6 +58,7 @@ impl Ringfort {
         arguments: &[S],
         prepare: impl FnOnce(&mut Command),
     ) -> Outcome<Answer> {
+        not_interrupted()?;
         let mut command = self.command(arguments)?;
         command.arg("--json").stdin(Stdio::null());
         prepare(&mut command);

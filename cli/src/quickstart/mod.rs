@@ -16,7 +16,6 @@ mod updates;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -57,7 +56,7 @@ pub fn run(options: &Options, json: bool) -> ExitCode {
 fn run_all(options: &Options, json: bool) -> Outcome<()> {
     let start = Instant::now();
     let report = Report::new(json);
-    let stop = Stop::new()?;
+    let _signals = watch_signals()?;
     let layout = Layout::new(&options.dir).map_err(|error| {
         Failure::failed("the folder has no path", files::sentence(&error), "Name another --dir.")
     })?;
@@ -95,7 +94,7 @@ fn run_all(options: &Options, json: bool) -> Outcome<()> {
         return Ok(());
     }
     farewell(&report, &running, options, &object);
-    running.stay(&stop)
+    running.stay()
 }
 
 fn farewell(report: &Report, running: &Running, options: &Options, object: &Value) {
@@ -195,6 +194,7 @@ impl Running {
                 break;
             }
             self.still_alive()?;
+            not_interrupted()?;
             if start.elapsed() > Duration::from_secs(60) {
                 return Err(self.failed("the devices did not enrol within 60 s"));
             }
@@ -318,6 +318,7 @@ impl Running {
                     update: target.state.clone(),
                 });
             }
+            not_interrupted()?;
             if start.elapsed() > Duration::from_secs(20) {
                 let id = &target.device;
                 return Err(self.failed(&format!("{id} confirmed {release} and runs {runs:?}")));
@@ -327,8 +328,8 @@ impl Running {
     }
 
     /// Until Ctrl-C, or until one of the processes ends.
-    fn stay(&mut self, stop: &Stop) -> Outcome<()> {
-        while !stop.asked() {
+    fn stay(&mut self) -> Outcome<()> {
+        while !ASKED_TO_STOP.load(Ordering::Relaxed) {
             self.still_alive()?;
             std::thread::sleep(Duration::from_millis(100));
         }
@@ -408,28 +409,28 @@ fn payload(options: &Options) -> Outcome<Payload> {
     }
 }
 
-/// Ctrl-C and SIGTERM, taken note of instead of ending the process before its children.
-struct Stop {
-    asked: Arc<AtomicBool>,
-    _runtime: Runtime,
+/// Notes Ctrl-C and SIGTERM from now on, so that the children end before this process does.
+fn watch_signals() -> Outcome<Runtime> {
+    let runtime = runtime::new()?;
+    let mut signals = runtime.block_on(async { runtime::Stop::new() })?;
+    runtime.spawn(async move {
+        signals.wait().await;
+        ASKED_TO_STOP.store(true, Ordering::Relaxed);
+    });
+    Ok(runtime)
 }
 
-impl Stop {
-    fn new() -> Outcome<Stop> {
-        let runtime = runtime::new()?;
-        let asked = Arc::new(AtomicBool::new(false));
-        let mut signals = runtime.block_on(async { runtime::Stop::new() })?;
-        let noted = Arc::clone(&asked);
-        runtime.spawn(async move {
-            signals.wait().await;
-            noted.store(true, Ordering::Relaxed);
-        });
-        Ok(Stop { asked, _runtime: runtime })
-    }
-
-    fn asked(&self) -> bool {
-        self.asked.load(Ordering::Relaxed)
+/// Fails once somebody has asked this process to stop.
+fn not_interrupted() -> Outcome<()> {
+    match ASKED_TO_STOP.load(Ordering::Relaxed) {
+        false => Ok(()),
+        true => Err(Failure::failed(
+            "stopped before the end",
+            "It was interrupted.",
+            "Start it again; a folder that is not complete has to be removed first.",
+        )),
     }
 }
 
+static ASKED_TO_STOP: AtomicBool = AtomicBool::new(false);
 const PATIENCE: Duration = Duration::from_secs(5);

@@ -1,6 +1,7 @@
 //! The real processes of a quickstart: started here, ended here, by their own ids.
 
 use std::fs::OpenOptions;
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -22,7 +23,8 @@ impl Process {
             .and_then(|()| OpenOptions::new().create(true).append(true).open(log));
         let started = file.and_then(|file| {
             let errors = file.try_clone()?;
-            command.stdin(Stdio::null()).stdout(file).stderr(errors).spawn()
+            // A group of its own: Ctrl-C reaches this process only, which ends them in order.
+            command.stdin(Stdio::null()).stdout(file).stderr(errors).process_group(0).spawn()
         });
         match started {
             Ok(child) => Ok(Process { name: name.to_owned(), child }),

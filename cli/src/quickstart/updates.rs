@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::commands::{Answer, Ringfort};
 use super::devices::Payload;
 use super::layout::Layout;
+use super::not_interrupted;
 use super::setup::{PRODUCT, pin, sealed, text, words};
 use crate::failure::{Failure, Outcome};
 use crate::operator::Operator;
@@ -98,6 +99,7 @@ pub fn wait(
                 "Look at the files in the folder log.",
             ));
         }
+        not_interrupted()?;
         std::thread::sleep(Duration::from_millis(50));
     }
 }

@@ -7,10 +7,14 @@ use clap::Subcommand;
 
 use crate::output::conclude;
 
+pub mod acknowledge;
 pub mod add_site;
+mod archive;
+pub mod backup;
 pub mod config;
 pub mod init;
 pub mod open;
+pub mod restore;
 pub mod serve;
 
 /// The commands of the group.
@@ -22,12 +26,18 @@ pub enum Command {
     Serve(serve::Options),
     /// Tell a running hub of a factory site that `pki add-site` approved
     AddSite(add_site::Options),
+    /// Copy a hub, which may be serving, into a directory
+    Backup(backup::Options),
+    /// Put a hub back from a backup; it waits until an administrator acknowledges
+    Restore(restore::Options),
+    /// Tell a restored hub that you have looked: it serves as before from then on
+    Acknowledge(acknowledge::Options),
 }
 
 impl Command {
     /// Does it need an operator's folder?
     pub fn talks_to_hub(&self) -> bool {
-        matches!(self, Command::AddSite(_))
+        matches!(self, Command::AddSite(_) | Command::Acknowledge(_))
     }
 
     /// Runs the command and shows what came of it.
@@ -36,6 +46,9 @@ impl Command {
             Command::Init(options) => conclude(init::run(&options), json),
             Command::Serve(options) => serve::run(&options, json),
             Command::AddSite(options) => conclude(add_site::run(&options, dir), json),
+            Command::Backup(options) => conclude(backup::run(&options), json),
+            Command::Restore(options) => conclude(restore::run(&options), json),
+            Command::Acknowledge(options) => conclude(acknowledge::run(&options, dir), json),
         }
     }
 }

@@ -11,6 +11,7 @@ use crate::output::conclude;
 pub mod add_site;
 pub mod anchors;
 pub mod authorities;
+pub mod export;
 pub mod init;
 pub mod record;
 
@@ -28,12 +29,17 @@ pub enum Command {
         #[command(subcommand)]
         command: anchors::Command,
     },
+    /// Write what others need to know the fleet's devices: a broker, for instance
+    Export(export::Options),
 }
 
 impl Command {
     /// Does it need an operator's folder?
     pub fn talks_to_hub(&self) -> bool {
-        matches!(self, Command::Anchors { command: anchors::Command::Publish(_) })
+        matches!(
+            self,
+            Command::Export(_) | Command::Anchors { command: anchors::Command::Publish(_) }
+        )
     }
 
     /// Runs the command and shows what came of it.
@@ -43,6 +49,7 @@ impl Command {
             Command::Keygen(options) => conclude(keygen::run(&options), json),
             Command::AddSite(options) => conclude(add_site::run(&options), json),
             Command::Anchors { command } => command.run(dir, json),
+            Command::Export(options) => conclude(export::run(&options, dir), json),
         }
     }
 }
