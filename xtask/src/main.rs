@@ -2,9 +2,11 @@
 
 #![forbid(unsafe_code)]
 
+mod deb;
 mod docs;
 mod firmware;
 mod fuzz;
+mod licenses;
 mod packages;
 mod picture;
 mod run;
@@ -20,6 +22,8 @@ cargo xtask <task>
                                packages it misses after asking (--yes: without asking)
   fuzz [--seconds N] [TARGET]  every fuzz target, 60 seconds each unless told
   docs [--check]               write the generated documents, or compare them
+  deb [--out DIR]              the Debian packages of hub and agent
+      [--binary FILE] [--fast] (of this program instead of a release build; less compression)
   picture                      draw the README's picture from a real quickstart run
   firmware <what>              build, run, test, size, powercut, faults
 ";
@@ -34,6 +38,7 @@ fn main() -> ExitCode {
         "test" => test::run(rest),
         "fuzz" => fuzz::run(rest),
         "docs" => docs::run(rest),
+        "deb" => deb::run_task(rest),
         "picture" => picture::run(rest),
         "firmware" => firmware::run(rest),
         "help" | "--help" | "-h" => {

@@ -15,6 +15,22 @@ pub fn run(command: &mut Command) -> Result<()> {
     Ok(())
 }
 
+/// What `command` wrote to standard output, without the last line's end; an exit code other than 0
+/// is an error.
+pub fn output(command: &mut Command) -> Result<String> {
+    let shown = shown(command);
+    let done = command
+        .stdin(Stdio::null())
+        .stderr(Stdio::inherit())
+        .output()
+        .with_context(|| format!("cannot start: {shown}"))?;
+    if !done.status.success() {
+        bail!("{shown}: {}", done.status);
+    }
+    let text = String::from_utf8(done.stdout).with_context(|| format!("{shown}: not text"))?;
+    Ok(text.trim_end().to_owned())
+}
+
 /// Runs `command` quietly and says whether it ended with exit code 0.
 pub fn succeeds(command: &mut Command) -> bool {
     command

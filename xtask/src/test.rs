@@ -53,6 +53,46 @@ const PACKAGES: &[Package] = &[
     },
     Package { name: "curl", probe: Probe::Program("curl"), used_for: "an outside EST client" },
     Package {
+        name: "mosquitto",
+        probe: Probe::Program("mosquitto"),
+        used_for: "a broker that knows devices by pki export",
+    },
+    Package {
+        name: "mosquitto-clients",
+        probe: Probe::Program("mosquitto_pub"),
+        used_for: "devices and services at that broker",
+    },
+    Package {
+        name: "prometheus",
+        probe: Probe::Program("promtool"),
+        used_for: "to check metrics, alert rules and their tests",
+    },
+    Package {
+        name: "systemd",
+        probe: Probe::Program("systemd-analyze"),
+        used_for: "to check the services' units",
+    },
+    Package {
+        name: "dpkg-dev",
+        probe: Probe::Program("dpkg-shlibdeps"),
+        used_for: "to build the Debian packages",
+    },
+    Package {
+        name: "binutils",
+        probe: Probe::Program("strip"),
+        used_for: "to build the Debian packages",
+    },
+    Package {
+        name: "fakeroot",
+        probe: Probe::Program("fakeroot"),
+        used_for: "to install the Debian packages where one is not root",
+    },
+    Package {
+        name: "lintian",
+        probe: Probe::Program("lintian"),
+        used_for: "to judge the Debian packages",
+    },
+    Package {
         name: "python3-venv",
         probe: Probe::PythonModules("venv, ensurepip"),
         used_for: "outside checkers from PyPI, in an environment of their own",
