@@ -128,7 +128,10 @@ fn parent_of(path: &Path) -> Option<&Path> {
 
 fn check_access(path: &Path, metadata: &fs::Metadata, allowed: u32) -> Result<(), Error> {
     let mode = metadata.mode() & 0o7777;
-    if mode & 0o077 != 0 {
+    // systemd's credentials are root's and read-only; it names the service's user in an access
+    // list (acl(5)), whose mask shows as the group's bit. The group is root's own.
+    let credential = mode == 0o440 && metadata.uid() == 0 && metadata.gid() == 0;
+    if mode & 0o077 != 0 && !credential {
         return Err(Error::ModeTooWide { path: path.to_owned(), mode, allowed });
     }
     let owner = metadata.uid();
@@ -158,6 +161,20 @@ mod tests {
             assert!(matches!(refused, Error::ModeTooWide { allowed: 0o600, .. }), "{refused}");
             assert!(refused.to_string().contains("chmod 0600"), "{refused}");
         }
+    }
+
+    #[test]
+    fn a_credential_of_the_service_manager_is_read_and_the_same_mode_for_others_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("credential");
+        write_private_new(&path, b"hidden").unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o440)).unwrap();
+        if rustix::process::geteuid().is_root() {
+            std::os::unix::fs::chown(&path, Some(0), Some(0)).unwrap();
+            assert_eq!(*read_private(&path, 6).unwrap(), b"hidden");
+            std::os::unix::fs::chown(&path, Some(0), Some(1)).unwrap();
+        }
+        assert!(matches!(read_private(&path, 6), Err(Error::ModeTooWide { mode: 0o440, .. })));
     }
 
     #[test]
