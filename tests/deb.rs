@@ -1,6 +1,8 @@
 //! The Debian packages, installed into a root of their own, and what they bring: the services as
 //! systemd judges them, the alert rules as Prometheus judges them, a hub that runs.
 
+#![allow(clippy::unwrap_used)]
+
 #[path = "../cli/tests/common/mod.rs"]
 mod common;
 mod local_hub;

@@ -1,5 +1,7 @@
 //! A real Mosquitto that knows the fleet's devices by what `pki export` wrote, and nothing else.
 
+#![allow(clippy::unwrap_used)]
+
 #[path = "../cli/tests/common/mod.rs"]
 mod common;
 mod local_hub;
