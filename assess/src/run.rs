@@ -660,6 +660,7 @@ impl Finds for LeafFinds<'_, '_, '_> {
         let location = self.location(at, line);
         let mut about = found.about;
         about.mode = self.leaf.mode;
+        about.in_program = self.leaf.kind == LeafKind::Elf;
         // Private parts without a public half are indexed under the key, not in the open.
         let fingerprint = match found.kind {
             Kind::Symmetric | Kind::EncryptedKey | Kind::KeyStore => {

@@ -85,12 +85,15 @@ impl<'a> Joins<'a> {
                 .copied()
                 .collect();
             let products = self.products(records);
-            if products > 1 {
+            let known = known::source(&print.0);
+            if products > 1 && known.is_none() {
                 let detail = format!("{label}, in {products} images or devices");
                 self.add("K-001", *print, detail, records);
             }
-            if let Some(source) = known::source(&print.0) {
-                self.add("K-003", *print, format!("{label}; known from {source}"), records);
+            let built_in = records.iter().all(|at| self.record(*at).about.in_program);
+            if let Some(source) = known {
+                let rule = if built_in { "K-029" } else { "K-003" };
+                self.add(rule, *print, format!("{label}; known from {source}"), records);
             } else {
                 self.plain_private(*print, &label, records, &public);
             }
@@ -99,7 +102,7 @@ impl<'a> Joins<'a> {
                 .copied()
                 .filter(|p| records.iter().all(|r| self.record(*r).owner != self.record(*p).owner))
                 .collect();
-            if let Some(first) = elsewhere.first() {
+            if let Some(first) = elsewhere.first().filter(|_| known.is_none()) {
                 let seen = self.record(*first);
                 let owner = &self.index.owners[seen.owner as usize].name;
                 let detail = format!("{label}; its public half is in {owner}");
@@ -163,7 +166,8 @@ impl<'a> Joins<'a> {
                 continue;
             }
             let has_private = groups.contains_key(&(Kind::PrivateKey, *print));
-            if let Some(source) = known::source(&print.0).filter(|_| !has_private) {
+            let built_in = records.iter().all(|at| self.record(*at).about.in_program);
+            if let Some(source) = known::source(&print.0).filter(|_| !has_private && !built_in) {
                 let mut all = records.clone();
                 if *kind == Kind::PublicKey {
                     all.extend(groups.get(&(Kind::Certificate, *print)).into_iter().flatten());

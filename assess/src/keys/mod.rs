@@ -109,6 +109,8 @@ pub struct About {
     pub mode: Option<u32>,
     /// Fingerprint of the secret's pattern (digits replaced), for weak families.
     pub shape: Option<Fingerprint>,
+    /// Found inside a program or library, not in a file of its own.
+    pub in_program: bool,
     /// The well-known password behind a hash.
     pub default_password: Option<&'static str>,
 }

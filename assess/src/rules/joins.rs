@@ -263,4 +263,13 @@ pub(super) const RULES: &[Rule] = &[
         requirements: SHARED,
         ..BASE
     },
+    Rule {
+        id: "K-029",
+        severity: Low,
+        title: "publicly known test key built into a program",
+        about: "Libraries carry keys for their own tests. It does harm only if something uses it as its identity.",
+        fix: "Nothing, unless a service of yours answers with it",
+        requirements: &["5.6-6", "I1.3.12"],
+        ..BASE
+    },
 ];

@@ -402,8 +402,8 @@ pub(super) const RULES: &[Rule] = &[
         about: "`bootm` without a verified FIT, or booting from USB, SD or the network, runs whatever lies there.",
         fix: "Sign the FIT (`required = \"conf\"`) and drop other boot sources",
         requirements: &["5.7-1", "I3.1.1", "I3.1.5"],
-        keywords: &["bootcmd", "tftpboot", "verify=n"],
-        pattern: r"(?m)((?:^|[^A-Za-z_])bootcmd[a-z_0-9]{0,16}=[^\n\x00]{0,200}(?:tftp(?:boot)?|usb\s{1,2}start|dhcp|nfs)\b|(?:^|[^A-Za-z])verify=n(?:o)?(?:[^a-z]|$))",
+        keywords: &["bootcmd", "tftpboot", "verify="],
+        pattern: r"(?m)((?:^|[^A-Za-z_])bootcmd[a-z_0-9]{0,16}=[^\n\x00]{0,200}(?:tftp(?:boot)?|usb\s{1,2}start|dhcp|nfs)\b|(?:^|[^A-Za-z])verify=[n](?:o)?(?:[^a-z]|$))",
         hits: &[("env.txt", "bo·otcmd=tf·t·pboot 0x80000000 uImage; bootm")],
         misses: &[("env.txt", "bo·otcmd=bootm 0x9f050000#conf-1")],
         ..BASE

@@ -175,7 +175,7 @@ pub(super) const RULES: &[Rule] = &[
             "service",
             "supervisor",
         ],
-        pattern: r#"(?i)(?:^|[^A-Za-z0-9])((?:admin|root|guest|support|ubnt|user|service|supervisor|telecomadmin)["']?\s{0,2}(?::|,|/|\|)\s{0,2}["']?(?:admin|root|1234|12345|123456|password|pass|admin123|xc3511|vizxv|888888|666666|ubnt|support|guest|default|service|klv123|anko|zlxx\.|7ujMko0admin|7ujMko0vizxv|system|ikwb|dreambox|juantech|54321|hi3518|jvbzd|supervisor|admintelecom|toor|raspberry))["']?(?:[^A-Za-z0-9_:/.\-]|$)"#,
+        pattern: r#"(?i)(?:^|[^A-Za-z0-9])((?:admin|root|guest|support|ubnt|user|service|supervisor|telecomadmin)["']?\s{0,2}(?::|,|/)\s{0,2}["']?(?:admin|root|1234|12345|123456|password|pass|admin123|xc3511|vizxv|888888|666666|ubnt|support|guest|default|service|klv123|anko|zlxx\.|7ujMko0admin|7ujMko0vizxv|system|ikwb|dreambox|juantech|54321|hi3518|jvbzd|supervisor|admintelecom|toor|raspberry))["']?(?:[^A-Za-z0-9_:/.\-]|$)"#,
         check: default_pair,
         kind: Some(Kind::Password),
         hits: &[
@@ -208,7 +208,7 @@ pub(super) const RULES: &[Rule] = &[
             "pass:",
         ],
         pattern: r#"(?i)(?:pass(?:w(?:or)?d|phrase)?|pwd)[a-z0-9_]{0,16}(?:\[[^\]]{0,24}\])?["']?\]?\)?\s{0,6}(?::=|=>|==|!=|===|[:=]|,|\s)\s{0,6}(?:std::string\(|String::from\(|b|u|f|r|@|L)?["']([^"'\r\n\\]{4,64})["']"#,
-        check: valid::password,
+        check: code_password,
         only: Only::Source,
         kind: Some(Kind::Password),
         hits: &[
@@ -550,6 +550,15 @@ fn shadow_path(found: &Capture<'_>) -> bool {
 }
 
 fn default_pair(found: &Capture<'_>) -> bool {
+    // Manuals and change logs tell of owners and of old defaults.
+    let prose = [".md", ".txt", ".rst", ".html", ".htm", ".pod", ".po", ".1", ".8", ".xml"];
+    let lower = found.path.to_lowercase();
+    if prose.iter().any(|e| lower.ends_with(e))
+        || lower.contains("/doc/")
+        || lower.contains("change")
+    {
+        return false;
+    }
     let text = String::from_utf8_lossy(found.secret).to_lowercase();
     let base = found.path.rsplit('/').next().unwrap_or("");
     // Owner and group of a file, roles side by side, and account tables are no logins.
@@ -588,6 +597,13 @@ fn config_password(found: &Capture<'_>) -> bool {
             || found.line.windows(7).any(|w| w == b"option ")
             || found.line.windows(4).any(|w| w == b"set "))
         && !text.chars().all(|c| c.is_ascii_digit() && text.len() < 4)
+}
+
+/// `"passwd", "x"` names a file in a list; `passwd: "x"` and `passwd = "x"` set a password.
+fn code_password(found: &Capture<'_>) -> bool {
+    let lower = found.whole.to_ascii_lowercase();
+    let listed = lower.starts_with(b"passwd\"") && !found.whole.contains(&b':');
+    valid::password(found) && !listed
 }
 
 fn xml_password(found: &Capture<'_>) -> bool {
