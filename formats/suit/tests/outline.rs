@@ -8,9 +8,7 @@ use ringfort_cose::{AwsLc, PublicKey, Reason, Sign, SoftSigner, Thumbprint};
 use ringfort_suit::{Envelope, Outline, Release, sign};
 
 /// The keys that a device would have, by thumbprint.
-fn key_of(
-    signers: &[&SoftSigner],
-) -> impl Fn(&Thumbprint) -> Result<PublicKey, Reason> + use<> {
+fn key_of(signers: &[&SoftSigner]) -> impl Fn(&Thumbprint) -> Result<PublicKey, Reason> + use<> {
     let allowed = trusted(signers);
     move |thumbprint| {
         let found = allowed.iter().find(|key| key.thumbprint == *thumbprint);
