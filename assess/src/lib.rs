@@ -20,6 +20,8 @@ pub mod unpack;
 pub mod walk;
 
 pub use command::{CommandError, Output, command_line, execute, write};
+pub use model::{Finding, Severity};
+pub use rules::suppress::Suppressions;
 pub use run::{
     Assessment, Input, InputReport, Options, Progress, Seen, Shared, run, run_with_index, today,
 };

@@ -583,7 +583,7 @@ fn default_pair(found: &Capture<'_>) -> bool {
         && !line.contains("chown")
         && !line.contains("install -")
         && !line.contains("owner")
-        && (!both_roles || (quoted_or_config && joined == "admin:admin"))
+        && (!both_roles || (quoted_or_config && pair[0] == pair[1]))
 }
 
 fn config_password(found: &Capture<'_>) -> bool {
@@ -601,8 +601,9 @@ fn config_password(found: &Capture<'_>) -> bool {
 
 /// `"passwd", "x"` names a file in a list; `passwd: "x"` and `passwd = "x"` set a password.
 fn code_password(found: &Capture<'_>) -> bool {
-    let lower = found.whole.to_ascii_lowercase();
-    let listed = lower.starts_with(b"passwd\"") && !found.whole.contains(&b':');
+    let before = found.whole.len().saturating_sub(found.secret.len() + 1);
+    let before = found.whole[..before].to_ascii_lowercase();
+    let listed = before.starts_with(b"passwd\"") && !before.contains(&b':');
     valid::password(found) && !listed
 }
 
