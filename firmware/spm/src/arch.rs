@@ -183,6 +183,104 @@ global_asm!(
     "msr control, r1",
     "b 2b",
     "",
+    // The copying that the compiler asks for: small rather than fast, words where they fit.
+    ".section .text.memory, \"ax\"",
+    ".thumb",
+    ".global memcpy",
+    ".type memcpy, %function",
+    "memcpy:",
+    ".global memmove",
+    ".type memmove, %function",
+    "memmove:",
+    ".global __aeabi_memcpy",
+    ".type __aeabi_memcpy, %function",
+    "__aeabi_memcpy:",
+    ".global __aeabi_memcpy4",
+    ".type __aeabi_memcpy4, %function",
+    "__aeabi_memcpy4:",
+    ".global __aeabi_memcpy8",
+    ".type __aeabi_memcpy8, %function",
+    "__aeabi_memcpy8:",
+    ".global __aeabi_memmove",
+    ".type __aeabi_memmove, %function",
+    "__aeabi_memmove:",
+    ".global __aeabi_memmove4",
+    ".type __aeabi_memmove4, %function",
+    "__aeabi_memmove4:",
+    ".global __aeabi_memmove8",
+    ".type __aeabi_memmove8, %function",
+    "__aeabi_memmove8:",
+    "mov r12, r0",
+    "cmp r0, r1",
+    "bhi 3f",
+    "orr r3, r0, r1",
+    "lsls r3, r3, #30",
+    "bne 2f",
+    "1: subs r2, #4",
+    "ittt hs",
+    "ldrhs r3, [r1], #4",
+    "strhs r3, [r0], #4",
+    "bhs 1b",
+    "adds r2, #4",
+    "2: subs r2, #1",
+    "ittt hs",
+    "ldrbhs r3, [r1], #1",
+    "strbhs r3, [r0], #1",
+    "bhs 2b",
+    "mov r0, r12",
+    "bx lr",
+    "3: adds r1, r1, r2",
+    "adds r0, r0, r2",
+    "4: subs r2, #1",
+    "ittt hs",
+    "ldrbhs r3, [r1, #-1]!",
+    "strbhs r3, [r0, #-1]!",
+    "bhs 4b",
+    "mov r0, r12",
+    "bx lr",
+    ".global __aeabi_memclr",
+    ".type __aeabi_memclr, %function",
+    "__aeabi_memclr:",
+    ".global __aeabi_memclr4",
+    ".type __aeabi_memclr4, %function",
+    "__aeabi_memclr4:",
+    ".global __aeabi_memclr8",
+    ".type __aeabi_memclr8, %function",
+    "__aeabi_memclr8:",
+    "movs r2, #0",
+    ".global __aeabi_memset",
+    ".type __aeabi_memset, %function",
+    "__aeabi_memset:",
+    ".global __aeabi_memset4",
+    ".type __aeabi_memset4, %function",
+    "__aeabi_memset4:",
+    ".global __aeabi_memset8",
+    ".type __aeabi_memset8, %function",
+    "__aeabi_memset8:",
+    "mov r3, r1",
+    "mov r1, r2",
+    "mov r2, r3",
+    ".global memset",
+    ".type memset, %function",
+    "memset:",
+    "mov r12, r0",
+    "orr r3, r0, r2",
+    "lsls r3, r3, #30",
+    "bne 1f",
+    "uxtb r1, r1",
+    "orr r1, r1, r1, lsl #8",
+    "orr r1, r1, r1, lsl #16",
+    "2: subs r2, #4",
+    "it hs",
+    "strhs r1, [r12], #4",
+    "bhi 2b",
+    "bx lr",
+    "1: subs r2, #1",
+    "it hs",
+    "strbhs r1, [r12], #1",
+    "bhi 1b",
+    "bx lr",
+    "",
     ".section .bss.spm_context, \"aw\", %nobits",
     ".balign 4",
     ".global spm_context",
@@ -208,8 +306,6 @@ const BFAR: u32 = SCS + 0xd38;
 const CPACR: u32 = SCS + 0xd88;
 const NSACR: u32 = SCS + 0xd8c;
 const MPU_CTRL: u32 = SCS + 0xd94;
-const MPU_RNR: u32 = SCS + 0xd98;
-const MPU_RBAR: u32 = SCS + 0xd9c;
 const MPU_MAIR0: u32 = SCS + 0xdc0;
 const SFSR: u32 = SCS + 0xde4;
 const FPCCR: u32 = SCS + 0xf34;
@@ -236,7 +332,10 @@ pub fn barrier() {
 
 /// Whether an address lies in the gateway.
 pub fn in_gateway(pc: u32) -> bool {
-    pc.wrapping_sub(read(VTOR) + GATEWAY) < GATEWAY_LEN
+    unsafe extern "C" {
+        static __spm_vectors: u32;
+    }
+    pc.wrapping_sub((&raw const __spm_vectors) as u32 + GATEWAY) < GATEWAY_LEN
 }
 
 /// Priorities, faults, floating point: everything of the core that is set once.
@@ -260,17 +359,33 @@ pub fn configure() {
 
 /// Loads the regions of the thread that runs next.
 pub fn protect(regions: &[[u32; 2]; 8]) {
-    write(MPU_CTRL, 0);
-    let [a, b, c, d, e, f, g, h] = regions;
-    for (number, four) in [(0, [a, b, c, d]), (4, [e, f, g, h])] {
-        write(MPU_RNR, number);
-        for (index, [base, limit]) in four.into_iter().enumerate() {
-            let at = MPU_RBAR + index as u32 * 8;
-            write(at, *base);
-            write(at + 4, *limit);
-        }
+    // SAFETY: reads the 16 words of the table, and writes MPU_RNR and the four RBAR and RLAR that
+    // follow it, twice; the manager itself runs on the background map meanwhile.
+    unsafe {
+        asm!(
+            "str {zero}, [{mpu}]",
+            "str {zero}, [{mpu}, #4]",
+            "add {to}, {mpu}, #8",
+            "ldmia {from}!, {{r2, r3, r4, r5}}",
+            "stmia {to}!, {{r2, r3, r4, r5}}",
+            "ldmia {from}!, {{r2, r3, r4, r5}}",
+            "stmia {to}!, {{r2, r3, r4, r5}}",
+            "movs {zero}, #4",
+            "str {zero}, [{mpu}, #4]",
+            "add {to}, {mpu}, #8",
+            "ldmia {from}!, {{r2, r3, r4, r5}}",
+            "stmia {to}!, {{r2, r3, r4, r5}}",
+            "ldmia {from}!, {{r2, r3, r4, r5}}",
+            "stmia {to}!, {{r2, r3, r4, r5}}",
+            "movs {zero}, #5",
+            "str {zero}, [{mpu}]",
+            mpu = in(reg) MPU_CTRL,
+            from = inout(reg) regions.as_ptr() => _,
+            to = out(reg) _,
+            zero = inout(reg) 0 => _,
+            out("r2") _, out("r3") _, out("r4") _, out("r5") _,
+        )
     }
-    write(MPU_CTRL, 5);
 }
 
 /// Whether the thread that runs next may have floating-point registers restored.

@@ -7,7 +7,7 @@ use crate::status::{
 };
 use crate::tables::Service;
 
-impl<const T: usize, const S: usize> Core<'_, T, S> {
+impl<'t, const T: usize, const S: usize> Core<'t, T, S> {
     pub(crate) fn psa_version(&self, thread: usize, sid: u32) -> Outcome {
         Outcome::Return(self.service_for(thread, sid).map_or(0, |(_, service)| service.version))
     }
@@ -26,11 +26,11 @@ impl<const T: usize, const S: usize> Core<'_, T, S> {
         let Some((index, service)) = wanted else {
             return self.offence(machine, thread, call::CONNECT, CONNECTION_REFUSED);
         };
-        if self.is_stopped(&service) {
+        if self.is_stopped(service) {
             return Outcome::status(CONNECTION_REFUSED);
         }
         match self.take_slot(thread, index) {
-            Some(slot) => self.send(machine, thread, slot, CONNECT, &service),
+            Some(slot) => self.send(machine, thread, slot, CONNECT, service),
             None => Outcome::status(CONNECTION_BUSY),
         }
     }
@@ -48,10 +48,10 @@ impl<const T: usize, const S: usize> Core<'_, T, S> {
             return self.offence(machine, thread, call::CALL, wrong);
         };
         let found = if let Some((index, service)) = self.stateless(handle) {
-            if !self.may_call(thread, &service) {
+            if !self.may_call(thread, service) {
                 return self.offence(machine, thread, call::CALL, wrong);
             }
-            if self.is_stopped(&service) {
+            if self.is_stopped(service) {
                 return Outcome::status(CONNECTION_REFUSED);
             }
             match self.take_slot(thread, index) {
@@ -73,12 +73,12 @@ impl<const T: usize, const S: usize> Core<'_, T, S> {
             return self.offence(machine, thread, call::CALL, wrong);
         };
         if let Some(slot) = self.slots.get_mut(index) {
-            slot.ins = vectors.ins;
-            slot.outs = vectors.outs;
-            slot.out_at = vectors.out_at;
+            slot.vectors = vectors.all;
+            slot.in_count = vectors.in_count;
             slot.out_count = vectors.out_count;
+            slot.out_at = vectors.out_at;
         }
-        self.send(machine, thread, index, kind, &service)
+        self.send(machine, thread, index, kind, service)
     }
 
     pub(crate) fn psa_close<M: Machine>(
@@ -102,9 +102,9 @@ impl<const T: usize, const S: usize> Core<'_, T, S> {
             }
             SlotState::Idle | SlotState::Condemned => {
                 let service = slot.service;
-                clear_vectors(slot);
+                slot.clear();
                 match self.service(service) {
-                    Some(service) => self.send(machine, thread, index, DISCONNECT, &service),
+                    Some(service) => self.send(machine, thread, index, DISCONNECT, service),
                     None => Outcome::Return(0),
                 }
             }
@@ -119,12 +119,10 @@ impl<const T: usize, const S: usize> Core<'_, T, S> {
         thread: usize,
         index: usize,
         kind: i32,
-        service: &Service,
+        service: &'t Service,
     ) -> Outcome {
         self.queue(machine, index, kind, service);
-        if let Some(me) = self.threads.get_mut(thread) {
-            me.state = ThreadState::Calling(index);
-        }
+        self.set_state(thread, ThreadState::Calling(index));
         Outcome::Block
     }
 
@@ -134,7 +132,7 @@ impl<const T: usize, const S: usize> Core<'_, T, S> {
         machine: &mut M,
         index: usize,
         kind: i32,
-        service: &Service,
+        service: &'t Service,
     ) {
         self.arrivals = self.arrivals.wrapping_add(1);
         if let Some(slot) = self.slots.get_mut(index) {
@@ -152,17 +150,16 @@ impl<const T: usize, const S: usize> Core<'_, T, S> {
         if !at.is_multiple_of(4) || !self.allows(machine, thread, words, Access::Read) {
             return None;
         }
-        let [in_at, in_count, out_at, out_count] =
-            [0, 4, 8, 12].map(|offset| machine.load(at.wrapping_add(offset)));
+        let [in_at, in_count, out_at, out_count] = machine.load_four(at);
         if in_count > MAX_IOVEC || out_count > MAX_IOVEC - in_count {
             return None;
         }
-        Some(Vectors {
-            ins: self.array(machine, thread, in_at, in_count, Access::Read)?,
-            outs: self.array(machine, thread, out_at, out_count, Access::Write)?,
-            out_at,
-            out_count,
-        })
+        let mut all = [Vector::default(); 4];
+        let (ins, rest) = all.split_at_mut_checked(in_count as usize)?;
+        let outs = rest.get_mut(..out_count as usize)?;
+        let good = self.array(machine, thread, in_at, ins, Access::Read)
+            && self.array(machine, thread, out_at, outs, Access::Write);
+        good.then_some(Vectors { all, in_count, out_count, out_at })
     }
 
     fn array<M: Machine>(
@@ -170,23 +167,25 @@ impl<const T: usize, const S: usize> Core<'_, T, S> {
         machine: &M,
         thread: usize,
         at: u32,
-        count: u32,
+        vectors: &mut [Vector],
         access: Access,
-    ) -> Option<[Vector; 4]> {
-        let mut vectors = [Vector::default(); 4];
-        // The lengths of output vectors are written back: the array itself must be writable.
-        let all = Span { at, len: count * 8 };
-        if count > 0 && !at.is_multiple_of(4) || !self.allows(machine, thread, all, access) {
-            return None;
+    ) -> bool {
+        if vectors.is_empty() {
+            return true;
         }
-        for (vector, at) in vectors.iter_mut().take(count as usize).zip((at..).step_by(8)) {
+        // The lengths of output vectors are written back: the array itself must be writable.
+        let all = Span { at, len: vectors.len() as u32 * 8 };
+        if !at.is_multiple_of(4) || !self.allows(machine, thread, all, access) {
+            return false;
+        }
+        for (vector, at) in vectors.iter_mut().zip((at..).step_by(8)) {
             let span = Span { at: machine.load(at), len: machine.load(at.wrapping_add(4)) };
             if !self.allows(machine, thread, span, access) {
-                return None;
+                return false;
             }
             *vector = Vector { at: span.at, left: span.len, done: 0 };
         }
-        Some(vectors)
+        true
     }
 
     /// The slot that this thread's handle names.
@@ -216,7 +215,7 @@ impl<const T: usize, const S: usize> Core<'_, T, S> {
         slot.client = thread as u8;
         slot.orphan = false;
         slot.rhandle = 0;
-        clear_vectors(slot);
+        slot.clear();
         Some(index)
     }
 
@@ -227,10 +226,10 @@ impl<const T: usize, const S: usize> Core<'_, T, S> {
 }
 
 struct Vectors {
-    ins: [Vector; 4],
-    outs: [Vector; 4],
-    out_at: u32,
+    all: [Vector; 4],
+    in_count: u32,
     out_count: u32,
+    out_at: u32,
 }
 
 /// The handle of a connection: positive, the slot below, its generation above.
@@ -243,12 +242,5 @@ pub(crate) fn free(slot: &mut Slot) {
     slot.state = SlotState::Free;
     slot.orphan = false;
     slot.generation = slot.generation % 0x1f_ffff + 1;
-    clear_vectors(slot);
-}
-
-pub(crate) fn clear_vectors(slot: &mut Slot) {
-    slot.ins = [Vector::default(); 4];
-    slot.outs = [Vector::default(); 4];
-    slot.out_at = 0;
-    slot.out_count = 0;
+    slot.clear();
 }

@@ -1,7 +1,7 @@
 //! State of threads and messages, and what every call needs.
 
 use crate::fail::Cause;
-use crate::status::{BLOCK, STATELESS, call};
+use crate::status::{BLOCK, MAX_IOVEC, STATELESS, call};
 use crate::tables::{Interrupt, Nonsecure, OnError, OnFault, Partition, Service, Tables};
 
 /// A range of addresses.
@@ -73,6 +73,16 @@ pub trait Machine {
     fn load(&self, at: u32) -> u32;
     /// Writes a word that was found accessible; `at` is a multiple of 4.
     fn store(&mut self, at: u32, value: u32);
+    /// Reads four words, as [`Machine::load`] does.
+    fn load_four(&self, at: u32) -> [u32; 4] {
+        [0, 4, 8, 12].map(|offset| self.load(at.wrapping_add(offset)))
+    }
+    /// Writes a message, as [`Machine::store`] does.
+    fn store_message(&mut self, at: u32, message: &[u32; 12]) {
+        for (value, at) in message.iter().zip((at..).step_by(4)) {
+            self.store(at, *value);
+        }
+    }
     /// Copies between ranges that were found accessible.
     fn copy(&mut self, from: u32, to: u32, len: u32);
     /// Sets what a blocked call returns.
@@ -160,10 +170,41 @@ pub(crate) struct Slot {
     pub rhandle: u32,
     pub arrival: u32,
     pub age: u32,
-    pub ins: [Vector; 4],
-    pub outs: [Vector; 4],
-    pub out_at: u32,
+    none: Vector,
+    /// Input vectors, then output vectors.
+    pub vectors: [Vector; 4],
+    pub in_count: u32,
     pub out_count: u32,
+    /// Where the client keeps its array of output vectors.
+    pub out_at: u32,
+}
+
+impl Slot {
+    /// The input vector with this number; one that was not given is empty.
+    pub fn input(&mut self, number: u32) -> Option<&mut Vector> {
+        let limit = self.in_count;
+        self.at(number, 0, limit)
+    }
+
+    /// The output vector with this number; one that was not given has no room.
+    pub fn output(&mut self, number: u32) -> Option<&mut Vector> {
+        let (first, limit) = (self.in_count, self.out_count);
+        self.at(number, first, limit)
+    }
+
+    fn at(&mut self, number: u32, first: u32, limit: u32) -> Option<&mut Vector> {
+        if number < limit {
+            return self.vectors.get_mut((first + number) as usize);
+        }
+        self.none = Vector { at: 0, left: 0, done: 0 };
+        (number < MAX_IOVEC).then_some(&mut self.none)
+    }
+
+    /// Forgets the vectors: what they name is not to be touched any more.
+    pub fn clear(&mut self) {
+        self.in_count = 0;
+        self.out_count = 0;
+    }
 }
 
 /// The manager's state: `T` threads, which are the partitions, then the non-secure side, then the
@@ -171,6 +212,8 @@ pub(crate) struct Slot {
 pub struct Core<'t, const T: usize, const S: usize> {
     tables: Option<&'t Tables>,
     pub(crate) threads: [Thread; T],
+    /// One bit for each thread that is ready.
+    ready: u32,
     pub(crate) slots: [Slot; S],
     pub(crate) arrivals: u32,
     pub(crate) current: usize,
@@ -199,14 +242,16 @@ impl<'t, const T: usize, const S: usize> Core<'t, T, S> {
             rhandle: 0,
             arrival: 0,
             age: 0,
-            ins: [vector; 4],
-            outs: [vector; 4],
-            out_at: 0,
+            none: vector,
+            vectors: [vector; 4],
+            in_count: 0,
             out_count: 0,
+            out_at: 0,
         };
         Self {
             tables: None,
             threads: [thread; T],
+            ready: 0,
             slots: [slot; S],
             arrivals: 0,
             current: 0,
@@ -225,6 +270,7 @@ impl<'t, const T: usize, const S: usize> Core<'t, T, S> {
         for thread in &mut self.threads {
             thread.generation = 1;
         }
+        self.ready = (1 << T) - 1;
         for slot in &mut self.slots {
             slot.generation = 1;
         }
@@ -244,10 +290,21 @@ impl<'t, const T: usize, const S: usize> Core<'t, T, S> {
         self.current
     }
 
-    /// The most urgent thread that is ready.
+    /// The most urgent thread that is ready; the idle thread always is.
     pub fn most_urgent(&self) -> usize {
-        let ready = |thread: &Thread| matches!(thread.state, ThreadState::Ready);
-        self.threads.iter().position(ready).unwrap_or(T.saturating_sub(1))
+        (self.ready.trailing_zeros() as usize).min(T.saturating_sub(1))
+    }
+
+    pub(crate) fn set_state(&mut self, thread: usize, state: ThreadState) {
+        if let Some(thread) = self.threads.get_mut(thread) {
+            thread.state = state;
+        }
+        let bit = 1 << (thread as u32 & 31);
+        if matches!(state, ThreadState::Ready) {
+            self.ready |= bit;
+        } else {
+            self.ready &= !bit;
+        }
     }
 
     /// Chooses it.
@@ -321,7 +378,7 @@ impl<'t, const T: usize, const S: usize> Core<'t, T, S> {
         if now != 0 || timeout & BLOCK == 0 {
             return Outcome::Return(now);
         }
-        me.state = ThreadState::Waiting(mask);
+        self.set_state(thread, ThreadState::Waiting(mask));
         Outcome::Block
     }
 
@@ -405,8 +462,9 @@ impl<'t, const T: usize, const S: usize> Core<'t, T, S> {
         if let ThreadState::Waiting(mask) = thread.state
             && mask & thread.signals != 0
         {
-            thread.state = ThreadState::Ready;
-            machine.result(to, mask & thread.signals);
+            let signals = mask & thread.signals;
+            self.set_state(to, ThreadState::Ready);
+            machine.result(to, signals);
         }
     }
 
@@ -450,10 +508,10 @@ impl<'t, const T: usize, const S: usize> Core<'t, T, S> {
     }
 
     /// The service, if this thread may call it.
-    pub(crate) fn service_for(&self, thread: usize, sid: u32) -> Option<(usize, Service)> {
+    pub(crate) fn service_for(&self, thread: usize, sid: u32) -> Option<(usize, &'t Service)> {
         let (index, service) =
             self.tables().services.iter().enumerate().find(|(_, service)| service.sid == sid)?;
-        self.may_call(thread, service).then_some((index, *service))
+        self.may_call(thread, service).then_some((index, service))
     }
 
     pub(crate) fn may_call(&self, thread: usize, service: &Service) -> bool {
@@ -464,15 +522,15 @@ impl<'t, const T: usize, const S: usize> Core<'t, T, S> {
         }
     }
 
-    pub(crate) fn service(&self, index: u8) -> Option<Service> {
-        self.tables().services.get(usize::from(index)).copied()
+    pub(crate) fn service(&self, index: u8) -> Option<&'t Service> {
+        self.tables().services.get(usize::from(index))
     }
 
     /// The stateless service that a handle names.
-    pub(crate) fn stateless(&self, handle: u32) -> Option<(usize, Service)> {
+    pub(crate) fn stateless(&self, handle: u32) -> Option<(usize, &'t Service)> {
         let index = ((handle & !STATELESS) as usize).checked_sub(1)?;
         let service = self.tables().services.get(index)?;
-        (handle & STATELESS != 0 && service.stateless).then_some((index, *service))
+        (handle & STATELESS != 0 && service.stateless).then_some((index, service))
     }
 }
 

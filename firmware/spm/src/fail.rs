@@ -1,6 +1,5 @@
 //! What becomes of a partition that fails, and of those who deal with it.
 
-use crate::call::clear_vectors;
 use crate::core::{Core, Event, Fate, Machine, Slot, SlotState, ThreadState};
 use crate::status::{COMMUNICATION_FAILURE, CONNECT, CONNECTION_REFUSED, DISCONNECT};
 use crate::tables::OnFault;
@@ -44,8 +43,8 @@ impl<const T: usize, const S: usize> Core<'_, T, S> {
         me.restarts = me.restarts.saturating_add(1);
         me.signals = 0;
         me.busy = 0;
-        me.state =
-            if fate == Fate::Restarted { ThreadState::Ready } else { ThreadState::Stopped };
+        let goes_on = fate == Fate::Restarted;
+        self.set_state(thread, if goes_on { ThreadState::Ready } else { ThreadState::Stopped });
         let id = partition.map_or(crate::status::NONSECURE_CLIENT, |p| p.id);
         let [.., count] = self.failure;
         self.failure = [id as u32, cause as u32, generation, count.wrapping_add(1)];
@@ -68,9 +67,10 @@ impl<const T: usize, const S: usize> Core<'_, T, S> {
         false
     }
 
-    /// What failed last: partition id, cause, generation, and how many failures there were.
-    pub fn failure(&self) -> [u32; 4] {
-        self.failure
+    /// How many failures there were.
+    pub fn failures(&self) -> u32 {
+        let [.., count] = self.failure;
+        count
     }
 
     /// A tick of `ms` milliseconds has passed. `true` when the device has to reset.
@@ -118,7 +118,7 @@ impl<const T: usize, const S: usize> Core<'_, T, S> {
             SlotState::Idle | SlotState::Condemned if served => self.bury(index),
             SlotState::Idle | SlotState::Condemned if calling => {
                 self.abandon(index);
-                self.queue(machine, index, DISCONNECT, &service);
+                self.queue(machine, index, DISCONNECT, service);
             }
             SlotState::Queued | SlotState::Active if served => {
                 match slot.kind {
@@ -126,14 +126,15 @@ impl<const T: usize, const S: usize> Core<'_, T, S> {
                     _ if service.stateless => self.release(index),
                     _ => self.bury(index),
                 }
-                self.answer(machine, &slot, died(&slot));
+                let waiting = (!slot.orphan).then_some(usize::from(slot.client));
+                self.answer(machine, waiting, died(&slot));
             }
             SlotState::Queued if calling => match slot.kind {
                 CONNECT => self.release(index),
                 _ if service.stateless => self.release(index),
                 _ => {
                     self.abandon(index);
-                    self.queue(machine, index, DISCONNECT, &service);
+                    self.queue(machine, index, DISCONNECT, service);
                 }
             },
             SlotState::Active if calling => self.abandon(index),
@@ -145,7 +146,7 @@ impl<const T: usize, const S: usize> Core<'_, T, S> {
     fn bury(&mut self, index: usize) {
         if let Some(slot) = self.slots.get_mut(index) {
             slot.state = SlotState::Dead;
-            clear_vectors(slot);
+            slot.clear();
         }
     }
 
@@ -153,7 +154,7 @@ impl<const T: usize, const S: usize> Core<'_, T, S> {
     fn abandon(&mut self, index: usize) {
         if let Some(slot) = self.slots.get_mut(index) {
             slot.orphan = true;
-            clear_vectors(slot);
+            slot.clear();
         }
     }
 }

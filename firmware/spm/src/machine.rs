@@ -159,6 +159,16 @@ impl Machine for Hardware {
         unsafe { write_volatile(at as *mut u32, value) }
     }
 
+    fn load_four(&self, at: u32) -> [u32; 4] {
+        // SAFETY: as above, for four words.
+        unsafe { read_volatile(at as *const [u32; 4]) }
+    }
+
+    fn store_message(&mut self, at: u32, message: &[u32; 12]) {
+        // SAFETY: as above, for twelve words.
+        unsafe { write_volatile(at as *mut [u32; 12], *message) }
+    }
+
     fn copy(&mut self, from: u32, to: u32, len: u32) {
         if len > 0 {
             // SAFETY: as above, for both ranges; they may overlap.

@@ -85,8 +85,8 @@ extern "C" fn spm_handle(number: u32, frame: u32, exc_return: u32) -> *const Con
     }
     // A partition that non-secure code interrupted cannot be started anew under it.
     let current = manager.rules.current();
-    let is_under = current != Rules::agent() && manager.hardware.holds_nonsecure(current);
-    let [.., failures] = manager.rules.failure();
+    let is_under = current != Rules::agent() && !from_secure;
+    let failures = manager.rules.failures();
     let reset = match number {
         11 => manager.service(frame, exc_return, from_thread && from_secure),
         15 => {
@@ -104,8 +104,7 @@ extern "C" fn spm_handle(number: u32, frame: u32, exc_return: u32) -> *const Con
         }
         _ => manager.interrupt(number.wrapping_sub(16)),
     };
-    let [.., failures_now] = manager.rules.failure();
-    if reset || is_under && failures_now != failures {
+    if reset || is_under && manager.rules.failures() != failures {
         console::line("reset", &[]);
         arch::reset();
     }

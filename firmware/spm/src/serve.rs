@@ -1,13 +1,13 @@
 //! The calls of partitions about their messages.
 
-use crate::call::{clear_vectors, connection_handle, free};
-use crate::core::{Access, Core, Machine, Outcome, Slot, SlotState, Span, ThreadState};
+use crate::call::{connection_handle, free};
+use crate::core::{Access, Core, Machine, Outcome, Slot, SlotState, Span, Thread, ThreadState};
 use crate::fail::Cause;
 use crate::status::{
     CONNECT, CONNECTION_BUSY, CONNECTION_REFUSED, DISCONNECT, DOES_NOT_EXIST, MESSAGE,
     NONSECURE_CLIENT, PROGRAMMER_ERROR, SUCCESS,
 };
-use crate::tables::OnError;
+use crate::tables::{OnError, Service};
 
 const FAULT: Outcome = Outcome::Fault(Cause::Call);
 
@@ -25,7 +25,6 @@ impl<const T: usize, const S: usize> Core<'_, T, S> {
             || signal.count_ones() != 1
             || !to.is_multiple_of(4)
             || !self.allows(machine, thread, place, Access::Write)
-            || !self.tables().services.iter().any(|s| owned(s.owner, thread) && s.signal == signal)
         {
             return FAULT;
         }
@@ -45,30 +44,36 @@ impl<const T: usize, const S: usize> Core<'_, T, S> {
                 }
             }
         }
+        let is_mine = |s: &Service| owned(s.owner, thread) && s.signal == signal;
+        if waiting == 0 && !self.tables().services.iter().any(is_mine) {
+            return FAULT;
+        }
         if waiting <= 1
             && let Some(me) = self.threads.get_mut(thread)
         {
             me.signals &= !signal;
         }
         let Some((index, _)) = first else { return Outcome::status(DOES_NOT_EXIST) };
-        let client_id = |slot: &Slot| {
-            let client = self.tables().partitions.get(usize::from(slot.client));
-            client.map_or(NONSECURE_CLIENT, |client| client.id)
-        };
-        let Some(slot) = self.slots.get(index) else { return FAULT };
-        let head = [
-            slot.kind as u32,
-            message_handle(index, slot.generation),
-            client_id(slot) as u32,
-            slot.rhandle,
-        ];
-        let sizes = slot.ins.iter().chain(&slot.outs).map(|vector| vector.left);
-        for (value, at) in head.into_iter().chain(sizes).zip((to..).step_by(4)) {
-            machine.store(at, value);
+        let partitions = self.tables().partitions;
+        let Some(slot) = self.slots.get_mut(index) else { return FAULT };
+        slot.state = SlotState::Active;
+        let client = partitions.get(usize::from(slot.client));
+        let id = client.map_or(NONSECURE_CLIENT, |client| client.id);
+        let mut message = [0; 12];
+        let [kind, handle, client_id, rhandle, sizes @ ..] = &mut message;
+        *kind = slot.kind as u32;
+        *handle = message_handle(index, slot.generation);
+        *client_id = id as u32;
+        *rhandle = slot.rhandle;
+        let (ins, outs) = sizes.split_at_mut(4);
+        let (given, rest) = slot.vectors.split_at_checked(slot.in_count as usize).unwrap_or_default();
+        for (size, vector) in ins.iter_mut().zip(given) {
+            *size = vector.left;
         }
-        if let Some(slot) = self.slots.get_mut(index) {
-            slot.state = SlotState::Active;
+        for (size, vector) in outs.iter_mut().zip(rest).take(slot.out_count as usize) {
+            *size = vector.left;
         }
+        machine.store_message(to, &message);
         Outcome::status(SUCCESS)
     }
 
@@ -96,7 +101,7 @@ impl<const T: usize, const S: usize> Core<'_, T, S> {
             return FAULT;
         }
         let slot = self.request(thread, handle);
-        let Some(vector) = slot.and_then(|slot| slot.ins.get_mut(vector as usize)) else {
+        let Some(vector) = slot.and_then(|slot| slot.input(vector)) else {
             return FAULT;
         };
         let step = vector.left.min(buffer.len);
@@ -114,7 +119,7 @@ impl<const T: usize, const S: usize> Core<'_, T, S> {
         len: u32,
     ) -> Outcome {
         let slot = self.request(thread, handle);
-        let Some(vector) = slot.and_then(|slot| slot.ins.get_mut(vector as usize)) else {
+        let Some(vector) = slot.and_then(|slot| slot.input(vector)) else {
             return FAULT;
         };
         let step = vector.left.min(len);
@@ -136,7 +141,7 @@ impl<const T: usize, const S: usize> Core<'_, T, S> {
         }
         let Some(slot) = self.request(thread, handle) else { return FAULT };
         let gone = slot.orphan;
-        let Some(vector) = slot.outs.get_mut(vector as usize) else { return FAULT };
+        let Some(vector) = slot.output(vector) else { return FAULT };
         if gone {
             // The client is gone and so are its vectors: nobody to write to, nothing to punish.
             return Outcome::Return(0);
@@ -160,45 +165,46 @@ impl<const T: usize, const S: usize> Core<'_, T, S> {
     ) -> Outcome {
         let found = self.message(thread, handle);
         let Some(index) = found else { return FAULT };
-        let Some(slot) = self.slots.get(index).copied() else { return FAULT };
+        let Some(slot) = self.slots.get(index) else { return FAULT };
         let Some(service) = self.service(slot.service) else { return FAULT };
-        match slot.kind {
+        let (kind, orphan, client) = (slot.kind, slot.orphan, slot.client);
+        let waiting = (!orphan).then_some(usize::from(client));
+        match kind {
             CONNECT => match status {
-                SUCCESS if slot.orphan => self.queue(machine, index, DISCONNECT, &service),
+                SUCCESS if orphan => self.queue(machine, index, DISCONNECT, service),
                 SUCCESS => {
+                    let handle = connection_handle(index, slot.generation);
                     self.set(index, SlotState::Idle);
-                    self.answer(machine, &slot, connection_handle(index, slot.generation));
+                    self.answer(machine, waiting, handle);
                 }
                 CONNECTION_REFUSED | CONNECTION_BUSY => {
                     self.release(index);
-                    self.answer(machine, &slot, status as u32);
+                    self.answer(machine, waiting, status as u32);
                 }
                 _ => return FAULT,
             },
             DISCONNECT => {
                 self.release(index);
-                self.answer(machine, &slot, 0);
+                self.answer(machine, waiting, 0);
             }
             _ => {
-                if !slot.orphan {
-                    let lens = slot.outs.iter().take(slot.out_count as usize);
-                    for (vector, at) in lens.zip((slot.out_at..).step_by(8)) {
-                        machine.store(at.wrapping_add(4), vector.done);
-                    }
+                let first = slot.in_count as usize;
+                let outs = slot.vectors.iter().skip(first).take(slot.out_count as usize);
+                for (vector, at) in outs.zip((slot.out_at..).step_by(8)) {
+                    machine.store(at.wrapping_add(4), vector.done);
                 }
                 if service.stateless {
                     self.release(index);
-                } else if slot.orphan {
-                    self.queue(machine, index, DISCONNECT, &service);
+                } else if orphan {
+                    self.queue(machine, index, DISCONNECT, service);
                 } else if status == PROGRAMMER_ERROR {
                     self.set(index, SlotState::Condemned);
                 } else {
                     self.set(index, SlotState::Idle);
                 }
-                self.answer(machine, &slot, status as u32);
-                let client = usize::from(slot.client);
-                let fatal = self.on_error(client) == OnError::Reset;
-                if status == PROGRAMMER_ERROR && !slot.orphan && fatal {
+                self.answer(machine, waiting, status as u32);
+                let fatal = self.on_error(usize::from(client)) == OnError::Reset;
+                if status == PROGRAMMER_ERROR && !orphan && fatal {
                     return Outcome::Reset;
                 }
             }
@@ -207,11 +213,16 @@ impl<const T: usize, const S: usize> Core<'_, T, S> {
     }
 
     /// Lets the client of a message go on with this result.
-    pub(crate) fn answer<M: Machine>(&mut self, machine: &mut M, slot: &Slot, value: u32) {
-        let client = usize::from(slot.client);
-        let Some(thread) = self.threads.get_mut(client).filter(|_| !slot.orphan) else { return };
-        if matches!(thread.state, ThreadState::Calling(_)) {
-            thread.state = ThreadState::Ready;
+    pub(crate) fn answer<M: Machine>(
+        &mut self,
+        machine: &mut M,
+        client: Option<usize>,
+        value: u32,
+    ) {
+        let Some(client) = client else { return };
+        let calls = |thread: &Thread| matches!(thread.state, ThreadState::Calling(_));
+        if self.threads.get(client).is_some_and(calls) {
+            self.set_state(client, ThreadState::Ready);
             machine.result(client, value);
         }
     }
@@ -219,7 +230,7 @@ impl<const T: usize, const S: usize> Core<'_, T, S> {
     fn set(&mut self, index: usize, state: SlotState) {
         if let Some(slot) = self.slots.get_mut(index) {
             slot.state = state;
-            clear_vectors(slot);
+            slot.clear();
         }
     }
 

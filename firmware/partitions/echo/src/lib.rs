@@ -38,15 +38,14 @@ fn serve(message: Message) {
         service::CONNECT => message.reply(Status::SUCCESS),
         service::DISCONNECT => message.reply(Status::SUCCESS),
         ECHO => {
-            // Vectors 0 and 1 of each side: what came in goes out.
-            let mut buffer = [0; 64];
-            for vector in 0..2 {
-                loop {
+            // What came in goes out, vector by vector.
+            let mut buffer = [0; 16];
+            for (vector, size) in (0..).zip(&message.in_size) {
+                let mut left = *size as usize;
+                while left > 0 {
                     let step = message.read(vector, &mut buffer);
-                    if step == 0 {
-                        break;
-                    }
                     message.write(vector, buffer.get(..step).unwrap_or_default());
+                    left -= step;
                 }
             }
             message.reply(Status::SUCCESS);
@@ -75,6 +74,11 @@ fn serve(message: Message) {
         SPIN => loop {
             core::hint::spin_loop();
         },
+        TAKE => {
+            let mut buffer = [0; 16];
+            let step = message.read(0, &mut buffer);
+            message.reply(Status(step as i32));
+        }
         REMEMBER => {
             let before = message.remembered;
             message.remember(before + 1);
@@ -91,3 +95,4 @@ const CRASH: i32 = 3;
 const CONDEMN: i32 = 4;
 const SPIN: i32 = 5;
 const REMEMBER: i32 = 6;
+const TAKE: i32 = 7;

@@ -41,6 +41,11 @@ pub fn run() -> ! {
     call(0, 16);
     figure("psa_call_16_in_16_out", call(0, 16));
     figure("psa_call_0_in_0_out", call(0, 0));
+    figure("psa_call_16_in", ticks(|| {
+        if client::call(handle, 7, &[InVec::new(&asked)], &mut []) != Status(16) {
+            end("a call failed", 2);
+        }
+    }));
     let mut connected = None;
     figure("psa_connect", ticks(|| connected = client::connect(sid::ECHO, 1).ok()));
     let Some(connected) = connected else { end("no connection", 2) };
