@@ -1,6 +1,8 @@
 //! Precision and recall on the project's own labelled corpus, and robustness against
 //! damaged images. A middle dot in the corpus stands for nothing.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may stop")]
+
 use std::{fs, path::PathBuf, process::Command};
 
 use ringfort_assess::{Input, Options, model::Finding, run};
@@ -38,7 +40,7 @@ fn damaged_images_never_panic_and_every_byte_is_accounted_for() {
     let root = directory.path().join("r");
     fs::create_dir_all(root.join("etc")).unwrap();
     fs::write(root.join("etc/passwd"), "root:x:0:0::/:/bin/sh\n".repeat(300)).unwrap();
-    fs::write(root.join("a.bin"), (0..20_000u32).map(|i| (i * i >> 3) as u8).collect::<Vec<_>>())
+    fs::write(root.join("a.bin"), (0..20_000u32).map(|i| ((i * i) >> 3) as u8).collect::<Vec<_>>())
         .unwrap();
     let r = root.to_str().unwrap();
     let to = |name: &str| directory.path().join(name).to_str().unwrap().to_owned();

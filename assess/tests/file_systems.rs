@@ -4,6 +4,8 @@
 //! device-tree-compiler android-sdk-libsparse-utils cpio zip bzip2 xz-utils zstd lz4 lzop
 //! binutils fdisk openssl git.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may stop")]
+
 use std::{
     fs,
     path::{Path, PathBuf},

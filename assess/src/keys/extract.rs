@@ -369,7 +369,8 @@ fn bare_base64(data: &[u8], at: usize, out: &mut Vec<Found>) {
     while end < data.len() && run.len() < PEM_LIMIT {
         match data[end] {
             byte if is_letter(byte) => run.push(byte),
-            b'\n' | b'\r' | b' ' | b'\t' if run.len() % 64 == 0 || run.len() % 76 == 0 => {}
+            b'\n' | b'\r' | b' ' | b'\t'
+                if run.len().is_multiple_of(64) || run.len().is_multiple_of(76) => {}
             b'\\' if matches!(data.get(end + 1), Some(b'n' | b'r')) => end += 1,
             _ => break,
         }

@@ -134,7 +134,7 @@ mod tests {
     }
 
     fn next_prime(mut n: u64) -> u64 {
-        while !(2..).take_while(|d| d * d <= n).all(|d| n % d != 0) {
+        while !(2..).take_while(|d| d * d <= n).all(|d| !n.is_multiple_of(d)) {
             n += 1;
         }
         n

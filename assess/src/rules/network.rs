@@ -576,7 +576,7 @@ fn remote(found: &Capture<'_>) -> bool {
     let doc = [".md", ".html", ".htm", ".rst", ".txt", ".svg", ".xml", ".xsd"]
         .iter()
         .any(|e| found.path.ends_with(e));
-    code(found)
-        && !doc
-        && !local.iter().any(|l| text.contains(l) && !(*l == "://a" && !text.ends_with("://a")))
+    // The shortest stand-in host counts only where nothing follows it.
+    let stands_in = |l: &&str| text.contains(*l) && (**l != *"://a" || text.ends_with("://a"));
+    code(found) && !doc && !local.iter().any(stands_in)
 }

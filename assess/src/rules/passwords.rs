@@ -1,5 +1,7 @@
 //! Group P: passwords, password hashes, default accounts, Wi-Fi keys.
 
+#![allow(clippy::needless_update, reason = "every rule ends alike")]
+
 use super::{BASE, Capture, Only, Rule, valid};
 use crate::{
     keys::Kind,

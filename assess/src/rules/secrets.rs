@@ -1,5 +1,7 @@
 //! Group S: API tokens and other credentials of services, by their published shape.
 
+#![allow(clippy::needless_update, reason = "every rule ends alike")]
+
 use super::{BASE, Only, Rule, valid};
 use crate::{
     keys::Kind,
