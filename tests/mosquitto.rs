@@ -64,7 +64,7 @@ fn a_device_does_not_hear_what_is_for_another() {
     let mut heard = world.subscribe(&two, "#");
     world.publish(&one, "devices/dev-1/secret", "for one").done();
     // Had that come through, it came first.
-    world.from_back_end("devices/dev-2/own", "for two");
+    world.send_from_back_end("devices/dev-2/own", "for two");
     assert_eq!(heard.next().unwrap(), "devices/dev-2/own for two");
 }
 
@@ -76,7 +76,7 @@ fn a_device_cannot_take_over_the_session_of_another() {
     // The same client id would end the session of dev-2 if the broker believed it.
     let topic = "devices/dev-1/state";
     world.mosquitto_pub(&["-i", "dev-2"], Some(&one), topic, "x").done();
-    world.from_back_end("devices/dev-2/own", "still here");
+    world.send_from_back_end("devices/dev-2/own", "still here");
     assert_eq!(heard.next().unwrap(), "devices/dev-2/own still here");
 }
 
@@ -226,7 +226,7 @@ impl World {
     }
 
     /// Publishes as the team's own service does.
-    fn from_back_end(&self, topic: &str, text: &str) {
+    fn send_from_back_end(&self, topic: &str, text: &str) {
         let port = self.back_end_port.to_string();
         let mut command = Command::new("timeout");
         command.args(["20", "mosquitto_pub", "-h", "127.0.0.1", "-p", &port, "-q", "1"]);
