@@ -182,7 +182,7 @@ impl Check<'_> {
                     "overlaps {} at {:#x}: overlapping MPU regions fault on Armv8-M",
                     other.label, other.range.base
                 );
-                return Err(self.refuse(mmio, reason));
+                return Err(self.refuse_region(mmio, reason));
             }
             regions.push(region);
         }
@@ -252,13 +252,14 @@ impl Check<'_> {
         for (what, range) in own {
             if range.overlaps(region.range) {
                 let reason = format!("overlaps {what} at {:#x}", range.base);
-                return Err(self.refuse(at, reason));
+                return Err(self.refuse_region(at, reason));
             }
         }
         let managers = self.board.peripheral.iter().filter(|p| p.manager);
         for other in managers {
             if (Range { base: other.base, size: other.size }).overlaps(region.range) {
-                return Err(self.refuse(at, format!("overlaps {}, the manager's", other.name)));
+                let reason = format!("overlaps {}, the manager's", other.name);
+                return Err(self.refuse_region(at, reason));
             }
         }
         Ok(region)
@@ -290,7 +291,7 @@ impl Check<'_> {
             for (mmio, region) in p.partition.mmio.iter().zip(&p.regions) {
                 if let Some((_, owner)) = taken.iter().find(|(r, _)| r.overlaps(region.range)) {
                     let reason = format!("{} belongs to {owner} already", region.label);
-                    return Err(self.refuse(mmio, reason));
+                    return Err(self.refuse_region(mmio, reason));
                 }
             }
             taken.extend(p.regions.iter().map(|r| (r.range, format!("partition {name}"))));
@@ -381,6 +382,16 @@ impl Check<'_> {
 
     fn refuse<T>(&self, at: &Spanned<T>, reason: String) -> Refusal {
         Refusal::at(self.file, self.text, at.span(), reason)
+    }
+
+    /// On the line that says where the region is.
+    fn refuse_region(&self, at: &Spanned<Mmio>, reason: String) -> Refusal {
+        let mmio = at.get_ref();
+        match (&mmio.name, &mmio.base) {
+            (Some(name), _) => self.refuse(name, reason),
+            (None, Some(base)) => self.refuse(base, reason),
+            (None, None) => self.refuse(at, reason),
+        }
     }
 }
 
