@@ -29,11 +29,12 @@ struct Site {
     address: u32,
 }
 
-/// All faults, or a sample of so many; then the same loader without its second judgement, which
+/// All faults, or a sample of so many, or those on one scene only; then the same loader without its second judgement, which
 /// must fail.
-pub fn run(bench: &Bench, sample: Option<usize>) -> bool {
+pub fn run(bench: &Bench, sample: Option<usize>, only: Option<&str>) -> bool {
     let campaign = Campaign::new(bench, &bench.boot);
-    let Some(sites) = campaign.sites() else { return false };
+    let Some(mut sites) = campaign.sites() else { return false };
+    sites.retain(|site| only.is_none_or(|only| campaign.scenes[site.scene].name == only));
     let sites = match sample {
         Some(count) => pick(sites, count),
         None => sites,

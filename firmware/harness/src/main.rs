@@ -39,7 +39,11 @@ fn main() -> ExitCode {
     let good = match arguments.first().map(String::as_str) {
         Some("flows") => flows::all(&bench),
         Some("attacks") => attacks::all(&bench),
-        Some("faults") => faults::run(&bench, value("--sample").and_then(|n| n.parse().ok())),
+        Some("faults") => faults::run(
+            &bench,
+            value("--sample").and_then(|n| n.parse().ok()),
+            value("--scene").as_deref(),
+        ),
         Some("size") => figures::print(&bench),
         Some("run") => flows::run(&bench),
         Some("kill") => flows::kill(&bench, 200),

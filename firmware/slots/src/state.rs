@@ -242,8 +242,11 @@ impl State {
         if self.active == Some(id) {
             return Err(Reason::Internal);
         }
-        let mut next = self.with(id, SlotState::Reverted, self.slot(id).pin);
-        id.of_mut(&mut next.slots).reason = reason as u32 + 1;
+        let mut next = *self;
+        let slot = id.of_mut(&mut next.slots);
+        // The attempts stay as they are: were only this state lost, the budget would still be.
+        slot.state = SlotState::Reverted;
+        slot.reason = reason as u32 + 1;
         Ok(next)
     }
 
