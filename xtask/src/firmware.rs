@@ -1,5 +1,6 @@
 //! `cargo xtask firmware`: the firmware workspace's own tasks.
 
+mod spm;
 mod toolchain;
 
 use std::path::{Path, PathBuf};
@@ -23,6 +24,7 @@ cargo xtask firmware <what>
   build              every image, for the boards mps2-an505 and mps2-an521
   run                a device from reset to its first non-secure line, without semihosting
   test               all of it in a quarter of an hour, power cuts and faults as samples
+  spm                the partition manager's part of the tests alone
   size               sizes, memory and instruction counts, beside their bars
   powercut [--seed]  every power cut of a device's life; ends with `points: N`
   faults [--sample]  every instruction left out; ends with `faults: N, boots of a bad image: M`
@@ -37,8 +39,10 @@ pub fn run(arguments: &[String]) -> Result<()> {
         "test" => test(),
         "size" => {
             reproducible()?;
+            spm::size()?;
             qemu("size", rest)
         }
+        "spm" => spm::test(),
         "powercut" => host("powercut", rest),
         "faults" => qemu("faults", rest),
         _ => bail!("unknown argument '{what}'\n\n{HELP}"),
@@ -120,6 +124,7 @@ fn reproducible() -> Result<()> {
 }
 
 fn test() -> Result<()> {
+    spm::test()?;
     let mut command = cargo_host();
     command.args(["test", "--quiet", "--locked", "--profile", "host"]);
     for package in ["p256-verify", "slots", "boot", "harness", "powercut"] {

@@ -1,0 +1,108 @@
+//! The partition manager's part of `cargo xtask firmware`: builds a product out of its manifest,
+//! attacks it in QEMU on both boards, runs the application in C, counts instructions.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result};
+
+use super::toolchain::{TARGET, Toolchain};
+use super::{PACKAGES as QEMU, cargo_host, folder};
+use crate::packages::{self, Package, Probe};
+use crate::run::run as start;
+
+const PACKAGES: &[Package] = &[
+    Package {
+        name: "gcc-arm-none-eabi",
+        probe: Probe::Program("arm-none-eabi-gcc"),
+        used_for: "to build partitions and applications in C",
+    },
+    Package {
+        name: "libnewlib-arm-none-eabi",
+        probe: Probe::AnyFile(&[
+            "/usr/lib/arm-none-eabi/include/newlib.h",
+            "/usr/include/newlib/newlib.h",
+        ]),
+        used_for: "the C library of those applications",
+    },
+];
+
+/// Where non-secure code enters: the gateway's place in the secure image of the board.
+const GATEWAY: &str = "10020400";
+
+/// Rules and generator on the host, then every attack and the application in C in QEMU.
+pub fn test() -> Result<()> {
+    let mut command = cargo_host();
+    command.args(["test", "--quiet", "--locked", "--profile", "host"]);
+    start(command.args(["--package", "generator", "--package", "spm"]))?;
+    let images = build()?;
+    harness("traps", &images, &images.traps)?;
+    harness("c", &images, &images.application)
+}
+
+/// Code, data and stack of each part, and instructions of each call, beside their bars.
+pub fn size() -> Result<()> {
+    let images = build()?;
+    harness("figures", &images, &images.traps)
+}
+
+struct Images {
+    product: PathBuf,
+    traps: PathBuf,
+    application: PathBuf,
+}
+
+/// The product of the tests, with its two applications.
+fn build() -> Result<Images> {
+    let go_on = std::env::var_os("CI").is_some_and(|value| value == "true");
+    packages::ensure(QEMU, go_on)?;
+    packages::ensure(PACKAGES, go_on)?;
+    let toolchain = Toolchain::choose()?;
+    let target = folder().join("target");
+    let product = target.join("spm-tests");
+    let mut tools = cargo_host();
+    tools.args(["build", "--quiet", "--locked", "--profile", "host", "--target-dir"]).arg(&target);
+    start(tools.args(["--package", "generator", "--package", "spm-harness"]))?;
+    let mut generator = Command::new(target.join("host/generator"));
+    generator.current_dir(folder()).args(["build", "partitions/tests.toml", "--out"]);
+    generator.arg(&product).arg("--target").arg(&target);
+    if let Toolchain::Source(wrapper) = &toolchain {
+        // The generator's own cargo takes all of it from here.
+        generator.env("RUSTC", wrapper).env("RUSTC_BOOTSTRAP", "1");
+        generator.env("CARGO_UNSTABLE_BUILD_STD", "core");
+    }
+    start(&mut generator)?;
+    let mut command = toolchain.cargo(&folder());
+    command
+        .args(["build", "--quiet", "--locked", "--release", "--target", TARGET])
+        .args(["--package", "traps", "--bin", "traps", "--features", "target", "--target-dir"])
+        .arg(&target)
+        .env("RINGFORT_NAMES", product.join("names.rs"))
+        .env("RINGFORT_GATEWAY", GATEWAY);
+    start(&mut command)?;
+    let application = product.join("application.elf");
+    application_in_c(&product, &application)?;
+    let traps = target.join(TARGET).join("release/traps");
+    Ok(Images { product, traps, application })
+}
+
+/// As docs/porting.md says it.
+fn application_in_c(product: &Path, to: &Path) -> Result<()> {
+    let mut command = Command::new("arm-none-eabi-gcc");
+    command
+        .current_dir(folder())
+        .args(["-mcpu=cortex-m33+nodsp", "-mthumb", "-mfloat-abi=soft", "-Os"])
+        .args(["-Wall", "-Wextra", "-Werror", "-I", "c/include", "-I"])
+        .arg(product.join("include"))
+        .args(["-nostartfiles", "-T", "c/app/app.ld", "c/app/start.c", "c/app/main.c", "-L"])
+        .arg(product.join("lib"))
+        .args(["-lringfort_ns", "-o"])
+        .arg(to);
+    start(&mut command).context("the application in C does not build")
+}
+
+fn harness(what: &str, images: &Images, app: &Path) -> Result<()> {
+    let mut command = Command::new(folder().join("target/host/spm-harness"));
+    command.arg(what).arg("--product").arg(&images.product).arg("--app").arg(app);
+    start(&mut command)
+}
