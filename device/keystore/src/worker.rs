@@ -6,9 +6,13 @@ use std::thread;
 use crate::Error;
 
 /// Hands work to the thread that owns a `D`, one piece after the other.
+///
+/// When the last handle goes, what the thread owned is gone too: a device that serves one client
+/// is free for the next.
 pub(crate) struct Worker<D> {
     name: &'static str,
-    jobs: mpsc::Sender<Job<D>>,
+    jobs: Option<mpsc::Sender<Job<D>>>,
+    thread: Option<thread::JoinHandle<()>>,
 }
 
 impl<D: 'static> Worker<D> {
@@ -19,7 +23,7 @@ impl<D: 'static> Worker<D> {
     ) -> Result<Worker<D>, Error> {
         let (jobs, queue) = mpsc::channel::<Job<D>>();
         let (ready, made) = mpsc::channel();
-        thread::Builder::new()
+        let thread = thread::Builder::new()
             .name(name.into())
             .spawn(move || {
                 let mut owned = match make() {
@@ -31,7 +35,7 @@ impl<D: 'static> Worker<D> {
             })
             .map_err(|error| Error::Module(format!("{name}: {error}")))?;
         made.recv().map_err(|_| ended(name))??;
-        Ok(Worker { name, jobs })
+        Ok(Worker { name, jobs: Some(jobs), thread: Some(thread) })
     }
 
     /// Runs work on the thread and waits for its result.
@@ -41,8 +45,19 @@ impl<D: 'static> Worker<D> {
     ) -> Result<T, Error> {
         let (reply, answer) = mpsc::channel();
         let job: Job<D> = Box::new(move |owned| drop(reply.send(work(owned))));
-        self.jobs.send(job).map_err(|_| ended(self.name))?;
+        let jobs = self.jobs.as_ref().ok_or_else(|| ended(self.name))?;
+        jobs.send(job).map_err(|_| ended(self.name))?;
         answer.recv().map_err(|_| ended(self.name))?
+    }
+}
+
+impl<D> Drop for Worker<D> {
+    fn drop(&mut self) {
+        // The thread ends when nobody can send any more.
+        self.jobs = None;
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
     }
 }
 

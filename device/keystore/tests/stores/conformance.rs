@@ -44,8 +44,8 @@ fn pkcs11() {
 #[cfg(feature = "tpm")]
 #[test]
 fn tpm() {
-    use crate::swtpm::Swtpm;
-    let (one, other) = (Swtpm::start(), Swtpm::start());
+    use crate::swtpm::{Swtpm, swtpms};
+    let (_alone, [one, other]) = swtpms();
     let open = |tpm: &Swtpm| Arc::new(TpmStore::open(&tpm.settings(&[0, 7])).unwrap());
     suite(&Backend {
         open: &|| open(&one),

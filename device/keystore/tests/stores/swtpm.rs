@@ -1,8 +1,9 @@
 //! A real swtpm process, one for each value of [`Swtpm`], on loopback.
 
-use std::net::{TcpListener, TcpStream};
+use std::net::{Ipv4Addr, TcpStream};
 use std::process::{Child, Command, Stdio};
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use ringfort_keystore::TpmSettings;
@@ -10,38 +11,41 @@ use ringfort_keystore::TpmSettings;
 /// A running software TPM with a state of its own.
 pub struct Swtpm {
     process: Child,
-    port: u16,
+    host: Ipv4Addr,
     dir: tempfile::TempDir,
 }
 
+/// Starts some for one test, which has them to itself until it lets go of the guard.
+///
+/// One test at a time: the TPM software stack opens its sockets without close-on-exec, so that a
+/// swtpm started meanwhile would keep a connection open that its owner has closed, and a TPM
+/// serves one connection only.
+pub fn swtpms<const N: usize>() -> (MutexGuard<'static, ()>, [Swtpm; N]) {
+    static ONE_TEST: Mutex<()> = Mutex::new(());
+    let guard = ONE_TEST.lock().unwrap_or_else(PoisonError::into_inner);
+    (guard, std::array::from_fn(|_| Swtpm::start()))
+}
+
 impl Swtpm {
-    /// Starts one and waits until it answers.
-    pub fn start() -> Swtpm {
+    fn start() -> Swtpm {
         let dir = tempfile::tempdir().unwrap();
         std::fs::create_dir(dir.path().join("state")).unwrap();
-        // One at a time, so that no two choose the same ports.
-        let _choosing = CHOOSING.lock().unwrap_or_else(PoisonError::into_inner);
-        // Its client expects the control port right above the command port.
-        for _ in 0..20 {
-            let port = free_pair();
-            let mut process = Command::new("swtpm")
-                .args(["socket", "--tpm2", "--flags", "not-need-init,startup-clear"])
-                .arg("--tpmstate")
-                .arg(format!("dir={}", dir.path().join("state").display()))
-                .args(["--server", &format!("type=tcp,port={port},bindaddr=127.0.0.1")])
-                .args(["--ctrl", &format!("type=tcp,port={},bindaddr=127.0.0.1", port + 1)])
-                .stdin(Stdio::null())
-                .stdout(Stdio::null())
-                .stderr(Stdio::null())
-                .spawn()
-                .expect("swtpm runs; Debian package swtpm");
-            if answers(&mut process, port + 1) {
-                return Swtpm { process, port, dir };
-            }
-            let _ = process.kill();
-            let _ = process.wait();
-        }
-        panic!("swtpm did not start on any port")
+        let host = own_address();
+        let port = |kind: &str, port: u16| format!("{kind},port={port},bindaddr={host}");
+        let mut process = Command::new("swtpm")
+            .args(["socket", "--tpm2", "--flags", "not-need-init,startup-clear"])
+            .arg("--tpmstate")
+            .arg(format!("dir={}", dir.path().join("state").display()))
+            .args(["--server", &port("type=tcp", PORT)])
+            // Its client expects the control port right above the command port.
+            .args(["--ctrl", &port("type=tcp", PORT + 1)])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("swtpm runs; Debian package swtpm");
+        wait_for(&mut process, host);
+        Swtpm { process, host, dir }
     }
 
     /// Settings of a store in this TPM.
@@ -60,7 +64,7 @@ impl Swtpm {
     }
 
     fn tcti(&self) -> String {
-        format!("swtpm:host=127.0.0.1,port={}", self.port)
+        format!("swtpm:host={},port={PORT}", self.host)
     }
 }
 
@@ -84,29 +88,21 @@ impl Drop for Swtpm {
 }
 
 /// The control port is asked, for the command port serves one connection only.
-fn answers(process: &mut Child, port: u16) -> bool {
-    let deadline = Instant::now() + Duration::from_secs(10);
-    while Instant::now() < deadline {
-        if process.try_wait().is_ok_and(|ended| ended.is_some()) {
-            return false;
-        }
-        let answered = TcpStream::connect(("127.0.0.1", port)).is_ok();
-        std::thread::sleep(Duration::from_millis(20));
-        if answered {
-            return process.try_wait().is_ok_and(|ended| ended.is_none());
-        }
-    }
-    false
-}
-
-fn free_pair() -> u16 {
-    loop {
-        let first = TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = first.local_addr().unwrap().port();
-        if port < u16::MAX && TcpListener::bind(("127.0.0.1", port + 1)).is_ok() {
-            return port;
-        }
+fn wait_for(process: &mut Child, host: Ipv4Addr) {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while TcpStream::connect((host, PORT + 1)).is_err() {
+        assert!(process.try_wait().is_ok_and(|ended| ended.is_none()), "swtpm ended");
+        assert!(Instant::now() < deadline, "swtpm did not answer within 30 s");
+        std::thread::sleep(Duration::from_millis(10));
     }
 }
 
-static CHOOSING: Mutex<()> = Mutex::new(());
+/// A loopback address that nobody else uses: ports on 127.0.0.1 may be taken by another program
+/// between choosing and binding.
+fn own_address() -> Ipv4Addr {
+    static STARTED: AtomicU8 = AtomicU8::new(1);
+    let [.., high, low] = std::process::id().to_be_bytes();
+    Ipv4Addr::new(127, 100 + STARTED.fetch_add(1, Ordering::Relaxed) % 100, high, low)
+}
+
+const PORT: u16 = 2321;

@@ -1,12 +1,12 @@
 //! What only a TPM can get wrong, against swtpm, with tpm2-tools as second opinion.
 
-use crate::swtpm::{Swtpm, tool};
+use crate::swtpm::{swtpms, tool};
 use ringfort_cose::{Algorithm, AwsLc, Verify};
 use ringfort_keystore::{Error, KeyStore, Label, TpmStore};
 
 #[test]
 fn a_secret_sealed_to_pcrs_does_not_open_after_another_measurement() {
-    let tpm = Swtpm::start();
+    let (_alone, [tpm]) = swtpms();
     let store = TpmStore::open(&tpm.settings(&[7, 16])).unwrap();
     let sealed = store.seal(b"link", b"secret").unwrap();
     assert_eq!(*store.unseal(b"link", &sealed).unwrap(), b"secret");
@@ -23,7 +23,7 @@ fn a_secret_sealed_to_pcrs_does_not_open_after_another_measurement() {
 
 #[test]
 fn key_files_taken_to_another_tpm_do_not_sign() {
-    let (tpm, thief) = (Swtpm::start(), Swtpm::start());
+    let (_alone, [tpm, thief]) = swtpms();
     let key = Label::new("idevid").unwrap();
     let store = TpmStore::open(&tpm.settings(&[])).unwrap();
     let public = store.generate(&key, Algorithm::Esp256).unwrap();
@@ -37,7 +37,7 @@ fn key_files_taken_to_another_tpm_do_not_sign() {
 
 #[test]
 fn a_counter_removed_by_the_owner_begins_above_where_it_was() {
-    let tpm = Swtpm::start();
+    let (_alone, [tpm]) = swtpms();
     let floor = Label::new("floor").unwrap();
     let store = TpmStore::open(&tpm.settings(&[])).unwrap();
     let before = (0..5).map(|_| store.advance_counter(&floor).unwrap()).max().unwrap();
@@ -51,7 +51,7 @@ fn a_counter_removed_by_the_owner_begins_above_where_it_was() {
 
 #[test]
 fn keys_are_fixed_to_the_tpm_as_another_tool_sees_them() {
-    let tpm = Swtpm::start();
+    let (_alone, [tpm]) = swtpms();
     let store = TpmStore::open(&tpm.settings(&[])).unwrap();
     store.generate(&Label::new("idevid").unwrap(), Algorithm::Esp256).unwrap();
     let file = std::fs::read(tpm.settings(&[]).directory.join("idevid.tpm")).unwrap();
@@ -69,7 +69,7 @@ fn keys_are_fixed_to_the_tpm_as_another_tool_sees_them() {
 
 #[test]
 fn a_tpm_that_is_not_there_is_an_error_and_a_wrong_pcr_too() {
-    let tpm = Swtpm::start();
+    let (_alone, [tpm]) = swtpms();
     let mut settings = tpm.settings(&[24]);
     assert!(matches!(TpmStore::open(&settings).map(|_| ()), Err(Error::Module(_))));
     settings.pcrs = vec![7];
