@@ -7,7 +7,7 @@ use std::process::Command;
 use crate::check::{Product, Resolved};
 use crate::elf::{self, Elf};
 use crate::manifest::Range;
-use crate::place::{GATEWAY, Measured, Placed};
+use crate::place::{self, GATEWAY, Measured, Placed};
 use crate::{c, rust, script};
 
 /// The target of Rust partitions and of the manager.
@@ -95,6 +95,7 @@ impl Build {
             elves.push(elf);
         }
         write(&self.out.join("tables.rs"), rust::tables(&product, &placed, &elves).as_bytes())?;
+        write(&self.out.join("stacks.txt"), stacks(&product, &placed).as_bytes())?;
         write(&self.out.join("memory.ld"), script::manager(&product).as_bytes())?;
         let manager = self.manager()?;
         let image = pack(map.secure_code, &manager, &elves);
@@ -274,6 +275,19 @@ fn measure(elf: &Elf, at: &Placed, p: &Resolved) -> Measured {
         }
     }
     used
+}
+
+/// Name, first address and bytes of every stack, one a line.
+fn stacks(product: &Product, placed: &[Placed]) -> String {
+    let manager = product.manifest.manager.stack_bytes.get_ref();
+    let ram = product.board.memory.secure_ram.base;
+    let mut lines = format!("manager {ram} {manager}\n");
+    lines += &format!("gateway {} {}\n", ram + manager.next_multiple_of(32), place::AGENT_STACK);
+    for (p, at) in product.partitions.iter().zip(placed) {
+        let (name, bytes) = (p.partition.name.get_ref(), p.partition.stack_bytes.get_ref());
+        lines += &format!("{name} {} {bytes}\n", at.ram.base);
+    }
+    lines
 }
 
 fn holds(range: Range, at: u32) -> bool {

@@ -56,7 +56,11 @@ pub fn run() -> ! {
     if !crate::goes_on() {
         end("the rest does not go on", 6);
     }
-    end("figures end", 0)
+    say("figures end\n");
+    // The runner reads the stacks now and ends the run.
+    loop {
+        core::hint::spin_loop();
+    }
 }
 
 fn figure(name: &str, ticks: u32) {

@@ -1,6 +1,8 @@
 //! One run of QEMU.
 
 use std::fs;
+use std::io::Write;
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
@@ -24,6 +26,8 @@ pub struct Run<'r> {
     pub case: u32,
     /// More arguments for QEMU.
     pub arguments: &'r [&'r str],
+    /// When the application has said this: memory to read, first address and bytes, and the end.
+    pub dump: Option<(&'r str, u32, u32)>,
 }
 
 /// What came of it.
@@ -35,6 +39,8 @@ pub struct Outcome {
     pub console: String,
     /// UART1.
     pub nonsecure: String,
+    /// The memory that was asked for.
+    pub memory: Vec<u8>,
 }
 
 /// Seconds of wall-clock time until a run counts as hung.
@@ -55,7 +61,7 @@ fn start(images: &Images, board: &str, run: &Run<'_>, folder: &Path) -> Result<O
     let serial = |name: &str| format!("file:{}", folder.join(name).display());
     let mut command = Command::new("qemu-system-arm");
     command
-        .args(["-M", board, "-display", "none", "-monitor", "none"])
+        .args(["-M", board, "-display", "none"])
         .args(["-serial", &serial("secure"), "-serial", &serial("nonsecure")])
         .args(["-semihosting-config", "enable=on,target=native", "-kernel"])
         .arg(images.product.join("secure.elf"))
@@ -67,12 +73,36 @@ fn start(images: &Images, board: &str, run: &Run<'_>, folder: &Path) -> Result<O
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::piped());
+    let monitor = folder.join("monitor");
+    if run.dump.is_some() {
+        let socket = format!("unix:{},server=on,wait=off", monitor.display());
+        command.args(["-monitor", &socket]);
+    } else {
+        command.args(["-monitor", "none"]);
+    }
+    let mut asked = false;
     let mut child = command.spawn().map_err(|error| format!("qemu-system-arm: {error}"))?;
     let start = Instant::now();
     let code = loop {
         match child.try_wait() {
             Ok(Some(status)) => break status.code(),
             Ok(None) if start.elapsed() < PATIENCE => {
+                let said = fs::read_to_string(folder.join("nonsecure")).unwrap_or_default();
+                if let Some((end, at, len)) = run.dump
+                    && !asked
+                    && said.contains(end)
+                {
+                    asked = true;
+                    let file = folder.join("memory");
+                    let wanted = format!("pmemsave {at:#x} {len:#x} \"{}\"\nquit\n", file.display());
+                    UnixStream::connect(&monitor)
+                        .and_then(|mut stream| {
+                            stream.write_all(wanted.as_bytes())?;
+                            // Until QEMU has read it all and is gone.
+                            std::io::copy(&mut stream, &mut std::io::sink())
+                        })
+                        .map_err(|error| format!("monitor: {error}"))?;
+                }
                 std::thread::sleep(Duration::from_millis(5));
             }
             _ => {
@@ -86,5 +116,6 @@ fn start(images: &Images, board: &str, run: &Run<'_>, folder: &Path) -> Result<O
         let bytes = fs::read(folder.join(name)).unwrap_or_default();
         String::from_utf8_lossy(&bytes).into_owned()
     };
-    Ok(Outcome { code, console: text("secure"), nonsecure: text("nonsecure") })
+    let memory = fs::read(folder.join("memory")).unwrap_or_default();
+    Ok(Outcome { code, console: text("secure"), nonsecure: text("nonsecure"), memory })
 }
