@@ -79,6 +79,14 @@ impl Failure {
         self.reason
     }
 
+    /// What happened and why, in one line.
+    pub fn summary(&self) -> String {
+        match self.why.is_empty() {
+            true => self.what.clone(),
+            false => format!("{}: {}", self.what, self.why),
+        }
+    }
+
     /// 1 for refused or failed, 2 for wrong usage.
     pub fn exit_code(&self) -> ExitCode {
         match self.kind {

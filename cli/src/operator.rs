@@ -64,6 +64,11 @@ impl Operator {
         Ok(Operator { folder, client, runtime: runtime::new()? })
     }
 
+    /// The folder.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     /// The connection.
     pub fn client(&self) -> &Client {
         &self.client

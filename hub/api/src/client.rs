@@ -29,7 +29,7 @@ use tokio_util::io::ReaderStream;
 use crate::model::{
     AnchorsTaken, AuditEntries, BatchTaken, Checkpoint, Deployment, Device, DeviceAuthority,
     DeviceDetails, Event, Move, NewDeployment, NewOperator, NewSite, ObjectStored, Operator,
-    Outcome, Page, Problem, Release, Site, Status, Target,
+    Outcome, Page, Problem, Release, Restored, Site, Status, Target,
 };
 use crate::signing_key::RemoteKey;
 
@@ -162,6 +162,12 @@ impl Client {
     /// The fleet at a glance.
     pub async fn status(&self) -> Result<Status, ClientError> {
         self.get("/api/v1/status").await
+    }
+
+    /// Acknowledges that the hub was restored from a backup.
+    pub async fn acknowledge_restore(&self) -> Result<Restored, ClientError> {
+        let (_, body) = self.send(Method::POST, "/api/v1/restore/acknowledge", None).await?;
+        json(&body)
     }
 
     /// Devices, by id.

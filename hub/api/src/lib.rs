@@ -64,6 +64,7 @@ pub fn router(fleet: Fleet, config: ApiConfig) -> Router {
     let v1 = Router::new()
         .route("/status", get(status::status))
         .route("/openapi.json", get(status::description))
+        .route("/restore/acknowledge", post(status::acknowledge_restore))
         .route("/devices", get(devices::list))
         .route("/devices/{id}", get(devices::one))
         .route("/devices/{id}/history", get(devices::history))

@@ -56,6 +56,20 @@ pub struct Status {
     pub anchors_version: u64,
     /// How many entries the audit log has.
     pub audit_size: u64,
+    /// Whether the hub was restored from a backup.
+    pub restored: Option<Restored>,
+}
+
+/// A hub's being restored from a backup. Until it is acknowledged the hub gives no order and issues
+/// no certificate.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Restored {
+    /// When the backup was made.
+    pub backup_ms: i64,
+    /// When it was restored.
+    pub restored_ms: i64,
+    /// When an administrator acknowledged it.
+    pub acknowledged_ms: Option<i64>,
 }
 
 /// A device.
@@ -417,6 +431,17 @@ impl From<fleet::FleetStatus> for Status {
             shared_keys: view.shared_keys,
             anchors_version: view.anchors_version.0,
             audit_size: view.audit_size,
+            restored: view.restored.map(Restored::from),
+        }
+    }
+}
+
+impl From<fleet::Restored> for Restored {
+    fn from(restored: fleet::Restored) -> Restored {
+        Restored {
+            backup_ms: restored.backup_ms,
+            restored_ms: restored.restored_ms,
+            acknowledged_ms: restored.acknowledged_ms,
         }
     }
 }

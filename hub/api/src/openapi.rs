@@ -23,6 +23,7 @@ pub fn openapi() -> String {
         status::metrics,
         status::status,
         status::description,
+        status::acknowledge_restore,
         devices::list,
         devices::one,
         devices::history,

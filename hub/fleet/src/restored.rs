@@ -11,7 +11,7 @@ use std::sync::PoisonError;
 use ringfort_cose::Reason;
 use ringfort_lifecycle::{Actor, Approvals, Proof, Proofs, Request, State, judge};
 use ringfort_pki::CertificateInfo;
-use ringfort_store::{NewCertificate, Store};
+use ringfort_store::{Frontier, NewCertificate, Read, Store, leaf_hash};
 use ringfort_trust::ids::DeviceId;
 
 use crate::enrol::hex;
@@ -19,7 +19,7 @@ use crate::evidence::CRL_NUMBER;
 use crate::factory::seconds_to_ms;
 use crate::fleet::{Access, Change, LDEVID};
 use crate::session::HOLD;
-use crate::{CertificateKind, ClientCertificate, Fleet, Operator, Permission, Refusal};
+use crate::{CertificateKind, ClientCertificate, Fleet, Operator, PAGE_MAX, Permission, Refusal};
 
 /// What a hub knows about its being restored. Times are Unix milliseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,15 +35,19 @@ pub struct Restored {
 }
 
 impl Restored {
+    /// Name of the row in the store's `meta` that holds it.
+    pub const META: &str = "restored";
+
     /// Marks a store that was just put back: for the program that does so, before any hub runs on
     /// it. The audit log notes the break; order and CRL numbers jump ahead.
     ///
     /// # Errors
-    /// What the store says.
+    /// `storage-failed` when the audit log does not fit its head; what the store says.
     pub async fn mark(store: &Store, backup_ms: i64, now_ms: i64) -> Result<Restored, Refusal> {
         store
             .write(move |write| {
                 Box::pin(async move {
+                    check_log(write).await?;
                     let newest_ms = write.newest_ms().await?;
                     let restored_ms = now_ms.max(backup_ms).max(newest_ms.saturating_add(1));
                     let highest = write.highest_order().await?.max(restored_ms);
@@ -58,7 +62,7 @@ impl Restored {
                         acknowledged_ms: None,
                         order_floor: highest.saturating_add(JUMP),
                     };
-                    write.put_meta(RESTORED, &restored.to_bytes()).await?;
+                    write.put_meta(Restored::META, &restored.to_bytes()).await?;
                     let who = Operator::at_the_host("hub").name().to_owned();
                     let mut change = Change::new(write, restored_ms, who, Access::new());
                     let (backup, floor) = (backup_ms.to_string(), restored.order_floor.to_string());
@@ -82,7 +86,8 @@ impl Restored {
             .collect()
     }
 
-    fn from_bytes(bytes: &[u8]) -> Option<Restored> {
+    /// Reads what the store holds under [`Restored::META`].
+    pub fn from_bytes(bytes: &[u8]) -> Option<Restored> {
         let (numbers, rest) = bytes.as_chunks::<8>();
         let [backup_ms, restored_ms, acknowledged_ms, order_floor] =
             <[[u8; 8]; 4]>::try_from(numbers).ok()?.map(i64::from_be_bytes);
@@ -113,9 +118,10 @@ impl Fleet {
         let acknowledged = self
             .change(who.name(), |change| {
                 Box::pin(async move {
-                    let mut restored = read(change.meta(RESTORED).await?)?.ok_or_else(|| {
-                        Refusal::new(Reason::NotFound, "the hub was not restored from a backup")
-                    })?;
+                    let mut restored =
+                        read(change.meta(Restored::META).await?)?.ok_or_else(|| {
+                            Refusal::new(Reason::NotFound, "the hub was not restored from a backup")
+                        })?;
                     if restored.acknowledged_ms.is_some() {
                         return Err(Refusal::new(
                             Reason::AlreadyExists,
@@ -124,7 +130,7 @@ impl Fleet {
                     }
                     let now_ms = change.now_ms.max(restored.restored_ms);
                     restored.acknowledged_ms = Some(now_ms);
-                    change.put_meta(RESTORED, &restored.to_bytes()).await?;
+                    change.put_meta(Restored::META, &restored.to_bytes()).await?;
                     change.put_off_deadlines(now_ms.saturating_sub(restored.backup_ms)).await?;
                     change.log("restore-acknowledged", "hub", &[]).await?;
                     Ok(restored)
@@ -136,7 +142,7 @@ impl Fleet {
     }
 
     pub(crate) async fn load_restored(&self) -> Result<(), Refusal> {
-        let restored = read(self.read().await?.meta(RESTORED).await?)?;
+        let restored = read(self.read().await?.meta(Restored::META).await?)?;
         if restored.is_some_and(|restored| restored.acknowledged_ms.is_none()) {
             tracing::warn!("the hub was restored from a backup and waits for an administrator");
         }
@@ -196,6 +202,31 @@ impl Fleet {
             Box::pin(async move { adopt(change, &device, new, &restored).await })
         })
         .await
+    }
+}
+
+/// The entries of the log have to make the tree that its head says.
+async fn check_log(read: &mut Read) -> Result<(), Refusal> {
+    let head = read.audit_frontier().await?;
+    let mut found = Frontier::default();
+    loop {
+        let from = i64::try_from(found.size()).map_err(|_| Reason::TooLarge)?;
+        let entries = read.audit_entries(from, i64::from(PAGE_MAX)).await?;
+        if entries.is_empty() {
+            break;
+        }
+        entries.iter().for_each(|row| found.push(leaf_hash(&row.entry)));
+    }
+    match found == head {
+        true => Ok(()),
+        false => Err(Refusal::new(
+            Reason::StorageFailed,
+            format!(
+                "the audit log does not fit its head: {} entries, {} in the head",
+                found.size(),
+                head.size()
+            ),
+        )),
     }
 }
 
@@ -262,8 +293,6 @@ fn read(bytes: Option<Vec<u8>>) -> Result<Option<Restored>, Refusal> {
     }
 }
 
-/// Name of the row in `meta`.
-const RESTORED: &str = "restored";
 /// How far numbers that are times jump ahead: a day, more than clocks of servers differ.
 const JUMP: i64 = 24 * 3600 * 1000;
 /// By how much the Device CA dates certificates back, at most.

@@ -96,6 +96,24 @@ impl Outside {
             .collect()
     }
 
+    /// How many operators have a role that may approve and have not lost their access.
+    pub async fn people_who_may_approve(&mut self) -> Result<i64, StoreError> {
+        Ok(sqlx::query_scalar(
+            "SELECT COUNT(DISTINCT name) FROM operators \
+             WHERE removed_ms IS NULL AND role IN ('operator', 'admin')",
+        )
+        .fetch_one(&mut self.connection)
+        .await?)
+    }
+
+    /// A value that stands alone.
+    pub async fn meta(&mut self, name: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        Ok(sqlx::query_scalar("SELECT value FROM meta WHERE name = $1")
+            .bind(name)
+            .fetch_optional(&mut self.connection)
+            .await?)
+    }
+
     /// When the newest thing was noted that the hub noted by itself, Unix milliseconds; 0 for
     /// never.
     pub async fn newest_ms(&mut self) -> Result<i64, StoreError> {

@@ -12,7 +12,9 @@ pub mod add_site;
 mod archive;
 pub mod backup;
 pub mod config;
+pub mod doctor;
 pub mod init;
+mod lock;
 pub mod open;
 pub mod restore;
 pub mod serve;
@@ -30,6 +32,8 @@ pub enum Command {
     Backup(backup::Options),
     /// Put a hub back from a backup; it waits until an administrator acknowledges
     Restore(restore::Options),
+    /// Look a hub over: find what is wrong or will be, and say what to do
+    Doctor(doctor::Options),
     /// Tell a restored hub that you have looked: it serves as before from then on
     Acknowledge(acknowledge::Options),
 }
@@ -48,6 +52,7 @@ impl Command {
             Command::AddSite(options) => conclude(add_site::run(&options, dir), json),
             Command::Backup(options) => conclude(backup::run(&options), json),
             Command::Restore(options) => conclude(restore::run(&options), json),
+            Command::Doctor(options) => doctor::run(&options, json),
             Command::Acknowledge(options) => conclude(acknowledge::run(&options, dir), json),
         }
     }

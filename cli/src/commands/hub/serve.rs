@@ -11,6 +11,7 @@ use serde_json::json;
 use tokio::net::TcpListener;
 
 use super::config::HubConfig;
+use super::lock;
 use super::open::Hub;
 use crate::failure::{Failure, Outcome};
 use crate::output::{self, conclude_quietly};
@@ -35,6 +36,7 @@ pub fn run(options: &Options, json: bool) -> ExitCode {
 
 async fn serve(options: &Options, json: bool) -> Outcome<()> {
     let config = HubConfig::read(&options.dir)?;
+    let _lock = lock::take(&options.dir)?;
     let devices = bind(config.devices.listen).await?;
     let operators = bind(config.operators.listen).await?;
     let hub = Hub::open(&options.dir, config).await?;

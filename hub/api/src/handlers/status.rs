@@ -9,7 +9,7 @@ use ringfort_http::Refused;
 use serde::Serialize;
 
 use super::Caller;
-use crate::model::{Problem, Status};
+use crate::model::{Problem, Restored, Status};
 use crate::{Api, PROBLEM, openapi, refused};
 
 /// What a health check answers.
@@ -49,6 +49,17 @@ pub(crate) async fn status(
 ) -> Result<Json<Status>, Refused> {
     let status = api.fleet.status(&who).await.map_err(refused)?;
     Ok(Json(status.into()))
+}
+
+/// Acknowledges that the hub was restored from a backup: from here on it serves as before.
+#[utoipa::path(post, path = "/api/v1/restore/acknowledge", operation_id = "acknowledge_restore", tag = "hub", responses(
+    (status = 200, description = "Done", body = Restored), (status = "default", description = "It was refused", body = Problem, content_type = PROBLEM)))]
+pub(crate) async fn acknowledge_restore(
+    State(api): State<Arc<Api>>,
+    Caller(who): Caller,
+) -> Result<Json<Restored>, Refused> {
+    let restored = api.fleet.acknowledge_restore(&who).await.map_err(refused)?;
+    Ok(Json(restored.into()))
 }
 
 /// This description.

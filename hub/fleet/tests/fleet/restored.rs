@@ -1,7 +1,8 @@
 //! A hub that was lost and restored from a backup.
 
 use ringfort_cose::Reason;
-use ringfort_fleet::{State, Target, UpdateState, audit};
+use ringfort_fleet::{Clock, Restored, State, Target, UpdateState, audit};
+use ringfort_store::{Store, StoreConfig};
 
 use crate::world::{DAY_MS, HOUR_MS, World, refused};
 
@@ -269,4 +270,29 @@ async fn crl_numbers_jump_ahead_even_if_the_clock_is_behind() {
     world.clock.advance_ms(-HOUR_MS);
     world.restore(&backup).await;
     assert!(world.fleet.crls().await.unwrap()[0].number > lost);
+}
+
+#[tokio::test]
+async fn a_backup_whose_audit_log_does_not_fit_its_head_is_refused() {
+    let world = World::new().await;
+    let good = world.back_up().await;
+    let altered = world.back_up().await;
+    let open = |backup: &crate::world::Backup| {
+        Store::open(StoreConfig::in_directory(backup.directory.path()))
+    };
+    let store = open(&altered).await.unwrap();
+    let wrong = store
+        .write(|write| {
+            Box::pin(async move {
+                let mut head = write.audit_frontier().await?;
+                head.push([7; 32]);
+                write.put_meta("audit-frontier", &head.to_bytes()).await
+            })
+        })
+        .await;
+    wrong.unwrap_or_else(|error: ringfort_store::StoreError| panic!("{error}"));
+    let now_ms = world.clock.now_ms();
+    assert_eq!(refused(Restored::mark(&store, now_ms, now_ms).await), Reason::StorageFailed);
+    let store = open(&good).await.unwrap();
+    Restored::mark(&store, now_ms, now_ms).await.unwrap();
 }
