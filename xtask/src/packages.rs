@@ -37,6 +37,64 @@ impl Probe {
     }
 }
 
+impl Package {
+    const fn program(name: &'static str, program: &'static str, used_for: &'static str) -> Package {
+        Package { name, probe: Probe::Program(program), used_for }
+    }
+}
+
+/// What the tests of this workspace drive. Each is a real peer; none is optional.
+pub const PACKAGES: &[Package] = &[
+    Package::program("softhsm2", "softhsm2-util", "a PKCS#11 token for the key-store tests"),
+    Package::program("opensc", "pkcs11-tool", "an outside view of that token"),
+    Package::program("swtpm", "swtpm", "a TPM 2.0 for the key-store tests"),
+    Package::program("tpm2-tools", "tpm2_pcrextend", "an outside view of that TPM"),
+    Package {
+        name: "libtss2-dev",
+        probe: Probe::AnyFile(&[
+            "/usr/include/tss2/tss2_esys.h",
+            "/usr/local/include/tss2/tss2_esys.h",
+        ]),
+        used_for: "to build the TPM key store",
+    },
+    Package::program("pkg-config", "pkg-config", "to find that library"),
+    Package::program("g++", "c++", "to build libFuzzer"),
+    Package::program("openssl", "openssl", "outside certificates, requests and TLS client"),
+    Package::program("curl", "curl", "an outside EST client"),
+    Package::program("mosquitto", "mosquitto", "a broker that knows devices by pki export"),
+    Package::program("mosquitto-clients", "mosquitto_pub", "devices and services at that broker"),
+    Package::program("prometheus", "promtool", "to check metrics, alert rules and their tests"),
+    Package::program("systemd", "systemd-analyze", "to check the services' units"),
+    Package::program("dpkg-dev", "dpkg-shlibdeps", "to build the Debian packages"),
+    Package::program("binutils", "strip", "to build the Debian packages"),
+    Package::program("fakeroot", "fakeroot", "to install them where one is not root"),
+    Package::program("lintian", "lintian", "to judge the Debian packages"),
+    Package {
+        name: "python3-venv",
+        probe: Probe::PythonModules("venv, ensurepip"),
+        used_for: "outside checkers from PyPI, in an environment of their own",
+    },
+    Package::program("squashfs-tools", "mksquashfs", "squashfs images to assess"),
+    Package::program("e2fsprogs", "mke2fs", "ext images to assess"),
+    Package::program("dosfstools", "mkfs.vfat", "FAT images to assess"),
+    Package::program("mtools", "mcopy", "files in those images"),
+    Package::program("mtd-utils", "mkfs.jffs2", "JFFS2 and UBI images to assess"),
+    Package::program("genromfs", "genromfs", "romfs images to assess"),
+    Package::program("util-linux-extra", "mkfs.cramfs", "cramfs images to assess"),
+    Package::program("cramfsswap", "cramfsswap", "cramfs images of the other byte order"),
+    Package::program("u-boot-tools", "mkimage", "uImage and FIT images to assess"),
+    Package::program("device-tree-compiler", "dtc", "to make those"),
+    Package::program("android-sdk-libsparse-utils", "img2simg", "sparse images to assess"),
+    Package::program("fdisk", "sfdisk", "partition tables to assess"),
+    Package::program("cpio", "cpio", "archives to assess"),
+    Package::program("zip", "zip", "archives to assess"),
+    Package::program("bzip2", "bzip2", "archives to assess"),
+    Package::program("xz-utils", "xz", "archives to assess"),
+    Package::program("zstd", "zstd", "archives to assess"),
+    Package::program("lz4", "lz4", "archives to assess"),
+    Package::program("lzop", "lzop", "archives to assess"),
+];
+
 /// Makes sure that every package is there: lists what is missing, asks on a terminal, installs.
 ///
 /// `go_on` is `--yes` or `CI=true`: install without asking.

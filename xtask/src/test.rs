@@ -7,97 +7,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
-use crate::packages::{self, Package, Probe};
+use crate::packages::{self, PACKAGES};
 use crate::run::{self as process, cargo, on_path, root};
 use crate::{docs, firmware, tools};
-
-/// What the tests of this workspace drive. Each is a real peer; none is optional.
-const PACKAGES: &[Package] = &[
-    Package {
-        name: "softhsm2",
-        probe: Probe::Program("softhsm2-util"),
-        used_for: "a PKCS#11 token for the key-store tests",
-    },
-    Package {
-        name: "opensc",
-        probe: Probe::Program("pkcs11-tool"),
-        used_for: "an outside view of that token",
-    },
-    Package {
-        name: "swtpm",
-        probe: Probe::Program("swtpm"),
-        used_for: "a TPM 2.0 for the key-store tests",
-    },
-    Package {
-        name: "tpm2-tools",
-        probe: Probe::Program("tpm2_pcrextend"),
-        used_for: "an outside view of that TPM",
-    },
-    Package {
-        name: "libtss2-dev",
-        probe: Probe::AnyFile(&[
-            "/usr/include/tss2/tss2_esys.h",
-            "/usr/local/include/tss2/tss2_esys.h",
-        ]),
-        used_for: "to build the TPM key store",
-    },
-    Package {
-        name: "pkg-config",
-        probe: Probe::Program("pkg-config"),
-        used_for: "to find that library",
-    },
-    Package {
-        name: "openssl",
-        probe: Probe::Program("openssl"),
-        used_for: "outside certificates, requests and TLS client",
-    },
-    Package { name: "curl", probe: Probe::Program("curl"), used_for: "an outside EST client" },
-    Package {
-        name: "mosquitto",
-        probe: Probe::Program("mosquitto"),
-        used_for: "a broker that knows devices by pki export",
-    },
-    Package {
-        name: "mosquitto-clients",
-        probe: Probe::Program("mosquitto_pub"),
-        used_for: "devices and services at that broker",
-    },
-    Package {
-        name: "prometheus",
-        probe: Probe::Program("promtool"),
-        used_for: "to check metrics, alert rules and their tests",
-    },
-    Package {
-        name: "systemd",
-        probe: Probe::Program("systemd-analyze"),
-        used_for: "to check the services' units",
-    },
-    Package {
-        name: "dpkg-dev",
-        probe: Probe::Program("dpkg-shlibdeps"),
-        used_for: "to build the Debian packages",
-    },
-    Package {
-        name: "binutils",
-        probe: Probe::Program("strip"),
-        used_for: "to build the Debian packages",
-    },
-    Package {
-        name: "fakeroot",
-        probe: Probe::Program("fakeroot"),
-        used_for: "to install the Debian packages where one is not root",
-    },
-    Package {
-        name: "lintian",
-        probe: Probe::Program("lintian"),
-        used_for: "to judge the Debian packages",
-    },
-    Package {
-        name: "python3-venv",
-        probe: Probe::PythonModules("venv, ensurepip"),
-        used_for: "outside checkers from PyPI, in an environment of their own",
-    },
-];
 
 /// Off in a plain build because they need libraries of the system; on here.
 const FEATURES: [&str; 2] = ["--features", "ringfort-keystore/tpm"];
