@@ -9,9 +9,12 @@ use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
+use std::sync::Arc;
 
 use common::hub::{Hub, hub_init, local_pki};
 use common::{Bench, PKI_INIT, flip};
+use ringfort_cose::{Sign, SoftSigner};
+use ringfort_pki::{CRL, Crl, Lifetimes, Plan, Role, to_pem};
 
 #[test]
 fn every_fault_that_is_made_is_found_explained_and_gone_when_it_is_mended() {
@@ -164,12 +167,14 @@ fn a_hub_with_keys_that_the_anchors_do_not_name_is_found() {
 fn certificates_and_revocation_lists_near_their_end_are_found() {
     let bench = healthy_hub();
     for (days, fault) in [
+        (-1, "certificate-ended"),
         (20, "certificate-ends-in-30-days"),
         (60, "certificate-ends-in-90-days"),
         (200, "certificate-ends-in-365-days"),
     ] {
         let name = format!("hub/certs/factory-{days}.pem");
         let mut parameters = rcgen::CertificateParams::default();
+        parameters.not_before = time::OffsetDateTime::now_utc() - time::Duration::days(9);
         parameters.not_after = time::OffsetDateTime::now_utc() + time::Duration::days(days);
         let pair = rcgen::KeyPair::generate().unwrap();
         let certificate = parameters.self_signed(&pair).unwrap();
@@ -181,6 +186,10 @@ fn certificates_and_revocation_lists_near_their_end_are_found() {
     let good = fs::read(&crl).unwrap();
     fs::write(&crl, "nothing").unwrap();
     found(&bench, "certificate-unreadable", "root.crl");
+    fs::write(&crl, crl_that_ends_in(29)).unwrap();
+    found(&bench, "crl-ends", "root.crl");
+    fs::write(&crl, crl_that_ends_in(31)).unwrap();
+    assert_eq!(findings(&bench), NOTHING);
     fs::write(&crl, good).unwrap();
     assert_eq!(findings(&bench), NOTHING);
 }
@@ -200,6 +209,52 @@ fn a_running_hub_is_asked_too() {
     assert!(ask(&bench).contains(&"anchors-not-published".to_owned()));
     fs::remove_file(bench.path("hub/anchors/2.cbor")).unwrap();
     bench.run("hub serve").failed("Another process serves it");
+    assert_eq!(hub.stop(), 0);
+}
+
+#[test]
+fn what_the_running_hub_knows_of_its_devices_is_found() {
+    let bench = local_pki(true);
+    bench.ok(&hub_init(&bench));
+    let ask = || names(&bench.run("hub doctor --operator operator --json").out);
+    let hub = Hub::start(&bench);
+    let before = ask();
+    assert_eq!(hub.stop(), 0);
+    for (device, key) in [("dev-1", "aa"), ("dev-2", "aa")] {
+        sql(
+            &bench.path("hub/hub.db"),
+            &format!(
+                "INSERT INTO devices VALUES ('{device}', randomblob(17), 'plant', 1, \
+                 zeroblob(16), zeroblob(16), 'sealed-file', 'deployed', 1, NULL, \
+                 'clone-suspected', 1, NULL, 1)"
+            ),
+        );
+        sql(
+            &bench.path("hub/hub.db"),
+            &format!(
+                "INSERT INTO certificates VALUES (randomblob(32), '{device}', 'ldevid', x'01', \
+                 x'{}', 1, 2, x'00', 1, NULL, NULL, NULL)",
+                key.repeat(32)
+            ),
+        );
+    }
+    let hub = Hub::start(&bench);
+    let after = ask();
+    for fault in ["devices-alarmed", "keys-shared"] {
+        assert!(
+            !before.contains(&fault.to_owned()) && after.contains(&fault.to_owned()),
+            "{fault}"
+        );
+    }
+    let own = bench.path("operator/operator.pem");
+    let good = fs::read(&own).unwrap();
+    let mut parameters = rcgen::CertificateParams::default();
+    parameters.not_after = time::OffsetDateTime::now_utc() + time::Duration::days(5);
+    let pair = rcgen::KeyPair::generate().unwrap();
+    fs::write(&own, parameters.self_signed(&pair).unwrap().pem()).unwrap();
+    assert!(ask().contains(&"operator-certificate-ends".to_owned()));
+    fs::write(&own, good).unwrap();
+    assert_eq!(ask(), after);
     assert_eq!(hub.stop(), 0);
 }
 
@@ -305,6 +360,20 @@ fn names_of(json: &str) -> Vec<String> {
     let report: serde_json::Value = serde_json::from_str(json).unwrap();
     let findings = report["findings"].as_array().unwrap();
     findings.iter().map(|finding| finding["fault"].as_str().unwrap().to_owned()).collect()
+}
+
+/// An empty revocation list of some root, PEM.
+fn crl_that_ends_in(days: u64) -> String {
+    let now = time::OffsetDateTime::now_utc().unix_timestamp().unsigned_abs();
+    let plan = Plan {
+        organisation: "Acme".to_owned(),
+        name: "acme".to_owned(),
+        lifetimes: Lifetimes::STANDARD,
+    };
+    let key: Arc<dyn Sign> = Arc::new(SoftSigner::generate_p256().unwrap());
+    let root = plan.create_root(&Role::Root, key, now).unwrap();
+    let crl = Crl::sign(&root, 0, [], 1, now, now + days * 24 * 3600 + 60).unwrap();
+    to_pem(CRL, &crl.der).unwrap()
 }
 
 /// Changes a database as no hub would.
