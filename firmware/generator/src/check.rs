@@ -223,7 +223,11 @@ impl Check<'_> {
                 let by_32 = |n: &u32| n % 32 == 0;
                 self.require(base, by_32, "not 32-byte aligned: the MPU cannot draw that")?;
                 let is_size = |n: &u32| *n > 0 && n % 32 == 0;
-                self.require(size, is_size, "not a multiple of 32 bytes: the MPU cannot draw that")?;
+                self.require(
+                    size,
+                    is_size,
+                    "not a multiple of 32 bytes: the MPU cannot draw that",
+                )?;
                 let (base_at, size_at) = (*base.get_ref(), *size.get_ref());
                 let end = base_at.checked_add(size_at - 1);
                 self.require(size, |_| end.is_some(), "reaches past the end of memory")?;
@@ -368,8 +372,7 @@ impl Check<'_> {
                 return Err(self.refuse(value, format!("'{}' is no {what}", value.get_ref())));
             }
             if let Some(line) = seen.insert(value.get_ref(), here) {
-                let reason =
-                    format!("{what} '{}' stands on line {line} already", value.get_ref());
+                let reason = format!("{what} '{}' stands on line {line} already", value.get_ref());
                 return Err(self.refuse(value, reason));
             }
         }

@@ -47,12 +47,8 @@ impl Elf {
             if file.end > bytes.len() {
                 return Err("a segment reaches past the end of the file".into());
             }
-            let segment = Segment {
-                at: word(&bytes, at + 8)?,
-                load: word(&bytes, at + 12)?,
-                file,
-                size,
-            };
+            let segment =
+                Segment { at: word(&bytes, at + 8)?, load: word(&bytes, at + 12)?, file, size };
             segments.push(segment);
         }
         let entry = word(&bytes, 24)?;

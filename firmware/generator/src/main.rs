@@ -5,8 +5,8 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use generator::build::Build;
 use generator::Product;
+use generator::build::Build;
 
 const HELP: &str = "\
 generator check MANIFEST                    says what is wrong, with the line

@@ -76,8 +76,10 @@ impl Product {
             (size.data, &p.partition.data_bytes, "data"),
         ] {
             if used > *budget.get_ref() {
-                let reason =
-                    format!("{name} has {used} bytes of {what}; its budget is {}", budget.get_ref());
+                let reason = format!(
+                    "{name} has {used} bytes of {what}; its budget is {}",
+                    budget.get_ref()
+                );
                 return Err(self.refuse(budget, reason));
             }
         }

@@ -49,8 +49,8 @@ pub fn tables(product: &Product, placed: &[Placed], elves: &[Elf]) -> String {
 fn partition(out: &mut String, product: &Product, p: &Resolved, at: &Placed, elf: &Elf) {
     let own = &p.partition;
     let data = elf.segments.iter().find(|s| at.ram.base <= s.at && !s.file.is_empty());
-    let (data_at, data_len, data_from) =
-        data.map_or((at.ram.base + at.ram.size, 0, at.code.base), |s| {
+    let (data_at, data_len, data_from) = data
+        .map_or((at.ram.base + at.ram.size, 0, at.code.base), |s| {
             (s.at, s.file.len() as u32, s.load)
         });
     let signals = p.signals.iter().fold(8, |all, signal| all | signal);
@@ -138,10 +138,14 @@ fn board(out: &mut String, product: &Product) {
             set(gate.unprivileged, gate.bit);
         }
     }
-    let manager_ram =
-        Range { base: map.secure_ram.base + product.manifest.manager.stack_bytes.get_ref(), size: 0 };
-    let agent = Range { base: manager_ram.base.next_multiple_of(32), size: crate::place::AGENT_STACK };
+    let manager_ram = Range {
+        base: map.secure_ram.base + product.manifest.manager.stack_bytes.get_ref(),
+        size: 0,
+    };
+    let agent =
+        Range { base: manager_ram.base.next_multiple_of(32), size: crate::place::AGENT_STACK };
     let idle = Range { base: agent.base + agent.size, size: 128 };
+    let _ = writeln!(out, "pub const HANDOFF: u32 = {:#x};", map.handoff.base);
     let _ = writeln!(
         out,
         "pub static BOARD: Board = Board {{
@@ -152,7 +156,7 @@ fn board(out: &mut String, product: &Product) {
     nonsecure_interrupts: {theirs:#x?},
     agent_mpu: {},
     idle_mpu: {},
-    retained: {:#x}, handoff: {:#x},
+    retained: {:#x},
 }};",
         span(map.nonsecure_code),
         span(map.nonsecure_ram),
@@ -162,7 +166,6 @@ fn board(out: &mut String, product: &Product) {
         mpu(&[region(agent, 1, false, 0), gateway(product)]),
         mpu(&[region(idle, 1, false, 0), gateway(product)]),
         map.retained.base,
-        map.handoff.base,
     );
 }
 

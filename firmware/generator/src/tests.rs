@@ -149,7 +149,13 @@ fn refuses_what_the_mpu_cannot_draw() {
 
 #[test]
 fn refuses_unknown_names() {
-    refuses(1, "depends = [\"ONE\"]", "depends = [\"NONE\"]", 0, "no partition has a service 'NONE'");
+    refuses(
+        1,
+        "depends = [\"ONE\"]",
+        "depends = [\"NONE\"]",
+        0,
+        "no partition has a service 'NONE'",
+    );
     refuses(1, "name = \"timer1\"", "name = \"timer9\"", 0, "the board has no 'timer9'");
     let theirs = "peripherals = [\"uart9\"]";
     refuses(1, "peripherals = [\"uart1\"]", theirs, 0, "the board has no 'uart9'");
@@ -200,8 +206,7 @@ fn refuses_what_exceeds_its_budget() {
     assert_eq!(placed[0].code.base, 0x1002_4000);
     assert_eq!(placed[1].code.base, 0x1002_5000);
     assert_eq!(placed[1].ram.base % 32, 0);
-    let refusal =
-        product.place(&[fits[0], Measured { code: 0x1001, data: 0 }]).unwrap_err();
+    let refusal = product.place(&[fits[0], Measured { code: 0x1001, data: 0 }]).unwrap_err();
     // Position 1 by priority is `one`, whose budget stands on line 18.
     assert_eq!(refusal.line, 18, "{refusal}");
     let refusal = product.place(&[fits[0], Measured { code: 0, data: 0x201 }]).unwrap_err();

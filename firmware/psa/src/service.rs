@@ -44,14 +44,8 @@ pub fn poll(mask: u32) -> u32 {
 /// # Errors
 /// `DOES_NOT_EXIST` when its client went away meanwhile.
 pub fn get(signal: u32) -> Result<Message, Status> {
-    let mut message = Message {
-        kind: 0,
-        handle: 0,
-        client: 0,
-        remembered: 0,
-        in_size: [0; 4],
-        out_size: [0; 4],
-    };
+    let mut message =
+        Message { kind: 0, handle: 0, client: 0, remembered: 0, in_size: [0; 4], out_size: [0; 4] };
     let to = core::ptr::from_mut(&mut message) as u32;
     match svc(17, signal, to, 0, 0) as i32 {
         0 => Ok(message),

@@ -25,14 +25,14 @@ global_asm!(
     ".section .vectors, \"a\"",
     ".word __spm_stack_top - 8",
     ".word spm_reset",
-    ".word spm_entry",        // NMI: the watchdog
+    ".word spm_entry", // NMI: the watchdog
     ".rept 9",
-    ".word spm_entry",        // faults, reserved, SVC
+    ".word spm_entry", // faults, reserved, SVC
     ".endr",
-    ".word spm_entry",        // debug monitor
+    ".word spm_entry", // debug monitor
     ".word spm_entry",
     ".word spm_entry",
-    ".word spm_entry",        // SysTick
+    ".word spm_entry", // SysTick
     ".rept 128",
     ".word spm_entry",
     ".endr",

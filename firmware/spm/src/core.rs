@@ -224,13 +224,8 @@ pub struct Core<'t, const T: usize, const S: usize> {
 impl<'t, const T: usize, const S: usize> Core<'t, T, S> {
     /// A manager that knows nothing yet. All of it is zero: an image needs no bytes for it.
     pub const fn new() -> Self {
-        let thread = Thread {
-            state: ThreadState::Ready,
-            signals: 0,
-            generation: 0,
-            restarts: 0,
-            busy: 0,
-        };
+        let thread =
+            Thread { state: ThreadState::Ready, signals: 0, generation: 0, restarts: 0, busy: 0 };
         let vector = Vector { at: 0, left: 0, done: 0 };
         let slot = Slot {
             state: SlotState::Free,

@@ -78,9 +78,7 @@ impl<const T: usize, const S: usize> Core<'_, T, S> {
         let current = self.current;
         let mut late = None;
         let partitions = self.tables().partitions;
-        if let Some((me, partition)) =
-            self.threads.get_mut(current).zip(partitions.get(current))
-        {
+        if let Some((me, partition)) = self.threads.get_mut(current).zip(partitions.get(current)) {
             me.busy = me.busy.saturating_add(ms);
             if me.busy > partition.deadline_ms {
                 late = Some(current);

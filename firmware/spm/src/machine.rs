@@ -32,7 +32,13 @@ impl Hardware {
     /// Nothing runs yet.
     pub const fn new() -> Self {
         let none = Context { registers: [0; 8], psp: 0, exc_return: 0, psplim: 0 };
-        Self { contexts: [none; THREADS], running: 0, is_started: false, holder: None, tick: Tick::Off }
+        Self {
+            contexts: [none; THREADS],
+            running: 0,
+            is_started: false,
+            holder: None,
+            tick: Tick::Off,
+        }
     }
 
     /// The context of a thread, to go on with.

@@ -45,12 +45,10 @@ extern "C" fn spm_main() -> *const Context {
     if let [id, cause, generation, count] = failure
         && count > 0
     {
-        console::line("before the reset", &[
-            ("id", id),
-            ("cause", cause),
-            ("generation", generation),
-            ("count", count),
-        ]);
+        console::line(
+            "before the reset",
+            &[("id", id), ("cause", cause), ("generation", generation), ("count", count)],
+        );
     }
     setup::border();
     // SAFETY: the only code that runs; no exception of the manager comes before this returns.
@@ -62,11 +60,14 @@ extern "C" fn spm_main() -> *const Context {
     for thread in 0..TABLES.partitions.len() {
         manager.rules.open_interrupts(&mut manager.hardware, thread);
     }
-    console::line("ready", &[
-        ("partitions", TABLES.partitions.len() as u32),
-        ("services", TABLES.services.len() as u32),
-        ("lifecycle", handoff.lifecycle),
-    ]);
+    console::line(
+        "ready",
+        &[
+            ("partitions", TABLES.partitions.len() as u32),
+            ("services", TABLES.services.len() as u32),
+            ("lifecycle", handoff.lifecycle),
+        ],
+    );
     let first = manager.rules.schedule();
     manager.hardware.switch(first);
     manager.hardware.context(first)

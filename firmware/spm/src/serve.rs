@@ -66,7 +66,8 @@ impl<const T: usize, const S: usize> Core<'_, T, S> {
         *client_id = id as u32;
         *rhandle = slot.rhandle;
         let (ins, outs) = sizes.split_at_mut(4);
-        let (given, rest) = slot.vectors.split_at_checked(slot.in_count as usize).unwrap_or_default();
+        let (given, rest) =
+            slot.vectors.split_at_checked(slot.in_count as usize).unwrap_or_default();
         for (size, vector) in ins.iter_mut().zip(given) {
             *size = vector.left;
         }

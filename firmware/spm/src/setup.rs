@@ -4,7 +4,7 @@ use core::ptr::read_volatile;
 
 use spm::Span;
 
-use crate::product::BOARD;
+use crate::product::{BOARD, HANDOFF, TABLES};
 use crate::{arch, console};
 
 /// What the generator knows of the board.
@@ -28,8 +28,6 @@ pub struct Board {
     pub idle_mpu: [[u32; 2]; 8],
     /// Five words that a warm reset keeps.
     pub retained: u32,
-    /// What the boot loader leaves.
-    pub handoff: u32,
 }
 
 /// What the manager needs of the hand-off.
@@ -45,13 +43,28 @@ const SAU_CTRL: u32 = 0xe000_edd0;
 const MPC_IRQ: u32 = 9;
 const PPC_IRQ: u32 = 10;
 
-/// Reads the hand-off and leaves the keys in it to the partition whose manifest names it.
+/// Reads the hand-off. Its keys stay there for a partition that owns the area; without one they
+/// are wiped.
 pub fn handoff() -> Handoff {
     // SAFETY: memory of the board's map.
-    let words = unsafe { read_volatile(BOARD.handoff as *const [u32; 6]) };
+    let words = unsafe { read_volatile(HANDOFF as *const [u32; 6]) };
     let [magic, _, _, _, _, lifecycle] = words;
+    let is_owned = TABLES
+        .partitions
+        .iter()
+        .flat_map(|p| p.mpu)
+        .any(|[base, limit]| limit & 1 != 0 && (base & !31..=limit | 31).contains(&HANDOFF));
+    if !is_owned {
+        for offset in (0..HANDOFF_LEN).step_by(4) {
+            arch::write(HANDOFF + offset, 0);
+        }
+    }
     Handoff { lifecycle: if magic == HANDOFF_MAGIC { lifecycle } else { 0 } }
 }
+
+/// The boot loader and the generator speak of the same place.
+const _: () = assert!(HANDOFF == mps2::map::HANDOFF.at && HANDOFF_LEN == mps2::map::HANDOFF.len);
+const HANDOFF_LEN: u32 = 0x400;
 
 /// Draws the border as the manifest says, and locks what can be locked.
 pub fn border() {
@@ -92,10 +105,10 @@ pub fn border_alarm(number: u32) -> bool {
             for [at, ..] in BOARD.mpc {
                 let (address, who) = (arch::read(at + 0x2c), arch::read(at + 0x30));
                 if arch::read(at + 0x20) & 1 != 0 {
-                    console::line("refused at the memory controller", &[
-                        ("address", address),
-                        ("info", who),
-                    ]);
+                    console::line(
+                        "refused at the memory controller",
+                        &[("address", address), ("info", who)],
+                    );
                     arch::write(at + 0x24, 1);
                 }
             }

@@ -105,7 +105,10 @@ impl Machine for Host {
             return;
         }
         let (source, target) = (Span { at: from, len }, Span { at: to, len });
-        assert!(Self::is_known(source) && Self::is_writable(target), "copy {source:x?} {target:x?}");
+        assert!(
+            Self::is_known(source) && Self::is_writable(target),
+            "copy {source:x?} {target:x?}"
+        );
         // One end is the partition that asks, the other the client's: never the same third party.
         self.copies += 1;
     }
@@ -227,8 +230,10 @@ fn a_million_calls_touch_nothing_they_may_not() {
         let number = if thread == AGENT {
             1 + dice.below(5)
         } else {
-            dice.one_of(&[1, 2, 3, 4, 5, 16, 16, 17, 17, 17, 19, 19, 20, 21, 21, 22, 22, 22, 18, 23,
-                          24, 25, 27, 28, 29, 30, 31, 26, 99])
+            dice.one_of(&[
+                1, 2, 3, 4, 5, 16, 16, 17, 17, 17, 19, 19, 20, 21, 21, 22, 22, 22, 18, 23, 24, 25,
+                27, 28, 29, 30, 31, 26, 99,
+            ])
         };
         let known = handles[dice.below(handles.len() as u32) as usize];
         let message = messages[dice.below(messages.len() as u32) as usize];
@@ -243,14 +248,25 @@ fn a_million_calls_touch_nothing_they_may_not() {
             }
             4 => [handle, 0, 0, 0],
             5 => [at, dice.one_of(&[16, 16, 15, 64]), 0, 0],
-            16 => [dice.one_of(&[u32::MAX, 0x10, 0x30, 0xf8, 0]), dice.one_of(&[0, 0x8000_0000]), 0, 0],
+            16 => [
+                dice.one_of(&[u32::MAX, 0x10, 0x30, 0xf8, 0]),
+                dice.one_of(&[0, 0x8000_0000]),
+                0,
+                0,
+            ],
             17 => [dice.one_of(&[0x10, 0x20, 0x10, 0x20, 0x40, 8, 0x30]), at, 0, 0],
             18 => [message, dice.next(), 0, 0],
             19 | 21 => [message, dice.below(5), at, dice.len()],
             20 => [message, dice.below(5), dice.len(), 0],
             22 => {
-                let status = dice.one_of(&[0, 0, 5, status::PROGRAMMER_ERROR as u32,
-                    status::CONNECTION_REFUSED as u32, u32::MAX]);
+                let status = dice.one_of(&[
+                    0,
+                    0,
+                    5,
+                    status::PROGRAMMER_ERROR as u32,
+                    status::CONNECTION_REFUSED as u32,
+                    u32::MAX,
+                ]);
                 [message, status, 0, 0]
             }
             23 => [10 + dice.below(5), 0, 0, 0],
@@ -281,8 +297,16 @@ fn a_million_calls_touch_nothing_they_may_not() {
                 1 => (4, [known, 0, 0, 0]),
                 _ => {
                     let (at, ins, outs) = (OUTSIDE[1].at, OUTSIDE[1].at + 64, OUTSIDE[1].at + 128);
-                    let words = [(0, ins), (4, 1), (8, outs), (12, 1), (64, at + 256), (68, 24),
-                        (128, at + 512), (132, 32)];
+                    let words = [
+                        (0, ins),
+                        (4, 1),
+                        (8, outs),
+                        (12, 1),
+                        (64, at + 256),
+                        (68, 24),
+                        (128, at + 512),
+                        (132, 32),
+                    ];
                     for (offset, value) in words {
                         host.memory.insert(at + offset, value);
                     }

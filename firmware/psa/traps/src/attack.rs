@@ -31,7 +31,7 @@ pub fn run(case: &Case) -> bool {
         "nonsecure_write_of_secure_ram" => wrote(0x3800_a800),
         "nonsecure_read_of_secure_memory_by_its_alias" => load(0x0002_0000) == 0,
         "nonsecure_read_of_flash" => load(0x8000_0000) == 0,
-        "nonsecure_read_of_the_hand_off" => load(0x3800_8000) == 0,
+        "nonsecure_read_of_the_hand_off" => load(0x3800_3000) == 0,
         "nonsecure_read_of_secure_peripheral" => load(0x5020_0000) == 0,
         // The gate answers with zero or with an error on the bus, by the model; never with data.
         "nonsecure_read_of_secure_peripheral_by_its_alias" => {
@@ -220,9 +220,12 @@ fn rogue_dies(kind: i32, argument: u32) -> bool {
 fn rogue(kind: i32, argument: u32) -> Status {
     let argument = argument.to_le_bytes();
     let mut room = [0; 8];
-    client::call(ROGUE, kind, &[InVec::new(&argument), InVec::new(&[7; 8])], &mut [OutVec::new(
-        &mut room,
-    )])
+    client::call(
+        ROGUE,
+        kind,
+        &[InVec::new(&argument), InVec::new(&[7; 8])],
+        &mut [OutVec::new(&mut room)],
+    )
 }
 
 fn now(handle: Handle, kind: i32) -> Status {

@@ -16,12 +16,18 @@ pub fn run() -> ! {
     store(0xe000_e010, 5);
     let nothing = ticks(|| {});
     figure("nothing", nothing);
-    figure("psa_framework_version", ticks(|| {
-        client::framework_version();
-    }));
-    figure("psa_version", ticks(|| {
-        client::version(sid::ECHO);
-    }));
+    figure(
+        "psa_framework_version",
+        ticks(|| {
+            client::framework_version();
+        }),
+    );
+    figure(
+        "psa_version",
+        ticks(|| {
+            client::version(sid::ECHO);
+        }),
+    );
     let asked = *b"sixteen bytes...";
     let mut answer = [0; 16];
     let handle = Handle(sid::ECHO_NOW_HANDLE as i32);
@@ -30,8 +36,7 @@ pub fn run() -> ! {
         let asked = asked.get(..len).unwrap_or_default();
         let out = answer.get_mut(..len).unwrap_or_default();
         let took = ticks(|| {
-            status =
-                client::call(handle, kind, &[InVec::new(asked)], &mut [OutVec::new(out)]);
+            status = client::call(handle, kind, &[InVec::new(asked)], &mut [OutVec::new(out)]);
         });
         if status != Status::SUCCESS {
             end("a call failed", 2);
@@ -41,17 +46,23 @@ pub fn run() -> ! {
     call(0, 16);
     figure("psa_call_16_in_16_out", call(0, 16));
     figure("psa_call_0_in_0_out", call(0, 0));
-    figure("psa_call_16_in", ticks(|| {
-        if client::call(handle, 7, &[InVec::new(&asked)], &mut []) != Status(16) {
-            end("a call failed", 2);
-        }
-    }));
+    figure(
+        "psa_call_16_in",
+        ticks(|| {
+            if client::call(handle, 7, &[InVec::new(&asked)], &mut []) != Status(16) {
+                end("a call failed", 2);
+            }
+        }),
+    );
     let mut connected = None;
     figure("psa_connect", ticks(|| connected = client::connect(sid::ECHO, 1).ok()));
     let Some(connected) = connected else { end("no connection", 2) };
-    figure("psa_call_connected_16_in_0_out", ticks(|| {
-        client::call(connected, 6, &[InVec::new(&asked)], &mut []);
-    }));
+    figure(
+        "psa_call_connected_16_in_0_out",
+        ticks(|| {
+            client::call(connected, 6, &[InVec::new(&asked)], &mut []);
+        }),
+    );
     figure("psa_close", ticks(|| client::close(connected)));
     if !crate::goes_on() {
         end("the rest does not go on", 6);

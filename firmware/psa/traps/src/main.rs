@@ -73,12 +73,7 @@ pub fn goes_on() -> bool {
     let mut answer = [0; 16];
     let asked = *b"sixteen bytes...";
     let stateless = Handle(sid::ECHO_NOW_HANDLE as i32);
-    let status = client::call(
-        stateless,
-        0,
-        &[InVec::new(&asked)],
-        &mut [OutVec::new(&mut answer)],
-    );
+    let status = client::call(stateless, 0, &[InVec::new(&asked)], &mut [OutVec::new(&mut answer)]);
     let Ok(handle) = client::connect(sid::ECHO, sid::ECHO_VERSION) else { return false };
     let mut second = [0; 16];
     let mut outs = [OutVec::new(&mut second)];

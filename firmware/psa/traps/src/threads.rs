@@ -1,7 +1,10 @@
 //! Two threads, a lock, and interrupts while the Secure side works.
 
 use core::arch::{asm, global_asm};
-use core::sync::atomic::{AtomicBool, AtomicU32, Ordering::{Acquire, Relaxed, Release}};
+use core::sync::atomic::{
+    AtomicBool, AtomicU32,
+    Ordering::{Acquire, Relaxed, Release},
+};
 
 use psa::client::{self, InVec, OutVec};
 use psa::{Handle, Status};
@@ -109,12 +112,7 @@ fn work(me: u32) {
             // SAFETY: the mask of this side.
             unsafe { asm!("cpsid i") };
         }
-        let status = client::call(
-            NOW,
-            0,
-            &[InVec::new(&asked)],
-            &mut [OutVec::new(&mut answer)],
-        );
+        let status = client::call(NOW, 0, &[InVec::new(&asked)], &mut [OutVec::new(&mut answer)]);
         if alone {
             // SAFETY: as above.
             unsafe { asm!("cpsie i") };
@@ -151,11 +149,9 @@ fn two_threads() {
     let own = unsafe {
         let top = (&raw const STACKS[1]) as u32 + 2048;
         let frame = top - 32;
-        for (offset, value) in
-            [(0, 0), (4, 0), (8, 0), (12, 0), (16, 0), (20, u32::MAX)].into_iter().chain([
-                (24, second_thread as *const () as u32 & !1),
-                (28, 0x0100_0000),
-            ])
+        for (offset, value) in [(0, 0), (4, 0), (8, 0), (12, 0), (16, 0), (20, u32::MAX)]
+            .into_iter()
+            .chain([(24, second_thread as *const () as u32 & !1), (28, 0x0100_0000)])
         {
             store(frame + offset, value);
         }
@@ -280,9 +276,7 @@ pub fn unprivileged() -> bool {
     }
     crate::board::in_handler(regain, 0, 0);
     store(0xe000_ed94, 0);
-    privileged == Status::SUCCESS
-        && refused == Status::PROGRAMMER_ERROR
-        && own == Status::SUCCESS
+    privileged == Status::SUCCESS && refused == Status::PROGRAMMER_ERROR && own == Status::SUCCESS
 }
 
 /// Registers of the unit are what they were, whoever worked meanwhile.

@@ -94,7 +94,8 @@ fn start(images: &Images, board: &str, run: &Run<'_>, folder: &Path) -> Result<O
                 {
                     asked = true;
                     let file = folder.join("memory");
-                    let wanted = format!("pmemsave {at:#x} {len:#x} \"{}\"\nquit\n", file.display());
+                    let wanted =
+                        format!("pmemsave {at:#x} {len:#x} \"{}\"\nquit\n", file.display());
                     UnixStream::connect(&monitor)
                         .and_then(|mut stream| {
                             stream.write_all(wanted.as_bytes())?;

@@ -45,7 +45,8 @@ pub fn run(images: &Images, boards: &[&str], only: Option<&str>) -> Result<(), S
 fn one(images: &Images, board: &str, index: usize, case: &Case) -> Result<(), String> {
     // One instruction is 64 ns of virtual time: interrupts come at the same instruction each run.
     let arguments = ["-icount", "shift=6,sleep=off"];
-    let outcome = start(images, board, &Run { case: index as u32, arguments: &arguments, ..Run::default() })?;
+    let outcome =
+        start(images, board, &Run { case: index as u32, arguments: &arguments, ..Run::default() })?;
     judge(case, board, &outcome).map_err(|why| {
         format!("{why}\n--- secure\n{}--- nonsecure\n{}", outcome.console, outcome.nonsecure)
     })
