@@ -155,7 +155,7 @@ impl Check<'_> {
             let reason = "neither package nor sources nor objects: nothing to run".to_owned();
             return Err(self.refuse(&p.name, reason));
         }
-        let is_stack = |b: &u32| *b >= 256 && b % 8 == 0;
+        let is_stack = |b: &u32| *b >= 256 && b.is_multiple_of(8);
         self.require(&p.stack_bytes, is_stack, "a stack is 256 bytes or more, by 8")?;
         let is_deadline = |ms: &u32| (10..=3_600_000).contains(ms);
         self.require(&p.deadline_ms, is_deadline, "a deadline is 10 ms to an hour")?;
@@ -220,9 +220,9 @@ impl Check<'_> {
                 }
             }
             (None, Some(base), Some(size)) => {
-                let by_32 = |n: &u32| n % 32 == 0;
+                let by_32 = |n: &u32| n.is_multiple_of(32);
                 self.require(base, by_32, "not 32-byte aligned: the MPU cannot draw that")?;
-                let is_size = |n: &u32| *n > 0 && n % 32 == 0;
+                let is_size = |n: &u32| *n > 0 && n.is_multiple_of(32);
                 self.require(
                     size,
                     is_size,

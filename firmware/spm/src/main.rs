@@ -36,6 +36,16 @@ struct Manager {
 
 static mut MANAGER: Manager = Manager { rules: Rules::new(), hardware: Hardware::new() };
 
+/// The manager.
+///
+/// # Safety
+/// Nobody else holds it: the caller is the only code of the manager that runs.
+unsafe fn manager() -> &'static mut Manager {
+    let place = &raw mut MANAGER;
+    // SAFETY: initialised, and nobody else holds it, as the caller says.
+    unsafe { &mut *place }
+}
+
 /// From reset: draws the border, starts every partition and the non-secure side.
 #[unsafe(no_mangle)]
 extern "C" fn spm_main() -> *const Context {
@@ -52,7 +62,7 @@ extern "C" fn spm_main() -> *const Context {
     }
     setup::border();
     // SAFETY: the only code that runs; no exception of the manager comes before this returns.
-    let manager = unsafe { &mut *(&raw mut MANAGER) };
+    let manager = unsafe { manager() };
     manager.rules.start(&TABLES, handoff.lifecycle, failure);
     for thread in 0..THREADS {
         manager.hardware.restart(thread);
@@ -78,7 +88,7 @@ extern "C" fn spm_main() -> *const Context {
 extern "C" fn spm_handle(number: u32, frame: u32, exc_return: u32) -> *const Context {
     // SAFETY: all exceptions of the manager have one priority and none of them nests, except its
     // own failure, which goes to `fatal` and touches nothing here.
-    let manager = unsafe { &mut *(&raw mut MANAGER) };
+    let manager = unsafe { manager() };
     let mut from_thread = exc_return & arch::EXC_THREAD != 0;
     let from_secure = exc_return & arch::EXC_SECURE != 0;
     if from_thread && from_secure && exc_return & arch::EXC_NO_FP == 0 {

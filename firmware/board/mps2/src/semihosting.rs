@@ -9,5 +9,7 @@ pub fn exit(code: u32) -> ! {
     unsafe {
         asm!("bkpt 0xab", in("r0") 0x20, in("r1") block.as_ptr());
     }
-    loop {}
+    loop {
+        core::hint::spin_loop();
+    }
 }

@@ -8,6 +8,7 @@
 
 mod attack;
 mod board;
+#[allow(dead_code)]
 mod cases;
 mod figures;
 mod threads;
