@@ -100,6 +100,8 @@ impl Build {
         let manager = self.manager()?;
         let image = pack(map.secure_code, &manager, &elves);
         write(&self.out.join("secure.bin"), &image)?;
+        let alone = elf::wrap(&[(map.secure_code.base, image.as_slice())], manager.entry);
+        write(&self.out.join("component.elf"), &alone)?;
         let start: Vec<u8> = image.iter().take(8).copied().collect();
         let vectors = (0x1000_0000, start.as_slice());
         let pieces = [vectors, (map.secure_code.base, image.as_slice())];

@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 
 use super::toolchain::{TARGET, Toolchain};
 use super::{PACKAGES as QEMU, cargo_host, folder};
@@ -37,7 +37,35 @@ pub fn test() -> Result<()> {
     start(command.args(["--package", "generator", "--package", "spm"]))?;
     let images = build()?;
     harness("traps", &images, &images.traps)?;
-    harness("c", &images, &images.application)
+    harness("c", &images, &images.application)?;
+    from_boot(&images)
+}
+
+/// The same image as a signed release: the boot loader verifies and starts it, the lifecycle is the
+/// one of its hand-off, and the services answer.
+fn from_boot(images: &Images) -> Result<()> {
+    let boot = super::build()?.join("boot");
+    let folder = images.product.join("release");
+    std::fs::create_dir_all(&folder)
+        .with_context(|| format!("cannot make the folder {}", folder.display()))?;
+    let component = images.product.join("component.elf");
+    for (from, name) in [(&boot, "boot"), (&component, "secure"), (&images.traps, "nonsecure")] {
+        std::fs::copy(from, folder.join(name))
+            .with_context(|| format!("cannot copy {}", from.display()))?;
+    }
+    let mut command = cargo_host();
+    command.args(["run", "--quiet", "--locked", "--profile", "host", "--package", "harness", "--"]);
+    // The harness looks for the line of its own application: what counts is what it shows.
+    let output = command.args(["run", "--images"]).arg(&folder).output()?;
+    let shown = String::from_utf8_lossy(&output.stdout);
+    for wanted in ["boot: slot", "spm: ready", "lifecycle=00003000", "goes on"] {
+        if !shown.contains(wanted) {
+            let said = String::from_utf8_lossy(&output.stderr);
+            bail!("started by the boot loader it does not say '{wanted}':\n{shown}{said}");
+        }
+    }
+    println!("ok   started by the boot loader as a signed release");
+    Ok(())
 }
 
 /// Code, data and stack of each part, and instructions of each call, beside their bars.
