@@ -248,9 +248,14 @@ impl Attacks<'_> {
                 ..Run::default()
             };
             let outcome = self.device.run(&run);
-            let line = format!("boot: recovery, {:08x}", expected as u32);
-            let lines = outcome.console.matches("boot: recovery").count();
-            self.check(name, outcome.console.contains(&line) && lines == 2, &outcome);
+            // Why it waits, then why it refused; how often it says afterwards that nothing more came
+            // depends on how long this run was left alone.
+            let mut lines = outcome.console.split("boot: recovery, ").skip(2);
+            let refused = format!("{:08x}", expected as u32);
+            let said = lines.next().is_some_and(|line| line.starts_with(&refused));
+            let idle = format!("{:08x}", Reason::TransferFailed as u32);
+            let then = lines.all(|line| line.starts_with(&idle));
+            self.check(name, said && then && outcome.nonsecure.is_empty(), &outcome);
         }
         let run = Run { recovery: Some(self.fleet.good(3).stream()), ..Run::default() };
         let outcome = self.device.run(&run);
