@@ -12,7 +12,7 @@ use crate::run::{self as process, cargo, on_path, root};
 use crate::{docs, firmware, tools};
 
 /// Off in a plain build because they need libraries of the system; on here.
-const FEATURES: [&str; 2] = ["--features", "ringfort-keystore/tpm"];
+const FEATURES: [&str; 2] = ["--features", "ringfort/tpm"];
 
 type Step = (&'static str, fn() -> Result<()>);
 
