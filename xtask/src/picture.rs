@@ -75,7 +75,7 @@ fn svg(lines: &[String]) -> String {
          <!-- Made by `cargo xtask picture` from a real run. -->\n\
          <rect width=\"{width}\" height=\"{height}\" rx=\"10\" fill=\"#10151c\"/>\n\
          <g font-family=\"ui-monospace, SFMono-Regular, Menlo, Consolas, monospace\" \
-         font-size=\"14\" fill=\"#d7dee8\" xml:space=\"preserve\">\n"
+         font-size=\"14\" fill=\"#d7dee8\">\n"
     );
     let prompt = "$ cargo run --release -- quickstart".to_owned();
     for (number, line) in std::iter::once(&prompt).chain(lines).enumerate() {
@@ -89,8 +89,10 @@ fn svg(lines: &[String]) -> String {
 /// A tick is green, a prompt is dim; the words carry the meaning without colour.
 fn coloured(line: &str) -> String {
     let escaped = line.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
-    if let Some(rest) = escaped.strip_prefix("$ ") {
-        return format!("<tspan fill=\"#7f8b99\">$ </tspan>{rest}");
+    // Browsers fold plain spaces, and the columns with them.
+    let escaped = escaped.replace(' ', "\u{a0}");
+    if let Some(rest) = escaped.strip_prefix('$') {
+        return format!("<tspan fill=\"#7f8b99\">$</tspan>{rest}");
     }
     escaped.replacen('✓', "<tspan fill=\"#5fd38d\">✓</tspan>", 1)
 }
