@@ -19,7 +19,7 @@ mod testing;
 pub mod unpack;
 pub mod walk;
 
-pub use command::{CommandError, Output, command_line, execute, write};
+pub use command::{CommandError, Output, execute, write};
 pub use model::{Finding, Severity};
 pub use rules::suppress::Suppressions;
 pub use run::{
