@@ -5,7 +5,7 @@ use ringfort_cose::{Reason, Verify};
 use ringfort_suit::Outline;
 use ringfort_trust::Pinned;
 use ringfort_trust::ids::ClassId;
-use slots::{Candidate, Hardware, Pin, SlotId, Store};
+use slots::{Candidate, Hardware, Layout, Pin, SlotId, State, Store};
 
 use crate::image::{Identity, Memory, Part, SLOT_MAGIC, SlotHeader, examine, fitting};
 
@@ -37,41 +37,7 @@ pub fn install<H: Hardware, V: Verify>(
     let layout = *store.hardware().layout();
     let state = *store.state();
     let header = read_envelope(store, source, scratch, state.anchors.len)?;
-    let (candidate, sizes) = {
-        let whole = scratch.get(..(header.envelope + header.anchors) as usize);
-        let (envelope, anchors) = whole
-            .and_then(|whole| whole.split_at_checked(header.envelope as usize))
-            .ok_or(Reason::TooLarge)?;
-        let anchors = Pinned::open(anchors, &state.anchors.digest, verifier)?;
-        let signers = anchors.signers(&ClassId(identity.class))?;
-        let outline = Outline::read(envelope, verifier)?;
-        outline.verify(verifier, signers.threshold, |kid| signers.key(kid, verifier))?;
-        let digest = outline.manifest_digest;
-        if anchors.is_revoked(&digest) {
-            return Err(Reason::ReleaseRevoked);
-        }
-        state.admits(outline.sequence_number, &digest.0)?;
-        let mut sizes = [0; 2];
-        let mut len = layout.envelope_max;
-        if outline.components != Part::ALL.len() {
-            return Err(Reason::WrongDevice);
-        }
-        outline.for_each(|index, component| {
-            let (_, size) = fitting(index, component, identity)?;
-            if let Some(place) = sizes.get_mut(index) {
-                *place = size;
-            }
-            len = len.checked_add(layout.whole_units(size)).ok_or(Reason::ImageSize)?;
-            Ok(())
-        })?;
-        let pin = Pin {
-            sequence: outline.sequence_number,
-            digest: digest.0,
-            anchors_version: state.anchors.version,
-            anchors_digest: state.anchors.digest,
-        };
-        (Candidate { pin, len }, sizes)
-    };
+    let (candidate, sizes) = admit(&state, &layout, header, identity, verifier, scratch)?;
 
     let id = store.begin(&candidate)?;
     write_header(store, id, header, scratch)?;
@@ -94,6 +60,57 @@ pub fn install<H: Hardware, V: Verify>(
         examine(hardware, area, &pin, identity, verifier, memory, scratch).map(drop)
     })?;
     Ok(id)
+}
+
+/// Judges an envelope under the current anchors: `scratch` holds the envelope and the anchors
+/// behind it, as `header` says. Gives what the slot's record will bind, and the components' sizes.
+///
+/// # Errors
+/// `anchors-digest`, `untrusted-signer`, `bad-signature`, `threshold-not-met`, `wrong-device`,
+/// `release-revoked`, `image-size`, what [`slots::State::admits`] finds, or what the readers of
+/// envelope and anchors find.
+#[inline(always)]
+pub fn admit<V: Verify>(
+    state: &State,
+    layout: &Layout,
+    header: SlotHeader,
+    identity: &Identity,
+    verifier: &V,
+    scratch: &[u8],
+) -> Result<(Candidate, [u32; 2]), Reason> {
+    let whole = scratch.get(..(header.envelope + header.anchors) as usize);
+    let (envelope, anchors) = whole
+        .and_then(|whole| whole.split_at_checked(header.envelope as usize))
+        .ok_or(Reason::TooLarge)?;
+    let anchors = Pinned::open(anchors, &state.anchors.digest, verifier)?;
+    let signers = anchors.signers(&ClassId(identity.class))?;
+    let outline = Outline::read(envelope, verifier)?;
+    outline.verify(verifier, signers.threshold, |kid| signers.key(kid, verifier))?;
+    let digest = outline.manifest_digest;
+    if anchors.is_revoked(&digest) {
+        return Err(Reason::ReleaseRevoked);
+    }
+    state.admits(outline.sequence_number, &digest.0)?;
+    let mut sizes = [0; 2];
+    let mut len = layout.envelope_max;
+    if outline.components != Part::ALL.len() {
+        return Err(Reason::WrongDevice);
+    }
+    outline.for_each(|index, component| {
+        let (_, size) = fitting(index, component, identity)?;
+        if let Some(place) = sizes.get_mut(index) {
+            *place = size;
+        }
+        len = len.checked_add(layout.whole_units(size)).ok_or(Reason::ImageSize)?;
+        Ok(())
+    })?;
+    let pin = Pin {
+        sequence: outline.sequence_number,
+        digest: digest.0,
+        anchors_version: state.anchors.version,
+        anchors_digest: state.anchors.digest,
+    };
+    Ok((Candidate { pin, len }, sizes))
 }
 
 /// Reads the envelope, and the current anchors behind it.
@@ -125,7 +142,10 @@ fn read_envelope<H: Hardware>(
 }
 
 /// Writes header, envelope and anchors as one run of bytes, in whole chunks.
-fn write_header<H: Hardware>(
+///
+/// # Errors
+/// What [`Store::write`] finds.
+pub fn write_header<H: Hardware>(
     store: &mut Store<H>,
     id: SlotId,
     header: SlotHeader,

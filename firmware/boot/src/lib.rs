@@ -20,7 +20,7 @@ mod verifier;
 
 pub use handoff::{HANDOFF_MAGIC, Handoff};
 pub use image::{Identity, Image, Memory, Part, SLOT_MAGIC, SlotHeader, examine};
-pub use install::{Source, install};
+pub use install::{Source, admit, install, write_header};
 pub use otp::{Keys, Lifecycle, OTP_BYTES, OTP_MAGIC, Otp};
 pub use recheck::{Facts, entry};
 pub use verifier::Ecdsa;
