@@ -15,14 +15,15 @@ pub const SLOT_A: u32 = 0x8010_0000;
 pub const SLOT_B: u32 = 0x8040_0000;
 /// Bytes at the start of a slot of the board for envelope and anchors.
 pub const ENVELOPE_MAX: usize = 0x3000;
-/// Offset of the release number in the secure component.
+/// Offset of the release number in a secure component whose vector table ends there. One with a
+/// vector for interrupt 0 has no room: its release number stands behind the non-secure component.
 const RELEASE_AT: usize = 0x40;
 const BASE: u64 = 1_800_000_000;
 
 /// The components that releases are made of.
 #[derive(Clone)]
 pub struct Images {
-    /// The secure component; its release number is written into it.
+    /// The secure component; its release number is written into it where it has room.
     pub secure: Vec<u8>,
     /// The non-secure component; it is padded to the fleet's size.
     pub nonsecure: Vec<u8>,
@@ -137,8 +138,12 @@ impl Fleet {
     /// The components of release `number`, padded to the fleet's size.
     fn components(&self, number: u8) -> [Vec<u8>; 2] {
         let mut secure = self.images.secure.clone();
-        secure[RELEASE_AT..RELEASE_AT + 4].copy_from_slice(&u32::from(number).to_le_bytes());
         let mut nonsecure = self.images.nonsecure.clone();
+        let word = u32::from(number).to_le_bytes();
+        match secure.get_mut(RELEASE_AT..RELEASE_AT + 4) {
+            Some(place) if *place == [0; 4] => place.copy_from_slice(&word),
+            _ => nonsecure.extend_from_slice(&word),
+        }
         let fill = self.size.saturating_sub(secure.len() + nonsecure.len());
         nonsecure.extend((0..fill).map(|index| (index as u8).wrapping_mul(31) ^ number));
         [secure, nonsecure]
