@@ -122,6 +122,9 @@ reasons! {
     OrderReplayed "order-replayed"
         "The order's number is not above the last one that was finished."
         "Issue a new order.";
+    OrderMissing "order-missing"
+        "An update came without the hub's order to install it."
+        "Deploy the release; the order comes with the offer.";
     ClockRegressed "clock-regressed"
         "The time given is before a time that is already proven to have passed."
         "Set the clock of the side that gave the time.";

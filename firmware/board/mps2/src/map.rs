@@ -6,7 +6,7 @@ use slots::{Area, Layout};
 pub const BOOT: Area = Area { at: 0x1000_0000, len: 0x8000 };
 /// The per-device blob, put there at each reset.
 pub const OTP: Area = Area { at: 0x1000_f000, len: 0x100 };
-/// Where the secure component runs. Its last 4 KiB are non-secure callable.
+/// Where the secure component runs. Of it 64 bytes, 0x400 above its start, are non-secure callable.
 pub const SECURE: Area = Area { at: 0x1002_0000, len: 0xe_0000 };
 /// Where the non-secure component runs, through the Secure alias.
 pub const NONSECURE: Area = Area { at: 0x1010_0000, len: 0x2f_0000 };
@@ -23,6 +23,8 @@ const SECTOR: u32 = 0x1000;
 pub const ENVELOPE_MAX: u32 = 0x3000;
 /// The two sectors of the boot log.
 pub const LOG: [u32; 2] = [FLASH + 0x6000, FLASH + 0x7000];
+/// The two sectors in which the update partition keeps what it knows of orders.
+pub const ORDERS: [u32; 2] = [FLASH + 0x8000, FLASH + 0x9000];
 /// The counter: one bit a step, never erased.
 pub const FUSES: Area = Area { at: FLASH + 0xff_f000, len: SECTOR };
 
