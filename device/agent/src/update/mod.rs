@@ -10,7 +10,7 @@ use ringfort_cose::{AwsLc, Reason, Sha256Digest};
 use ringfort_device::{Action, Actions, Detail, Event, Slot};
 use ringfort_messages::{CheckInAnswer, Report};
 use ringfort_suit::Envelope;
-use ringfort_trust::ids::AnchorsVersion;
+use ringfort_trust::ids::{AnchorsVersion, OrderNumber};
 use tracing::{error, info, warn};
 
 use crate::hub::{Hub, fetch_anchors_unauthenticated};
@@ -31,12 +31,14 @@ pub(crate) struct Driver<'a, H, R> {
     envelope: Option<Vec<u8>>,
     /// What the hub last said about the next check-in.
     interval_seconds: Option<u32>,
+    /// The last order whose end was logged.
+    logged: Option<OrderNumber>,
 }
 
 impl<'a, H: Hub, R: Runner> Driver<'a, H, R> {
     pub(crate) fn new(session: &'a mut Session, hub: &'a mut H, runner: &'a mut R) -> Self {
-        let (queue, envelope, interval_seconds) = (VecDeque::new(), None, None);
-        Driver { session, hub, runner, queue, envelope, interval_seconds }
+        let queue = VecDeque::new();
+        Driver { session, hub, runner, queue, envelope: None, interval_seconds: None, logged: None }
     }
 
     /// Takes up what was cut.
@@ -258,7 +260,6 @@ impl<'a, H: Hub, R: Runner> Driver<'a, H, R> {
         let actions = self.session.give(Event::Manifest { envelope: &envelope })?;
         self.envelope = Some(envelope);
         self.add(actions);
-        self.log_result();
         Ok(())
     }
 
@@ -344,7 +345,6 @@ impl<'a, H: Hub, R: Runner> Driver<'a, H, R> {
                 self.give(Event::RestartFailed { detail: Detail::lossy(&detail) })?;
             }
         }
-        self.log_result();
         Ok(())
     }
 
@@ -379,11 +379,14 @@ impl<'a, H: Hub, R: Runner> Driver<'a, H, R> {
         self.session.disk.step(&self.session.config.state_file())
     }
 
-    fn log_result(&self) {
+    /// Logs how the last update ended, once however often its report is sent.
+    fn log_result(&mut self) {
         let record = self.session.device.record();
         if let (None, Some(last)) = (&record.update, &record.last)
             && !last.reported
+            && self.logged != Some(last.order)
         {
+            self.logged = Some(last.order);
             let reason = last.reason.map_or("", Reason::code);
             let detail = last.detail.as_str();
             info!(order = %last.order, state = %last.state, reason, detail, "update ended");
