@@ -201,6 +201,7 @@ fn say(console: &Console, handoff: &Handoff, release: u32) {
         (" boots ", handoff.boots),
         (" stack ", handoff.stack),
         (" lifecycle ", handoff.lifecycle),
+        (" revoked ", handoff.revoked),
     ] {
         console.text(what);
         console.hex(number);

@@ -45,4 +45,6 @@ pub struct Handoff {
     pub cdi_id: [u8; 32],
     /// Seeds sealing; zero without the feature `dice`.
     pub cdi_seal: [u8; 32],
+    /// 1 if the current anchors list this release as revoked and nothing better waits: an alarm.
+    pub revoked: u32,
 }

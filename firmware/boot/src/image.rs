@@ -142,9 +142,11 @@ pub fn examine<H: Hardware, V: Verify>(
     let (envelope, anchors) =
         scratch.split_at_checked(header.envelope as usize).ok_or(Reason::TooLarge)?;
 
-    let anchors = Pinned::open(anchors, &pin.anchors_digest, verifier)?;
-    let signers = anchors.signers(&ClassId(identity.class))?;
-    let outline = Outline::read(envelope, verifier)?;
+    let anchors = Pinned::open(anchors, &pin.anchors_digest, verifier);
+    let signers = good(&anchors)?.signers(&ClassId(identity.class));
+    let signers = good(&signers)?;
+    let outline = Outline::read(envelope, verifier);
+    let outline = good(&outline)?;
     outline.verify(verifier, signers.threshold, |kid| signers.key(kid, verifier))?;
     if outline.manifest_digest.0 != pin.digest || outline.sequence_number != pin.sequence {
         return Err(Reason::ManifestDigest);
@@ -167,12 +169,13 @@ pub fn examine<H: Hardware, V: Verify>(
         if size > end - at {
             return Err(Reason::ImageSize);
         }
-        let digest = memory.load(hardware, part, at, size)?;
-        if digest != *component.digest {
+        let loaded = memory.load(hardware, part, at, size);
+        let digest = good(&loaded)?;
+        if digest != component.digest {
             return Err(Reason::ImageDigest);
         }
         set(&mut image.stated, index, *component.digest);
-        set(&mut image.measured, index, digest);
+        set(&mut image.measured, index, *digest);
         set(&mut image.sizes, index, size);
         image.class = *component.class;
         at += hardware.layout().whole_units(size);
@@ -199,6 +202,11 @@ pub(crate) fn fitting(
         return Err(Reason::WrongDevice);
     }
     Ok((part, component.size_bytes))
+}
+
+/// What a reader gave, where it lies: moving it out takes more code than reading it did.
+pub(crate) fn good<T>(result: &Result<T, Reason>) -> Result<&T, Reason> {
+    result.as_ref().map_err(|reason| *reason)
 }
 
 fn set<T, const N: usize>(all: &mut [T; N], index: usize, value: T) {

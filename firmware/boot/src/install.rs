@@ -7,7 +7,7 @@ use ringfort_trust::Pinned;
 use ringfort_trust::ids::ClassId;
 use slots::{Candidate, Hardware, Layout, Pin, SlotId, State, Store};
 
-use crate::image::{Identity, Memory, Part, SLOT_MAGIC, SlotHeader, examine, fitting};
+use crate::image::{Identity, Memory, Part, SLOT_MAGIC, SlotHeader, examine, fitting, good};
 
 /// Where a release comes from: first [`SLOT_MAGIC`] and the length of the envelope, each as four
 /// bytes little-endian, then the envelope, then the components in slot order, without padding.
@@ -82,9 +82,12 @@ pub fn admit<V: Verify>(
     let (envelope, anchors) = whole
         .and_then(|whole| whole.split_at_checked(header.envelope as usize))
         .ok_or(Reason::TooLarge)?;
-    let anchors = Pinned::open(anchors, &state.anchors.digest, verifier)?;
-    let signers = anchors.signers(&ClassId(identity.class))?;
-    let outline = Outline::read(envelope, verifier)?;
+    let anchors = Pinned::open(anchors, &state.anchors.digest, verifier);
+    let anchors = good(&anchors)?;
+    let signers = anchors.signers(&ClassId(identity.class));
+    let signers = good(&signers)?;
+    let outline = Outline::read(envelope, verifier);
+    let outline = good(&outline)?;
     outline.verify(verifier, signers.threshold, |kid| signers.key(kid, verifier))?;
     let digest = outline.manifest_digest;
     if anchors.is_revoked(&digest) {

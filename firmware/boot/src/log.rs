@@ -32,9 +32,8 @@ pub fn append(
     }
     number = number.wrapping_add(1);
     let mut entry = [0; ENTRY as usize];
-    let (words, _) = entry.as_chunks_mut::<4>();
-    let [a, b] = measured;
-    let (a, b) = (a.as_chunks::<4>().0, b.as_chunks::<4>().0);
+    let (words, digests) = entry.split_at_mut(24);
+    let (words, _) = words.as_chunks_mut::<4>();
     let kind = u32::from(id == SlotId::B) | u32::from(trial) << 8 | slot.attempts << 16;
     let head = [
         MAGIC,
@@ -44,9 +43,13 @@ pub fn append(
         slot.pin.sequence as u32,
         (slot.pin.sequence >> 32) as u32,
     ];
-    let digests = a.iter().take(5).chain(b.iter().take(5)).copied();
-    for (to, from) in words.iter_mut().zip(head.into_iter().map(u32::to_le_bytes).chain(digests)) {
-        *to = from;
+    for (to, from) in words.iter_mut().zip(&head) {
+        *to = from.to_le_bytes();
+    }
+    for (to, from) in digests.chunks_exact_mut(20).zip(measured) {
+        for (to, from) in to.iter_mut().zip(from) {
+            *to = *from;
+        }
     }
     // The place after an entry that was cut is taken instead of its own.
     for step in 1..=3 {

@@ -12,6 +12,8 @@ mod memory;
 mod recovery;
 mod start;
 
+use core::hint::black_box;
+
 use boot::{
     Ecdsa, Facts, HANDOFF_MAGIC, Handoff, Identity, Image, Keys, Memory, OTP_BYTES, Otp, Part,
     SlotHeader, entry, examine,
@@ -76,17 +78,17 @@ fn identity(boot_digest: &[u8; 32]) -> Result<(Device, Keys), Reason> {
 /// Everything after the secret is gone.
 #[inline(never)]
 fn run(console: &Console, device: &Device, keys: Keys, boot: &[u8; 32]) -> Result<(), Reason> {
-    let mut store = match Store::mount(Board::new(keys.record)) {
-        Ok(store) => store,
-        Err(Reason::NotFound) => first_start(device, &keys.record)?,
-        Err(reason) => return Err(reason),
-    };
+    let mut store = Store::mount(Board::new(keys.record));
+    if matches!(store, Err(Reason::NotFound)) {
+        store = first_start(device, &keys.record);
+    }
+    let store = store.as_mut().map_err(|reason| *reason)?;
     let mut judge = Judge { identity: &device.identity, found: None };
-    match choose(&mut store, &mut judge)? {
-        Choice::Run { id, .. } => {
-            let found = judge.found.take().ok_or(Reason::Internal)?;
+    match choose(store, &mut judge)? {
+        Choice::Run { id, revoked, .. } => {
+            let found = judge.found.as_ref().ok_or(Reason::Internal)?;
             let state = *store.state();
-            start_image(console, device, &keys, boot, store, &state, id, &found)
+            start_image(console, device, &keys, boot, store, &state, (id, revoked), found)
         }
         Choice::Recover(reason) => recover(console, device, store, reason),
     }
@@ -96,23 +98,29 @@ fn run(console: &Console, device: &Device, keys: Keys, boot: &[u8; 32]) -> Resul
 /// in the anchors area. The image that the factory wrote gets its trial.
 #[inline(never)]
 fn first_start(device: &Device, record_key: &[u8; 32]) -> Result<Store<Board>, Reason> {
-    let mut store = Store::adopt_anchors(
+    let mut made = Store::adopt_anchors(
         Board::new(*record_key),
         device.anchors_len,
         &device.anchors_digest,
         start::scratch(),
-    )?;
+    );
+    if let Ok(store) = &mut made {
+        factory_image(store, &device.identity)?;
+    }
+    made
+}
+
+/// Gives the factory's image its trial, if there is a good one.
+fn factory_image(store: &mut Store<Board>, identity: &Identity) -> Result<(), Reason> {
     let area = *SlotId::A.of(&LAYOUT.slots);
-    let Ok(pin) = factory_pin(&mut store, area) else { return Ok(store) };
-    let adopted = store.adopt(&Candidate { pin, len: 0 }, |board, _| {
+    let pin = factory_pin(store, area);
+    let Ok(pin) = &pin else { return Ok(()) };
+    let adopted = store.adopt(&Candidate { pin: *pin, len: 0 }, |board, _| {
         let verifier = Ecdsa::new(pin.digest);
         let scratch = start::scratch();
-        examine(board, area, &pin, &device.identity, &verifier, &mut Ram, scratch).map(drop)
+        examine(board, area, pin, identity, &verifier, &mut Ram, scratch).map(drop)
     });
-    if let Ok(id) = adopted {
-        store.arm(id)?;
-    }
-    Ok(store)
+    adopted.map_or(Ok(()), |id| store.arm(id))
 }
 
 /// What the record of the factory's image will bind: read, not believed.
@@ -122,7 +130,8 @@ fn factory_pin(store: &mut Store<Board>, area: Area) -> Result<Pin, Reason> {
     let scratch = start::scratch();
     let envelope = scratch.get_mut(..header.envelope as usize).ok_or(Reason::TooLarge)?;
     slots::Flash::read(store.hardware(), area.at + SlotHeader::LEN as u32, envelope)?;
-    let outline = Outline::read(envelope, &Ecdsa::new([0; 32]))?;
+    let outline = Outline::read(envelope, &Ecdsa::new([0; 32]));
+    let outline = outline.as_ref().map_err(|reason| *reason)?;
     Ok(Pin {
         sequence: outline.sequence_number,
         digest: outline.manifest_digest.0,
@@ -195,19 +204,19 @@ fn start_image(
     device: &Device,
     keys: &Keys,
     boot: &[u8; 32],
-    mut store: Store<Board>,
+    store: &mut Store<Board>,
     state: &State,
-    id: SlotId,
+    (id, revoked): (SlotId, bool),
     (image, verifier): &(Image, Ecdsa),
 ) -> ! {
     let slot = state.slot(id);
     let trial = state.active != Some(id);
     let mut measured = [[0; 32]; 2];
-    for ((to, part), size) in measured.iter_mut().zip(Part::ALL).zip(image.sizes) {
-        *to = Sha256::digest(start::memory(Area { at: destination(part).at, len: size }));
+    for ((to, part), size) in measured.iter_mut().zip(&Part::ALL).zip(&image.sizes) {
+        *to = Sha256::digest(start::memory(Area { at: destination(*part).at, len: *size }));
     }
     let number = log::append(store.hardware(), slot, id, trial, &measured);
-    let handoff = start::handoff();
+    let handoff = black_box(start::handoff());
     *handoff = Handoff {
         magic: HANDOFF_MAGIC,
         slot: u32::from(id == SlotId::B),
@@ -233,6 +242,7 @@ fn start_image(
         cdi_id: [0; 32],
         #[cfg(not(feature = "dice"))]
         cdi_seal: [0; 32],
+        revoked: u32::from(revoked),
     };
     console.text("boot: slot ");
     console.hex(handoff.slot);
@@ -272,7 +282,7 @@ fn start_image(
 fn recover(
     console: &Console,
     device: &Device,
-    store: Store<Board>,
+    store: &mut Store<Board>,
     reason: Reason,
 ) -> Result<(), Reason> {
     console.text("boot: recovery, ");

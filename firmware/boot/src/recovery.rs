@@ -8,14 +8,14 @@ use slots::Store;
 use crate::{Device, Ram, start};
 
 /// Takes releases until one is good, then resets into its trial.
-pub fn wait(console: &Console, device: &Device, mut store: Store<Board>) -> Result<(), Reason> {
+pub fn wait(console: &Console, device: &Device, store: &mut Store<Board>) -> Result<(), Reason> {
     #[cfg(feature = "test-exit")]
     if !start::recovery_wanted() {
         start::end(crate::RECOVERS);
     }
     loop {
         let taken = install(
-            &mut store,
+            store,
             &mut Line { idle: 0 },
             &device.identity,
             &Ecdsa::new([0; 32]),

@@ -1,5 +1,6 @@
 //! The `Verify` of the boot loader: ECDSA P-256 with SHA-256, and what it saw.
 
+use core::array;
 use core::cell::Cell;
 
 use p256_verify::signed_x;
@@ -20,7 +21,7 @@ pub struct Seen {
 /// Verifies, and remembers for the second judgement.
 pub struct Ecdsa {
     manifest: [u8; 32],
-    seen: Cell<[Seen; Ecdsa::MAX_SEEN]>,
+    seen: [Cell<Seen>; Ecdsa::MAX_SEEN],
     count: Cell<usize>,
 }
 
@@ -31,20 +32,18 @@ impl Ecdsa {
     /// A verifier for the manifest with this digest.
     pub fn new(manifest: [u8; 32]) -> Self {
         let nothing = Seen { signature: u32::MAX, manifest: u32::MAX, key: 0 };
-        Self { manifest, seen: Cell::new([nothing; Self::MAX_SEEN]), count: Cell::new(0) }
+        Self { manifest, seen: array::from_fn(|_| Cell::new(nothing)), count: Cell::new(0) }
     }
 
     /// What was seen, good or not, in the order of verification.
-    pub fn seen(&self) -> [Seen; Self::MAX_SEEN] {
-        self.seen.get()
+    pub fn seen(&self) -> &[Cell<Seen>; Self::MAX_SEEN] {
+        &self.seen
     }
 
     fn remember(&self, now: Seen) {
-        let mut seen = self.seen.get();
-        if let Some(place) = seen.get_mut(self.count.get()) {
-            *place = now;
+        if let Some(place) = self.seen.get(self.count.get()) {
+            place.set(now);
         }
-        self.seen.set(seen);
         self.count.set(self.count.get() + 1);
     }
 }

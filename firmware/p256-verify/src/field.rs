@@ -30,25 +30,25 @@ impl Fe {
     }
 
     pub(crate) fn less_than(&self, other: &Self) -> bool {
-        self.minus(other).1
+        let mut difference = *self;
+        !difference.combine(other, u32::MAX)
     }
 
     pub(crate) fn bit(&self, index: usize) -> bool {
         self.0.get(index / 32).is_some_and(|word| word >> (index % 32) & 1 == 1)
     }
 
-    /// The difference modulo 2^256, and whether it borrowed.
-    fn minus(&self, other: &Self) -> (Self, bool) {
-        let mut out = [0; 8];
-        let borrow = p256_product::subtract(&mut out, &self.0, &other.0);
-        (Self(out), borrow != 0)
-    }
-
-    /// The sum modulo 2^256, and whether it carried.
-    fn plus(&self, other: &Self) -> (Self, bool) {
-        let mut out = [0; 8];
-        let carry = p256_product::add(&mut out, &self.0, &other.0);
-        (Self(out), carry != 0)
+    /// Adds the other or, where `flip` is all ones, subtracts it, modulo 2^256. True for a carry, or
+    /// for no borrow.
+    #[inline(never)]
+    fn combine(&mut self, other: &Self, flip: u32) -> bool {
+        let mut carry = u64::from(flip & 1);
+        for (a, b) in self.0.iter_mut().zip(&other.0) {
+            carry += u64::from(*a) + u64::from(*b ^ flip);
+            *a = carry as u32;
+            carry >>= 32;
+        }
+        carry != 0
     }
 }
 
@@ -66,44 +66,53 @@ pub(crate) struct Modulus {
 impl Modulus {
     /// Into Montgomery form.
     pub(crate) fn enter(&self, a: &Fe) -> Fe {
-        self.multiply(a, &self.square)
+        self.product(a, &self.square)
     }
 
     /// Out of Montgomery form.
     pub(crate) fn leave(&self, a: &Fe) -> Fe {
-        self.multiply(a, &Fe([1, 0, 0, 0, 0, 0, 0, 0]))
+        self.product(a, &Fe([1, 0, 0, 0, 0, 0, 0, 0]))
     }
 
     /// `a` modulo the modulus, for any 256-bit `a`.
     pub(crate) fn reduce_once(&self, a: &Fe) -> Fe {
-        self.below(a, false)
+        let mut a = *a;
+        self.below(&mut a, false);
+        a
     }
 
-    #[inline(never)]
-    pub(crate) fn add(&self, a: &Fe, b: &Fe) -> Fe {
-        let (sum, carry) = a.plus(b);
-        self.below(&sum, carry)
+    pub(crate) fn add(&self, a: &mut Fe, b: &Fe) {
+        let carry = a.combine(b, 0);
+        self.below(a, carry);
     }
 
-    #[inline(never)]
-    pub(crate) fn subtract(&self, a: &Fe, b: &Fe) -> Fe {
-        let (difference, borrow) = a.minus(b);
-        if borrow { difference.plus(&self.modulus).0 } else { difference }
+    pub(crate) fn subtract(&self, a: &mut Fe, b: &Fe) {
+        if !a.combine(b, u32::MAX) {
+            a.combine(&self.modulus, 0);
+        }
     }
 
-    /// Montgomery product a * b / R.
+    /// Montgomery product a * b / R, in place of `a`.
     #[inline(never)]
-    pub(crate) fn multiply(&self, a: &Fe, b: &Fe) -> Fe {
-        let mut t = [0; 8];
-        let m = &self.modulus.0;
-        let top = p256_product::montgomery(&mut t, &a.0, &b.0, m, self.negative_inverse);
-        self.below(&Fe(t), top != 0)
+    pub(crate) fn multiply(&self, a: &mut Fe, b: &Fe) {
+        let top = p256_product::montgomery(&mut a.0, &b.0, &self.modulus.0, self.negative_inverse);
+        self.below(a, top != 0);
+    }
+
+    /// The same, elsewhere.
+    #[inline(never)]
+    pub(crate) fn product(&self, a: &Fe, b: &Fe) -> Fe {
+        let mut a = *a;
+        self.multiply(&mut a, b);
+        a
     }
 
     /// `a`, with a bit above it or not, less the modulus where it is not below.
-    fn below(&self, a: &Fe, above: bool) -> Fe {
-        let (less, borrow) = a.minus(&self.modulus);
-        if above || !borrow { less } else { *a }
+    #[inline(never)]
+    fn below(&self, a: &mut Fe, above: bool) {
+        if !a.combine(&self.modulus, u32::MAX) && !above {
+            a.combine(&self.modulus, 0);
+        }
     }
 
     /// 1 / a by Fermat's little theorem, in Montgomery form; zero for zero.
@@ -114,9 +123,10 @@ impl Modulus {
         exponent.0[0] -= 2;
         let mut result = self.one;
         for index in (0..256).rev() {
-            result = self.multiply(&result, &result);
+            let same = result;
+            self.multiply(&mut result, &same);
             if exponent.bit(index) {
-                result = self.multiply(&result, a);
+                self.multiply(&mut result, a);
             }
         }
         result
@@ -166,11 +176,13 @@ mod tests {
     fn constants(m: &Modulus) {
         let mut a = Fe([1, 0, 0, 0, 0, 0, 0, 0]);
         for _ in 0..256 {
-            a = m.add(&a, &a);
+            let same = a;
+            m.add(&mut a, &same);
         }
         assert!(a == m.one);
         for _ in 0..256 {
-            a = m.add(&a, &a);
+            let same = a;
+            m.add(&mut a, &same);
         }
         assert!(a == m.square);
         assert_eq!(m.modulus.0[0].wrapping_mul(m.negative_inverse), u32::MAX);
@@ -186,7 +198,7 @@ mod tests {
     fn inverse_times_itself_is_one() {
         for m in [&P, &N] {
             let a = m.enter(&Fe([7, 1, 9, 0, 0xffff_ffff, 3, 2, 1]));
-            assert!(m.multiply(&a, &m.invert(&a)) == m.one);
+            assert!(m.product(&a, &m.invert(&a)) == m.one);
             assert!(m.invert(&Fe::ZERO) == Fe::ZERO);
         }
     }

@@ -15,13 +15,12 @@ mod field;
 mod point;
 
 use field::{Fe, N, P};
-use point::{Point, multiply_add};
+use point::{Point, multiply_add, on_curve};
 
 /// A point of the curve, checked to be one.
 #[derive(Clone, Copy)]
 pub struct PublicKey {
-    x: Fe,
-    y: Fe,
+    point: Point,
 }
 
 impl PublicKey {
@@ -32,8 +31,8 @@ impl PublicKey {
         if !x.less_than(&P.modulus) || !y.less_than(&P.modulus) {
             return None;
         }
-        let key = Self { x: P.enter(&x), y: P.enter(&y) };
-        point::on_curve(&key.x, &key.y).then_some(key)
+        let point = [P.enter(&x), P.enter(&y), P.one];
+        on_curve(&point).then_some(Self { point })
     }
 }
 
@@ -50,10 +49,9 @@ pub fn signed_x(key: &PublicKey, digest: &[u8; 32], signature: &[u8; 64]) -> Opt
     // The digest is below 2^256 < 2n: one subtraction reduces it.
     let z = N.reduce_once(&Fe::from_be(digest));
     let inverse = N.invert(&N.enter(&s));
-    let u1 = N.multiply(&z, &inverse);
-    let u2 = N.multiply(&r, &inverse);
-    let sum = multiply_add(&u1, &u2, &Point::affine(&key.x, &key.y));
-    let x = sum.affine_x()?;
+    let u1 = N.product(&z, &inverse);
+    let u2 = N.product(&r, &inverse);
+    let x = multiply_add(&u1, &u2, &key.point)?;
     // x is below p < 2n.
     Some(N.reduce_once(&x).to_be())
 }

@@ -104,7 +104,7 @@ pub fn boot(flash: &mut SimFlash, shelf: &mut Shelf) -> Result<(Outcome, u64), R
     let choice = choose(&mut store, &mut Checker { shelf })?;
     let floor = store.state().floor.sequence;
     let outcome = match choice {
-        Choice::Run { id, trial } => {
+        Choice::Run { id, trial, .. } => {
             let digest = store.state().slot(id).pin.digest;
             let release = shelf.number_of(&digest).ok_or(Reason::Internal)?;
             Outcome::Runs { release, trial }

@@ -27,6 +27,9 @@ pub enum Choice {
         id: SlotId,
         /// Whether it still has to be confirmed.
         trial: bool,
+        /// Whether the current anchors list it as revoked: it runs because nothing better waits,
+        /// and that is an alarm.
+        revoked: bool,
     },
     /// Nothing: wait for a recovery image, for this reason.
     Recover(Reason),
@@ -47,22 +50,32 @@ pub fn choose<H: Hardware>(
             Plan::Try(id) => {
                 store.spend(id)?;
                 let state = *store.state();
-                match check.check(store.hardware(), &state, id) {
-                    Ok(()) => return Ok(Choice::Run { id, trial: true }),
+                let digest = &state.slot(id).pin.digest;
+                // A first image has nothing to fall back to.
+                let stale =
+                    state.active.is_some() && check.is_revoked(store.hardware(), &state, digest);
+                let judged = if stale {
+                    Err(Reason::ReleaseRevoked)
+                } else {
+                    check.check(store.hardware(), &state, id)
+                };
+                match judged {
+                    Ok(()) => return Ok(Choice::Run { id, trial: true, revoked: false }),
                     Err(reason) => store.revert(id, reason)?,
                 }
             }
             Plan::GiveUp(id) => store.revert(id, Reason::TrialBudgetSpent)?,
             Plan::Run(id) => {
                 let state = *store.state();
-                let digest = state.slot(id).pin.digest;
-                if has_successor(&state, id) && check.is_revoked(store.hardware(), &state, &digest)
-                {
+                let digest = &state.slot(id).pin.digest;
+                let revoked = check.is_revoked(store.hardware(), &state, digest);
+                if revoked && has_successor(&state, id) {
+                    // Revoked itself, it is given up at its trial.
                     store.arm(id.other())?;
                     continue;
                 }
                 return Ok(match check.check(store.hardware(), &state, id) {
-                    Ok(()) => Choice::Run { id, trial: false },
+                    Ok(()) => Choice::Run { id, trial: false, revoked },
                     Err(reason) => Choice::Recover(reason),
                 });
             }

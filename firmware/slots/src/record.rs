@@ -2,7 +2,8 @@
 
 use crate::flash::Hardware;
 use crate::planted::{self, Bug};
-use crate::state::{AnchorsPin, Floor, Pin, Slot, SlotId, SlotState, State};
+use crate::sha256::copy;
+use crate::state::{SlotId, SlotState, State};
 
 /// A record's bytes, without the mark behind it.
 pub const RECORD_BYTES: usize = 304;
@@ -16,12 +17,14 @@ const SLOT_A: u32 = 0x5aa5_3cc3;
 const SLOT_B: u32 = 0xa55a_c33c;
 
 /// Writes `state` as the record number `generation`.
+#[inline(never)]
 pub(crate) fn encode<H: Hardware + ?Sized>(
     hardware: &H,
     generation: u64,
     state: &State,
-) -> [u8; RECORD_BYTES] {
-    let mut out = Out { bytes: [0; RECORD_BYTES], at: 0 };
+    bytes: &mut [u8; RECORD_BYTES],
+) {
+    let mut out = Out { bytes, at: 0 };
     out.u32(MAGIC);
     out.u64(generation);
     out.u32(state.counter);
@@ -41,61 +44,70 @@ pub(crate) fn encode<H: Hardware + ?Sized>(
     out.put(&state.anchors.digest);
     out.u32(state.anchors.len);
     out.slot_id(Some(state.anchors.area));
-    out.at = BODY;
-    let tag = hardware.tag(out.bytes.get(..BODY).unwrap_or_default());
-    out.put(&tag);
-    out.bytes
+    let (body, tag) = bytes.split_at_mut(BODY);
+    copy(tag, &hardware.tag(body));
 }
 
-/// The generation and state of a record; `None` for anything that is not a whole record of this
-/// device.
+/// Reads a record into `state` and gives its generation; `None` for anything that is not a whole
+/// record of this device, and `state` is then worth nothing.
+#[inline(never)]
 pub(crate) fn decode<H: Hardware + ?Sized>(
     hardware: &H,
     bytes: &[u8; RECORD_BYTES],
-) -> Option<(u64, State)> {
+    state: &mut State,
+) -> Option<u64> {
     let mut input = In { bytes };
-    if input.u32()? != MAGIC {
-        return None;
-    }
+    let magic = input.u32();
     let (body, tag) = bytes.split_at_checked(BODY)?;
-    if hardware.tag(body) != *tag && !planted::is(Bug::TagNotChecked) {
+    if magic != MAGIC || hardware.tag(body) != *tag && !planted::is(Bug::TagNotChecked) {
         return None;
     }
-    let generation = input.u64()?;
-    let counter = input.u32()?;
-    let floor = Floor { sequence: input.u64()?, digest: input.digest()? };
-    let active = input.slot_id()?;
-    let slots = [input.slot()?, input.slot()?];
-    let anchors = AnchorsPin {
-        version: input.u32()?,
-        digest: input.digest()?,
-        len: input.u32()?,
-        area: input.slot_id()??,
-    };
-    Some((generation, State { counter, floor, active, slots, anchors }))
+    let generation = input.u64();
+    state.counter = input.u32();
+    state.floor.sequence = input.u64();
+    input.fill(&mut state.floor.digest);
+    state.active = input.slot_id()?;
+    for slot in &mut state.slots {
+        slot.state = SlotState::from_word(input.u32())?;
+        slot.attempts = input.u32();
+        slot.reason = input.u32();
+        slot.pin.sequence = input.u64();
+        input.fill(&mut slot.pin.digest);
+        slot.pin.anchors_version = input.u32();
+        input.fill(&mut slot.pin.anchors_digest);
+    }
+    state.anchors.version = input.u32();
+    input.fill(&mut state.anchors.digest);
+    state.anchors.len = input.u32();
+    state.anchors.area = input.slot_id()??;
+    Some(generation)
 }
 
-struct Out {
-    bytes: [u8; RECORD_BYTES],
+/// Fields one after the other; all of them together are shorter than a record.
+struct Out<'b> {
+    bytes: &'b mut [u8; RECORD_BYTES],
     at: usize,
 }
 
-impl Out {
+impl Out<'_> {
+    #[inline(never)]
     fn put(&mut self, bytes: &[u8]) {
-        for (to, from) in self.bytes.iter_mut().skip(self.at).zip(bytes) {
-            *to = *from;
-        }
+        copy(self.bytes.get_mut(self.at..).unwrap_or_default(), bytes);
         self.at += bytes.len();
     }
 
+    #[inline(never)]
     fn u32(&mut self, value: u32) {
         self.put(&value.to_le_bytes());
     }
 
+    #[inline(never)]
     fn u64(&mut self, value: u64) {
-        self.put(&value.to_le_bytes());
+        self.u32(value as u32);
+        self.u32((value >> 32) as u32);
     }
 
+    #[inline(never)]
     fn slot_id(&mut self, id: Option<SlotId>) {
         self.u32(match id {
             None => NO_SLOT,
@@ -110,44 +122,32 @@ struct In<'b> {
 }
 
 impl In<'_> {
-    fn take<const N: usize>(&mut self) -> Option<[u8; N]> {
-        let (first, rest) = self.bytes.split_first_chunk::<N>()?;
-        self.bytes = rest;
-        Some(*first)
+    #[inline(never)]
+    fn fill(&mut self, into: &mut [u8]) {
+        copy(into, self.bytes);
+        self.bytes = self.bytes.get(into.len()..).unwrap_or_default();
     }
 
-    fn u32(&mut self) -> Option<u32> {
-        self.take().map(u32::from_le_bytes)
+    #[inline(never)]
+    fn u32(&mut self) -> u32 {
+        let mut bytes = [0; 4];
+        self.fill(&mut bytes);
+        u32::from_le_bytes(bytes)
     }
 
-    fn u64(&mut self) -> Option<u64> {
-        self.take().map(u64::from_le_bytes)
+    #[inline(never)]
+    fn u64(&mut self) -> u64 {
+        let low = self.u32();
+        u64::from(self.u32()) << 32 | u64::from(low)
     }
 
-    fn digest(&mut self) -> Option<[u8; 32]> {
-        self.take()
-    }
-
+    #[inline(never)]
     fn slot_id(&mut self) -> Option<Option<SlotId>> {
-        match self.u32()? {
+        match self.u32() {
             NO_SLOT => Some(None),
             SLOT_A => Some(Some(SlotId::A)),
             SLOT_B => Some(Some(SlotId::B)),
             _ => None,
         }
-    }
-
-    fn slot(&mut self) -> Option<Slot> {
-        Some(Slot {
-            state: SlotState::from_word(self.u32()?)?,
-            attempts: self.u32()?,
-            reason: self.u32()?,
-            pin: Pin {
-                sequence: self.u64()?,
-                digest: self.digest()?,
-                anchors_version: self.u32()?,
-                anchors_digest: self.digest()?,
-            },
-        })
     }
 }

@@ -93,7 +93,9 @@ fn keyed(key: &[u8; 32], pad: u8) -> Sha256 {
     hash
 }
 
-fn copy(to: &mut [u8], from: &[u8]) {
+/// As many bytes as both have.
+#[inline(never)]
+pub(crate) fn copy(to: &mut [u8], from: &[u8]) {
     for (to, from) in to.iter_mut().zip(from) {
         *to = *from;
     }

@@ -1,5 +1,5 @@
-//! The durable state and its moves. Every move is a pure function: the state after it, or the
-//! reason why there is none.
+//! The durable state and its moves. A move changes the state, or says why there is none; what was
+//! begun on before that is then worth nothing: callers move a copy.
 
 use ringfort_cose::Reason;
 
@@ -15,6 +15,9 @@ pub enum SlotId {
 }
 
 impl SlotId {
+    /// Both.
+    pub(crate) const BOTH: [SlotId; 2] = [SlotId::A, SlotId::B];
+
     /// The other one.
     pub fn other(self) -> Self {
         match self {
@@ -151,7 +154,13 @@ pub(crate) enum Plan {
 }
 
 impl State {
+    /// Nothing at all, to be filled.
+    pub(crate) fn blank() -> Self {
+        Self::new(0, AnchorsPin { version: 0, digest: [0; 32], len: 0, area: SlotId::A })
+    }
+
     /// A device as it leaves provisioning: anchors and nothing else.
+    #[inline(never)]
     pub fn new(counter: u32, anchors: AnchorsPin) -> Self {
         let pin = Pin { sequence: 0, digest: [0; 32], anchors_version: 0, anchors_digest: [0; 32] };
         let empty = Slot { state: SlotState::Empty, attempts: 0, reason: 0, pin };
@@ -174,6 +183,7 @@ impl State {
     ///
     /// # Errors
     /// `sequence-too-low`, `sequence-reused`, `sequence-jump`.
+    #[inline(never)]
     pub fn admits(&self, sequence: u64, digest: &[u8; 32]) -> Result<(), Reason> {
         let floor = &self.floor;
         if sequence < floor.sequence || sequence == 0 {
@@ -189,97 +199,91 @@ impl State {
     }
 
     /// Writing of a candidate begins. A trial that runs is given up by this.
-    pub(crate) fn begin(&self, candidate: &Candidate) -> Result<Self, Reason> {
+    pub(crate) fn begin(&mut self, candidate: &Candidate) -> Result<SlotId, Reason> {
         self.admits(candidate.pin.sequence, &candidate.pin.digest)?;
-        Ok(self.with(self.spare(), SlotState::Writing, candidate.pin))
+        let id = self.spare();
+        let slot = id.of_mut(&mut self.slots);
+        *slot = Slot { state: SlotState::Writing, attempts: 0, reason: 0, pin: candidate.pin };
+        Ok(id)
     }
 
     /// The candidate is whole.
-    pub(crate) fn written(&self, id: SlotId) -> Result<Self, Reason> {
-        self.expect(id, SlotState::Writing)?;
-        Ok(self.with(id, SlotState::Written, self.slot(id).pin))
+    pub(crate) fn written(&mut self, id: SlotId) -> Result<(), Reason> {
+        self.expect(id, SlotState::Writing)?.state = SlotState::Written;
+        Ok(())
     }
 
     /// The trial begins.
-    pub(crate) fn arm(&self, id: SlotId) -> Result<Self, Reason> {
-        self.expect(id, SlotState::Written)?;
-        let pin = self.slot(id).pin;
-        self.admits(pin.sequence, &pin.digest)?;
-        let mut next = self.with(id, SlotState::Trial, pin);
+    pub(crate) fn arm(&mut self, id: SlotId) -> Result<(), Reason> {
+        let pin = &self.expect(id, SlotState::Written)?.pin;
+        let floor = Floor { sequence: pin.sequence, digest: pin.digest };
+        self.admits(floor.sequence, &floor.digest)?;
+        id.of_mut(&mut self.slots).state = SlotState::Trial;
         if planted::is(Bug::FloorBeforeConfirm) {
-            next.floor = Floor { sequence: pin.sequence, digest: pin.digest };
+            self.floor = floor;
         }
-        Ok(next)
+        Ok(())
     }
 
     /// One boot of the trial is spent.
-    pub(crate) fn spend(&self, id: SlotId) -> Result<Self, Reason> {
-        self.expect(id, SlotState::Trial)?;
-        let mut next = *self;
-        let slot = id.of_mut(&mut next.slots);
+    pub(crate) fn spend(&mut self, id: SlotId) -> Result<(), Reason> {
+        let slot = self.expect(id, SlotState::Trial)?;
         slot.attempts = slot.attempts.checked_add(1).ok_or(Reason::TrialBudgetSpent)?;
-        Ok(next)
+        Ok(())
     }
 
     /// The running trial is confirmed: floor, active slot and counter at once.
-    pub(crate) fn confirm(&self, id: SlotId) -> Result<Self, Reason> {
-        self.expect(id, SlotState::Trial)?;
-        let pin = self.slot(id).pin;
-        self.admits(pin.sequence, &pin.digest)?;
-        let mut next = self.with(id, SlotState::Confirmed, pin);
-        next.slots = match (id, next.slots) {
-            (SlotId::A, [a, b]) => [a, Slot { state: SlotState::Empty, ..b }],
-            (SlotId::B, [a, b]) => [Slot { state: SlotState::Empty, ..a }, b],
-        };
-        next.floor = Floor { sequence: pin.sequence, digest: pin.digest };
-        next.active = Some(id);
-        next.counter = self.counter.checked_add(1).ok_or(Reason::Internal)?;
-        Ok(next)
+    pub(crate) fn confirm(&mut self, id: SlotId) -> Result<(), Reason> {
+        let slot = self.expect(id, SlotState::Trial)?;
+        slot.state = SlotState::Confirmed;
+        slot.attempts = 0;
+        let floor = Floor { sequence: slot.pin.sequence, digest: slot.pin.digest };
+        self.admits(floor.sequence, &floor.digest)?;
+        id.other().of_mut(&mut self.slots).state = SlotState::Empty;
+        self.floor = floor;
+        self.active = Some(id);
+        self.counter = self.counter.checked_add(1).ok_or(Reason::Internal)?;
+        Ok(())
     }
 
     /// A slot is given up.
-    pub(crate) fn revert(&self, id: SlotId, reason: Reason) -> Result<Self, Reason> {
+    pub(crate) fn revert(&mut self, id: SlotId, reason: Reason) -> Result<(), Reason> {
         if self.active == Some(id) {
             return Err(Reason::Internal);
         }
-        let mut next = *self;
-        let slot = id.of_mut(&mut next.slots);
+        let slot = id.of_mut(&mut self.slots);
         // The attempts stay as they are: were only this state lost, the budget would still be.
         slot.state = SlotState::Reverted;
         slot.reason = reason as u32 + 1;
-        Ok(next)
+        Ok(())
     }
 
     /// The next anchors document takes over.
-    pub(crate) fn turn_anchors(&self, next: AnchorsPin) -> Result<Self, Reason> {
+    pub(crate) fn turn_anchors(&mut self, next: AnchorsPin) -> Result<(), Reason> {
         if next.version != self.anchors.version.wrapping_add(1) {
             return Err(Reason::AnchorsNotSequential);
         }
-        Ok(Self { anchors: next, ..*self })
+        self.anchors = next;
+        Ok(())
     }
 
     pub(crate) fn plan(&self, budget: u32) -> Plan {
-        let trial = [SlotId::A, SlotId::B]
-            .into_iter()
-            .find(|id| Some(*id) != self.active && self.slot(*id).state == SlotState::Trial);
         let budget = budget + u32::from(planted::is(Bug::BudgetSpentAfterwards));
-        match (trial, self.active) {
-            (Some(id), _) if self.slot(id).attempts < budget => Plan::Try(id),
-            (Some(id), _) => Plan::GiveUp(id),
-            (None, Some(id)) => Plan::Run(id),
-            (None, None) => Plan::Recover,
+        for id in &SlotId::BOTH {
+            let slot = self.slot(*id);
+            if Some(*id) != self.active && slot.state == SlotState::Trial {
+                return if slot.attempts < budget { Plan::Try(*id) } else { Plan::GiveUp(*id) };
+            }
         }
+        self.active.map_or(Plan::Recover, Plan::Run)
     }
 
-    fn expect(&self, id: SlotId, state: SlotState) -> Result<(), Reason> {
-        let fits = self.slot(id).state == state && self.active != Some(id);
-        if fits { Ok(()) } else { Err(Reason::TrialNotConfirmed) }
-    }
-
-    fn with(&self, id: SlotId, state: SlotState, pin: Pin) -> Self {
-        let mut next = *self;
-        *id.of_mut(&mut next.slots) = Slot { state, attempts: 0, reason: 0, pin };
-        next
+    #[inline(never)]
+    fn expect(&mut self, id: SlotId, state: SlotState) -> Result<&mut Slot, Reason> {
+        let active = self.active;
+        let slot = id.of_mut(&mut self.slots);
+        let fits = slot.state == state && active != Some(id);
+        if fits { Ok(slot) } else { Err(Reason::TrialNotConfirmed) }
     }
 }
 

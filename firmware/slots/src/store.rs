@@ -6,7 +6,7 @@ use crate::flash::{Area, Hardware};
 use crate::planted::{self, Bug};
 use crate::record::{RECORD_BYTES, decode, encode};
 use crate::sha256::Sha256;
-use crate::state::{AnchorsPin, Candidate, SlotId, State};
+use crate::state::{AnchorsPin, Candidate, SlotId, SlotState, State};
 
 /// The device's state with the log that holds it.
 pub struct Store<H> {
@@ -27,34 +27,38 @@ impl<H: Hardware> Store<H> {
     /// `not-found` when the device holds no record of its own; `storage-failed`.
     pub fn mount(mut hardware: H) -> Result<Self, Reason> {
         let floor = hardware.counter();
-        let mut best: Option<Found> = None;
-        for sector in [SlotId::A, SlotId::B] {
-            for index in 0..positions(&hardware) {
-                let Some(found) = look(&mut hardware, sector, index)? else { continue };
-                if found.state.counter < floor && !planted::is(Bug::OldestWins) {
+        let mut now = State::blank();
+        let mut store = Self { hardware, state: now, generation: 0, sector: SlotId::A, next: None };
+        let (mut index, mut settled, mut found) = (0, false, false);
+        for sector in &SlotId::BOTH {
+            for position in 0..positions(&store.hardware) {
+                let seen = look(&mut store.hardware, *sector, position, &mut now)?;
+                let Some((generation, marked)) = seen else { continue };
+                if now.counter < floor && !planted::is(Bug::OldestWins) {
                     continue;
                 }
-                let newer = best.as_ref().is_none_or(|best| {
-                    (found.generation > best.generation) != planted::is(Bug::OldestWins)
-                });
-                if newer {
-                    best = Some(found);
+                if found && (generation > store.generation) == planted::is(Bug::OldestWins) {
+                    continue;
                 }
+                (found, settled, index) = (true, marked, position);
+                (store.generation, store.sector, store.state) = (generation, *sector, now);
             }
         }
-        let Found { generation, state, settled, sector, index } = best.ok_or(Reason::NotFound)?;
-        let next = planted::is(Bug::SectorContinued).then_some(index + 1);
-        let mut store = Self { hardware, state, generation, sector, next };
+        if !found {
+            return Err(Reason::NotFound);
+        }
+        store.next = planted::is(Bug::SectorContinued).then_some(index + 1);
         if !settled && !planted::is(Bug::UnsettledTrusted) {
             // The last settled record must outlive the copying: it stands before this one, or,
             // when this one is the first of its sector, in the other sector.
             if index == 0 && !planted::is(Bug::SettledErased) {
-                store.sector = sector.other();
+                store.sector = store.sector.other();
             }
-            store.append(&state)?;
+            now = store.state;
+            store.append(&now)?;
         }
         if !planted::is(Bug::CounterNotFinished) {
-            store.hardware.advance(state.counter)?;
+            store.hardware.advance(store.state.counter)?;
         }
         Ok(store)
     }
@@ -65,9 +69,9 @@ impl<H: Hardware> Store<H> {
     /// `already-exists` when there is a record; `storage-failed`.
     pub fn provision(mut hardware: H, anchors: &[u8], version: u32) -> Result<Self, Reason> {
         let counter = hardware.counter();
-        for sector in [SlotId::A, SlotId::B] {
+        for sector in SlotId::BOTH {
             for index in 0..positions(&hardware) {
-                if look(&mut hardware, sector, index)?.is_some() {
+                if look(&mut hardware, sector, index, &mut State::blank())?.is_some() {
                     return Err(Reason::AlreadyExists);
                 }
             }
@@ -120,8 +124,9 @@ impl<H: Hardware> Store<H> {
         candidate: &Candidate,
         check: impl FnOnce(&mut H, &State) -> Result<(), Reason>,
     ) -> Result<SlotId, Reason> {
-        let id = self.state.spare();
-        let next = self.state.begin(candidate)?.written(id)?;
+        let mut next = self.state;
+        let id = next.begin(candidate)?;
+        next.written(id)?;
         check(&mut self.hardware, &next)?;
         self.append(&next)?;
         Ok(id)
@@ -152,7 +157,8 @@ impl<H: Hardware> Store<H> {
         if candidate.len > area.len {
             return Err(Reason::ImageSize);
         }
-        let next = self.state.begin(candidate)?;
+        let mut next = self.state;
+        next.begin(candidate)?;
         if planted::is(Bug::SlotNotInvalidated) {
             self.state = next;
         } else {
@@ -168,7 +174,7 @@ impl<H: Hardware> Store<H> {
     /// # Errors
     /// `image-size` outside the slot; `trial-not-confirmed` when the slot is not being written.
     pub fn write(&mut self, id: SlotId, offset: u32, bytes: &[u8]) -> Result<(), Reason> {
-        if self.state.written(id).is_err() {
+        if self.state.slot(id).state != SlotState::Writing || self.state.active == Some(id) {
             return Err(Reason::TrialNotConfirmed);
         }
         let area = *id.of(&self.hardware.layout().slots);
@@ -188,7 +194,8 @@ impl<H: Hardware> Store<H> {
         id: SlotId,
         check: impl FnOnce(&mut H, &State) -> Result<(), Reason>,
     ) -> Result<(), Reason> {
-        let next = self.state.written(id)?;
+        let mut next = self.state;
+        next.written(id)?;
         check(&mut self.hardware, &next)?;
         self.append(&next)
     }
@@ -197,9 +204,10 @@ impl<H: Hardware> Store<H> {
     #[cfg(feature = "planted")]
     pub fn finish_too_early(&mut self, id: SlotId) -> Result<(), Reason> {
         if planted::is(Bug::WrittenTooEarly) {
-            let next = self.state.written(id)?;
+            let mut next = self.state;
+            next.written(id)?;
             self.append(&next)?;
-            self.state = self.state.begin(&Candidate { pin: next.slot(id).pin, len: 0 })?;
+            self.state.begin(&Candidate { pin: next.slot(id).pin, len: 0 })?;
         }
         Ok(())
     }
@@ -209,7 +217,9 @@ impl<H: Hardware> Store<H> {
     /// # Errors
     /// `trial-not-confirmed` when the slot is not written, or what [`State::admits`] finds.
     pub fn arm(&mut self, id: SlotId) -> Result<(), Reason> {
-        self.append(&self.state.arm(id)?)
+        let mut next = self.state;
+        next.arm(id)?;
+        self.append(&next)
     }
 
     /// Spends one boot of the trial.
@@ -217,7 +227,8 @@ impl<H: Hardware> Store<H> {
     /// # Errors
     /// `trial-not-confirmed` when the slot is not on trial.
     pub fn spend(&mut self, id: SlotId) -> Result<(), Reason> {
-        let next = self.state.spend(id)?;
+        let mut next = self.state;
+        next.spend(id)?;
         if planted::is(Bug::BudgetNotSpent) {
             return Ok(());
         }
@@ -229,7 +240,8 @@ impl<H: Hardware> Store<H> {
     /// # Errors
     /// `trial-not-confirmed` when the slot is not on trial, or what [`State::admits`] finds.
     pub fn confirm(&mut self, id: SlotId) -> Result<(), Reason> {
-        let next = self.state.confirm(id)?;
+        let mut next = self.state;
+        next.confirm(id)?;
         if planted::is(Bug::CounterBeforeRecord) {
             self.hardware.advance(next.counter)?;
         }
@@ -247,7 +259,8 @@ impl<H: Hardware> Store<H> {
     /// # Errors
     /// `internal` for the confirmed slot, which can only be replaced.
     pub fn revert(&mut self, id: SlotId, reason: Reason) -> Result<(), Reason> {
-        let next = self.state.revert(id, reason)?;
+        let mut next = self.state;
+        next.revert(id, reason)?;
         if planted::is(Bug::RevertNotRecorded) {
             self.state = next;
             return Ok(());
@@ -268,10 +281,13 @@ impl<H: Hardware> Store<H> {
             area = area.other();
         }
         let pin = write_anchors(&mut self.hardware, area, anchors, version)?;
-        self.append(&self.state.turn_anchors(pin)?)
+        let mut next = self.state;
+        next.turn_anchors(pin)?;
+        self.append(&next)
     }
 
     /// Makes `state` the durable one.
+    #[inline(never)]
     fn append(&mut self, state: &State) -> Result<(), Reason> {
         let layout = *self.hardware.layout();
         let count = positions(&self.hardware);
@@ -287,7 +303,8 @@ impl<H: Hardware> Store<H> {
                 (other, 0, self.generation + u64::from(count))
             }
         };
-        let record = encode(&self.hardware, generation, state);
+        let mut record = [0; RECORD_BYTES];
+        encode(&self.hardware, generation, state, &mut record);
         let at = sector.of(&layout.metadata) + index * stride(&self.hardware);
         program_padded(&mut self.hardware, at, 0, &record)?;
         let mark = [0; MAX_UNIT];
@@ -313,32 +330,28 @@ pub fn wipe<H: Hardware>(hardware: &mut H, area: Area) -> Result<(), Reason> {
     Ok(())
 }
 
-struct Found {
-    generation: u64,
-    state: State,
-    settled: bool,
-    sector: SlotId,
-    index: u32,
-}
-
-/// The record at a position, read once into memory and judged there.
+/// Reads the record at a position once into memory and judges it there: its generation, and
+/// whether it is settled. Its state is in `state`.
+#[inline(never)]
 fn look<H: Hardware>(
     hardware: &mut H,
     sector: SlotId,
     index: u32,
-) -> Result<Option<Found>, Reason> {
+    state: &mut State,
+) -> Result<Option<(u64, bool)>, Reason> {
     let at = sector.of(&hardware.layout().metadata) + index * stride(hardware);
     let mut bytes = [0; RECORD_BYTES];
     hardware.read(at, &mut bytes)?;
-    let Some((generation, state)) = decode(hardware, &bytes) else { return Ok(None) };
+    let Some(generation) = decode(hardware, &bytes, state) else { return Ok(None) };
     // Written again it has to be the same: no skipped instruction of the reading passes here.
-    if encode(hardware, generation, &state) != bytes && !planted::is(Bug::TagNotChecked) {
+    let mut again = [0; RECORD_BYTES];
+    encode(hardware, generation, state, &mut again);
+    if again != bytes && !planted::is(Bug::TagNotChecked) {
         return Ok(None);
     }
     let mut mark = [0xff; MARK as usize];
     hardware.read(at + hardware.layout().whole_units(RECORD_BYTES as u32), &mut mark)?;
-    let settled = mark == [0; MARK as usize];
-    Ok(Some(Found { generation, state, settled, sector, index }))
+    Ok(Some((generation, mark == [0; MARK as usize])))
 }
 
 fn write_anchors<H: Hardware>(

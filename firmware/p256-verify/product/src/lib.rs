@@ -4,22 +4,17 @@
 #![no_std]
 #![forbid(unsafe_code)]
 
-/// a * b / 2^256 modulo `m`, below 2^256 but not always below `m`; and the bit above, which is
-/// set when it is not below 2^256. Words are least significant first.
+/// Turns `a` into a * b / 2^256 modulo `m`, below 2^256 but not always below `m`; gives the bit
+/// above, which is set when it is not below 2^256. Words are least significant first.
 ///
 /// Coarsely integrated operand scanning; `negative_inverse` is -m^-1 modulo 2^32.
 #[inline(never)]
-pub fn montgomery(
-    t: &mut [u32; 8],
-    a: &[u32; 8],
-    b: &[u32; 8],
-    m: &[u32; 8],
-    negative_inverse: u32,
-) -> u32 {
+pub fn montgomery(a: &mut [u32; 8], b: &[u32; 8], m: &[u32; 8], negative_inverse: u32) -> u32 {
+    let mut t = [0u32; 8];
     let mut top = 0u32;
     for &b in b {
         let mut carry = 0u64;
-        for (t, &a) in t.iter_mut().zip(a) {
+        for (t, &a) in t.iter_mut().zip(a.iter()) {
             carry += u64::from(*t) + u64::from(a) * u64::from(b);
             *t = carry as u32;
             carry >>= 32;
@@ -38,29 +33,6 @@ pub fn montgomery(
         t[7] = carry as u32;
         top = higher + (carry >> 32) as u32;
     }
+    *a = t;
     top
-}
-
-/// t = a - b modulo 2^256; 1 if it borrowed, else 0.
-#[inline(never)]
-pub fn subtract(t: &mut [u32; 8], a: &[u32; 8], b: &[u32; 8]) -> u32 {
-    let mut borrow = 0u64;
-    for (t, (a, b)) in t.iter_mut().zip(a.iter().zip(b)) {
-        let d = u64::from(*a).wrapping_sub(u64::from(*b)).wrapping_sub(borrow);
-        *t = d as u32;
-        borrow = d >> 63;
-    }
-    borrow as u32
-}
-
-/// t = a + b modulo 2^256; 1 if it carried, else 0.
-#[inline(never)]
-pub fn add(t: &mut [u32; 8], a: &[u32; 8], b: &[u32; 8]) -> u32 {
-    let mut carry = 0u64;
-    for (t, (a, b)) in t.iter_mut().zip(a.iter().zip(b)) {
-        carry += u64::from(*a) + u64::from(*b);
-        *t = carry as u32;
-        carry >>= 32;
-    }
-    carry as u32
 }
