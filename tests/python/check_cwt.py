@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Checks our COSE and CWT objects with the packages `cwt` and `cbor2`, which others wrote.
 
-Takes specimens, signed with fresh keys, from `cargo run -p ringfort-trust --example specimens`.
+Takes specimens, signed with fresh keys, from the program `token_specimens`.
 Each has to verify under its own key, type and external_aad; and, so that a checker which accepts
 everything is noticed, has to be refused under another external_aad, another key, and with any one
 of 64 bits flipped across it.
@@ -14,6 +14,7 @@ import sys
 
 import cbor2
 from cwt import COSE, COSEKey
+from local_hub import BUILD
 
 TYP = 16
 
@@ -73,8 +74,8 @@ def check(name, specimen, stranger):
 
 
 def main():
-    command = ["cargo", "run", "--quiet", "-p", "ringfort-trust", "--example", "specimens"]
-    specimens = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
+    made = subprocess.run([BUILD / "examples/token_specimens"], check=True, capture_output=True)
+    specimens = json.loads(made.stdout)
     other = specimens["command"]["keys"][0]
     now, device = specimens["now"], specimens["device"]
     issuer = f"urn:uuid:{specimens['fleet']}"

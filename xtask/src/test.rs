@@ -95,9 +95,15 @@ fn rust_tests() -> Result<()> {
     process::run(cargo().args(["test", "--workspace", "--locked", "--no-fail-fast"]).args(FEATURES))
 }
 
-/// Checkers that others wrote, each a script of ours that exits 0 or says what differs.
+/// Checkers that others wrote, each a script of ours that exits 0 or says what differs. They use
+/// what the step before has built: with the same packages and features nothing is built twice.
 fn python_checks() -> Result<()> {
     let interpreter = tools::python()?;
+    process::run(
+        cargo().args(["build", "--workspace", "--bins", "--examples", "--locked"]).args(FEATURES),
+    )?;
+    let build = std::env::current_exe().context("this task does not know its own place")?;
+    let build = build.parent().context("this task has no folder")?;
     let folder = root().join("tests/python");
     let mut scripts: Vec<_> = std::fs::read_dir(&folder)
         .with_context(|| format!("cannot read {}", folder.display()))?
@@ -110,7 +116,9 @@ fn python_checks() -> Result<()> {
     }
     for script in scripts {
         eprintln!("{}", script.file_name().unwrap_or_default().to_string_lossy());
-        process::run(Command::new(&interpreter).current_dir(root()).arg(&script))?;
+        let mut command = Command::new(&interpreter);
+        command.current_dir(root()).arg("-B").arg(&script).env("RINGFORT_BUILD", build);
+        process::run(&mut command)?;
     }
     Ok(())
 }

@@ -1,5 +1,5 @@
 //! Writes one certificate of each profile and CRLs, so that checkers of other makers can judge
-//! them: `specimens DIR`. Every file is named after what it is; `*.crt.pem` and `*.crl.pem`.
+//! them: `certificate_specimens DIR`. Every file is named after what it is; `*.crt.pem` and `*.crl.pem`.
 
 use std::error::Error;
 use std::path::Path;
@@ -13,7 +13,7 @@ use ringfort_pki::{
 };
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let folder = std::env::args_os().nth(1).ok_or("usage: specimens DIR")?;
+    let folder = std::env::args_os().nth(1).ok_or("usage: certificate_specimens DIR")?;
     let folder = Path::new(&folder);
     let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
     for (name, lifetimes) in
