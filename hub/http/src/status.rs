@@ -39,7 +39,9 @@ pub fn status(reason: Reason) -> StatusCode {
         Reason::WrongContentType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
         Reason::MisdirectedRequest => StatusCode::MISDIRECTED_REQUEST,
         Reason::TooManyRequests => StatusCode::TOO_MANY_REQUESTS,
-        Reason::ServerkeygenRefused | Reason::Unsupported => StatusCode::NOT_IMPLEMENTED,
+        // A later hub may take it; this one never will, so it is not to be tried again.
+        Reason::Unsupported => StatusCode::UNPROCESSABLE_ENTITY,
+        Reason::ServerkeygenRefused => StatusCode::NOT_IMPLEMENTED,
         Reason::HubRestored => StatusCode::SERVICE_UNAVAILABLE,
         Reason::Internal | Reason::StorageFailed => StatusCode::INTERNAL_SERVER_ERROR,
         // What the sender wrote is wrong: its bytes, its signatures, its numbers.
@@ -63,7 +65,6 @@ mod tests {
     fn only_faults_of_the_hub_are_server_errors() {
         let server: Vec<_> = Reason::ALL.iter().filter(|r| status(**r).is_server_error()).collect();
         let expected = [
-            Reason::Unsupported,
             Reason::StorageFailed,
             Reason::ServerkeygenRefused,
             Reason::HubRestored,

@@ -2,6 +2,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
+use ringfort_cose::Reason;
 use ringfort_http::Refused;
 use serde::Deserialize;
 
@@ -17,6 +18,7 @@ pub(crate) struct EntryParameters {
     #[serde(default)]
     from: u64,
     /// At most so many, 1 to 1000; 100 if it is not given.
+    #[param(minimum = 1, maximum = 1000)]
     limit: Option<u32>,
 }
 
@@ -40,6 +42,9 @@ pub(crate) async fn entries(
     Parameters(given): Parameters<EntryParameters>,
 ) -> Result<Json<AuditEntries>, Refused> {
     let limit = page_limit(given.limit)?;
+    if i64::try_from(given.from).is_err() {
+        return Err(Refused::new(Reason::Malformed, "no log has so many entries"));
+    }
     let entries = api.fleet.audit_entries(&who, given.from, limit).await.map_err(refused)?;
     let full = entries.len() >= limit as usize;
     let next = full.then_some(given.from + entries.len() as u64);

@@ -27,6 +27,7 @@ pub(crate) struct DeviceParameters {
     /// Only ids after this one: the `next` of the page before.
     after: Option<String>,
     /// At most so many, 1 to 1000; 100 if it is not given.
+    #[param(minimum = 1, maximum = 1000)]
     limit: Option<u32>,
 }
 
@@ -35,6 +36,7 @@ pub(crate) struct DeviceParameters {
 #[into_params(parameter_in = Query)]
 pub(crate) struct HistoryParameters {
     /// At most so many, 1 to 1000; 100 if it is not given.
+    #[param(minimum = 1, maximum = 1000)]
     limit: Option<u32>,
 }
 

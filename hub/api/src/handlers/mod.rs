@@ -90,6 +90,7 @@ pub(crate) struct PageQuery {
     /// Only items after this one: the `next` of the page before.
     pub(crate) after: Option<String>,
     /// At most so many, 1 to 1000; 100 if it is not given.
+    #[param(minimum = 1, maximum = 1000)]
     pub(crate) limit: Option<u32>,
 }
 
@@ -127,7 +128,7 @@ pub(crate) fn page_limit(limit: Option<u32>) -> Result<u32, Refused> {
     match limit.unwrap_or(100) {
         limit if (1..=PAGE_MAX).contains(&limit) => Ok(limit),
         limit => {
-            Err(Refused::new(Reason::TooLarge, format!("limit {limit} is not 1 to {PAGE_MAX}")))
+            Err(Refused::new(Reason::Malformed, format!("limit {limit} is not 1 to {PAGE_MAX}")))
         }
     }
 }
