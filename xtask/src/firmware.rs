@@ -25,12 +25,13 @@ cargo xtask firmware <what>
   run                a device from reset to its first non-secure line, without semihosting
   test               all of it in a quarter of an hour, power cuts and faults as samples
   spm                the partition manager's part of the tests alone
+  update [--only]    the update partition's part of them alone
   size               sizes, memory and instruction counts, beside their bars
   powercut [--seed]  every power cut of a device's life; ends with `points: N`
   faults [--sample]  every instruction left out; ends with `faults: N, boots of a bad image: M`
 ";
 
-/// The task: `firmware build|run|test|size|powercut|faults`.
+/// The task: `firmware build|run|test|spm|update|size|powercut|faults`.
 pub fn run(arguments: &[String]) -> Result<()> {
     let Some((what, rest)) = arguments.split_first() else { bail!("{HELP}") };
     match what.as_str() {
@@ -43,6 +44,7 @@ pub fn run(arguments: &[String]) -> Result<()> {
             qemu("size", rest)
         }
         "spm" => spm::test(),
+        "update" => spm::update(rest),
         "powercut" => host("powercut", rest),
         "faults" => qemu("faults", rest),
         _ => bail!("unknown argument '{what}'\n\n{HELP}"),

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "psa/client.h"
+#include "psa/update.h"
 #include "psa_manifest/sid.h"
 
 /* The second word of RAM: zero at power-on, kept over warm resets. */
@@ -67,6 +68,16 @@ static void failure(void)
           "learns who died and why");
 }
 
+static void update(void)
+{
+    psa_fwu_component_info_t info;
+    memset(&info, 0xff, sizeof info);
+    /* Without the boot loader there are no slots, and nothing to update. */
+    psa_status_t status = psa_fwu_query(RINGFORT_FWU_RELEASE, &info);
+    check(status == PSA_ERROR_DOES_NOT_EXIST, "asks for updates");
+    check(psa_fwu_accept() == PSA_ERROR_DOES_NOT_EXIST, "has nothing to accept");
+}
+
 int main(void)
 {
     uint32_t number = KEPT, kept = 0;
@@ -78,6 +89,7 @@ int main(void)
     echo();
     ticker();
     failure();
+    update();
     check(psa_call(TICKER_HANDLE, 1, NULL, 0, &out, 1) == PSA_SUCCESS && kept == number + 1,
           "a partition's page is kept over the resets");
     if (failed) {

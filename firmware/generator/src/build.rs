@@ -26,6 +26,9 @@ pub const C_FLAGS: &[&str] = &[
     "-Wextra",
 ];
 
+/// The service behind `psa/update.h`, by its name in the manifest.
+const UPDATE: &str = "FIRMWARE_UPDATE";
+
 /// What to build and where.
 pub struct Build {
     /// The manifest.
@@ -133,9 +136,15 @@ impl Build {
     pub fn nonsecure_library(&self, product: &Product) -> Done<PathBuf> {
         let gateway = product.board.memory.secure_code.base + GATEWAY.base;
         let define = format!("-DRINGFORT_GATEWAY={gateway:#x}");
-        let source = self.workspace.join("c/lib/nonsecure.c");
-        let object = self.compile("nonsecure-library", &source, &[define.into()])?;
-        self.archive("libringfort_ns.a", &[object])
+        // Firmware update by its standard calls, where the product has the service.
+        let updates = product.service(UPDATE).is_some();
+        let mut objects = Vec::new();
+        for name in ["nonsecure", "update"].into_iter().take(if updates { 2 } else { 1 }) {
+            let source = self.workspace.join(format!("c/lib/{name}.c"));
+            let flags = [define.clone().into()];
+            objects.push(self.compile("nonsecure-library", &source, &flags)?);
+        }
+        self.archive("libringfort_ns.a", &objects)
     }
 
     fn packages(&self, product: &Product) -> Done<()> {

@@ -134,6 +134,7 @@ impl Check<'_> {
         }
         self.owners(&resolved)?;
         self.dependencies(&partitions)?;
+        self.health(&partitions)?;
         Ok(resolved)
     }
 
@@ -354,6 +355,30 @@ impl Check<'_> {
                     );
                     return Err(self.refuse(name, reason));
                 }
+            }
+        }
+        Ok(())
+    }
+
+    /// A health check is a call that the partition may make, and that needs no connection.
+    fn health(&self, partitions: &[&Partition]) -> Done {
+        for p in partitions {
+            for name in &p.health {
+                let depends = |d: &Spanned<String>| d.get_ref() == name.get_ref();
+                if !p.depends.iter().any(depends) {
+                    let reason = format!("'{}' is not under `depends`", name.get_ref());
+                    return Err(self.refuse(name, reason));
+                }
+                let services = partitions.iter().flat_map(|p| &p.service).map(Spanned::get_ref);
+                let found = services.filter(|s| s.name.get_ref() == name.get_ref());
+                if found.map(|s| s.stateless).any(|stateless| !stateless) {
+                    let reason = format!("'{}' is not stateless", name.get_ref());
+                    return Err(self.refuse(name, reason));
+                }
+            }
+            if let Some(trial) = &p.trial_ms {
+                let fits = |ms: &u32| (1_000..=200_000).contains(ms);
+                self.require(trial, fits, "a trial is 1 to 200 seconds")?;
             }
         }
         Ok(())

@@ -124,6 +124,11 @@ pub struct Partition {
     /// Services that it calls, by name.
     #[serde(default)]
     pub depends: Vec<Spanned<String>>,
+    /// Of these, the stateless ones that it asks whether all is well.
+    #[serde(default)]
+    pub health: Vec<Spanned<String>>,
+    /// Milliseconds that a release on trial has until it is confirmed.
+    pub trial_ms: Option<Spanned<u32>>,
     /// Registers and memory that it owns.
     #[serde(default)]
     pub mmio: Vec<Spanned<Mmio>>,

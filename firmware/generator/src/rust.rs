@@ -232,6 +232,18 @@ pub fn names(product: &Product) -> String {
         for (name, signal) in names.zip(&p.signals) {
             let _ = writeln!(out, "    pub const {name}_SIGNAL: u32 = {signal:#x};");
         }
+        if !own.health.is_empty() {
+            let handles: Vec<String> = own
+                .health
+                .iter()
+                .map(|name| format!("super::sid::{}_HANDLE", name.get_ref()))
+                .collect();
+            let (count, all) = (handles.len(), handles.join(", "));
+            let _ = writeln!(out, "    pub const HEALTH: [u32; {count}] = [{all}];");
+        }
+        if let Some(trial) = &own.trial_ms {
+            let _ = writeln!(out, "    pub const TRIAL_MS: u32 = {};", trial.get_ref());
+        }
         for region in &p.regions {
             let (label, range) = (&region.label, region.range);
             let _ = writeln!(out, "    pub const {label}: usize = {:#x};", range.base);

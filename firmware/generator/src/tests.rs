@@ -163,6 +163,19 @@ fn refuses_unknown_names() {
 }
 
 #[test]
+fn refuses_health_checks_that_cannot_be_made() {
+    let depends = "depends = [\"ONE\"]";
+    refuses(1, depends, &format!("{depends}\nhealth = [\"TWO\"]"), 1, "not under `depends`");
+    refuses(1, depends, &format!("{depends}\nhealth = [\"ONE\"]"), 1, "not stateless");
+    refuses(1, depends, &format!("{depends}\ntrial_ms = 999"), 1, "1 to 200 seconds");
+    let (text, _) = with(1, depends, &format!("{depends}\nhealth = [\"ONE\"]\ntrial_ms = 5000"));
+    let text = text.replace("name = \"ONE\"", "name = \"ONE\"\nstateless = true");
+    let names = crate::rust::names(&parse(&text).unwrap());
+    assert!(names.contains("pub const HEALTH: [u32; 1] = [super::sid::ONE_HANDLE];"), "{names}");
+    assert!(names.contains("pub const TRIAL_MS: u32 = 5000;"), "{names}");
+}
+
+#[test]
 fn refuses_cycles_that_would_deadlock() {
     refuses(1, "deadline_ms = 100", "deadline_ms = 100\ndepends = [\"TWO\"]", 1, "a deadlock");
     refuses(1, "deadline_ms = 100", "deadline_ms = 100\ndepends = [\"ONE\"]", 1, "a deadlock");

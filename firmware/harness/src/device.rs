@@ -74,6 +74,20 @@ impl Device {
         device
     }
 
+    /// Another device with the same flash.
+    pub fn copy(&self, name: &str) -> Device {
+        let folder = self.folder.join(name);
+        fs::create_dir_all(&folder).expect("a folder for the device");
+        let copy = Device {
+            folder,
+            boot: self.boot.clone(),
+            machine: self.machine,
+            otp: self.otp.clone(),
+        };
+        fs::copy(self.flash(), copy.flash()).expect("a flash file");
+        copy
+    }
+
     pub fn flash(&self) -> PathBuf {
         self.folder.join("flash.bin")
     }

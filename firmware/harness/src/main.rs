@@ -8,6 +8,10 @@ mod faults;
 mod figures;
 mod flows;
 mod scene;
+#[path = "../../psa/updates/src/script.rs"]
+#[allow(dead_code)]
+mod script;
+mod update;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -46,6 +50,7 @@ fn main() -> ExitCode {
         ),
         Some("size") => figures::print(&bench),
         Some("run") => flows::run(&bench),
+        Some("update") => update::all(&bench, value("--only").as_deref()),
         Some("kill") => flows::kill(&bench, 200),
         _ => false,
     };

@@ -9,6 +9,8 @@ pub struct Status(pub i32);
 impl Status {
     /// Success.
     pub const SUCCESS: Self = Self(0);
+    /// Success, once the device has booted.
+    pub const SUCCESS_REBOOT: Self = Self(1);
     /// A rule of the interface was broken.
     pub const PROGRAMMER_ERROR: Self = Self(-129);
     /// The connection is refused.

@@ -1,4 +1,5 @@
-//! The Firmware Framework for M 1.1, for Rust: [`client`] for everyone, [`service`] for partitions.
+//! The Firmware Framework for M 1.1, for Rust: [`client`] for everyone, [`service`] for partitions,
+//! and [`update`], PSA Firmware Update 1.0, for whoever may call that service.
 //!
 //! The feature `partition` or `nonsecure` says which side the crate is built for. Unsafe code is in
 //! `trap.rs` and `gateway.rs` only: the two ways into the manager.
@@ -15,5 +16,6 @@ mod panic;
 pub mod service;
 #[cfg(all(feature = "partition", target_os = "none"))]
 mod trap;
+pub mod update;
 
 pub use client::{Handle, Status};

@@ -11,6 +11,9 @@ pub const DISCONNECT: i32 = -2;
 pub const DOORBELL: u32 = 8;
 /// Every signal.
 pub const ANY: u32 = u32::MAX;
+/// The type of message that asks a service named under `health` whether all is well with it:
+/// success says yes.
+pub const HEALTH: i32 = 0x5246_4801;
 
 /// A message.
 #[derive(Clone, Copy, Debug)]

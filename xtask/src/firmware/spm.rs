@@ -34,25 +34,53 @@ const GATEWAY: &str = "10020400";
 pub fn test() -> Result<()> {
     let mut command = cargo_host();
     command.args(["test", "--quiet", "--locked", "--profile", "host"]);
-    start(command.args(["--package", "generator", "--package", "spm"]))?;
+    for package in ["generator", "psa", "spm", "update"] {
+        command.args(["--package", package]);
+    }
+    start(&mut command)?;
     let images = build()?;
     harness("traps", &images, &images.traps)?;
     harness("c", &images, &images.application)?;
-    from_boot(&images)
+    from_boot(&images)?;
+    updates(&images, &[])
+}
+
+/// The update partition alone.
+pub fn update(rest: &[String]) -> Result<()> {
+    updates(&build()?, rest)
+}
+
+/// The same image with an application that updates it, through the boot loader.
+fn updates(images: &Images, rest: &[String]) -> Result<()> {
+    let boot = super::build()?.join("boot-test");
+    let component = images.product.join("component.elf");
+    let parts =
+        [(&boot, "boot-test"), (&component, "secure-test"), (&images.updates, "nonsecure-test")];
+    let folder = gather(images, "update", &parts)?;
+    let mut arguments = vec!["update".to_owned(), "--images".to_owned(), folder];
+    arguments.extend_from_slice(rest);
+    super::host("harness", &arguments)
+}
+
+/// Puts images under the names that the harness knows; gives the folder.
+fn gather(images: &Images, name: &str, parts: &[(&PathBuf, &str)]) -> Result<String> {
+    let folder = images.product.join(name);
+    std::fs::create_dir_all(&folder)
+        .with_context(|| format!("cannot make the folder {}", folder.display()))?;
+    for (from, name) in parts {
+        std::fs::copy(from, folder.join(name))
+            .with_context(|| format!("cannot copy {}", from.display()))?;
+    }
+    Ok(folder.display().to_string())
 }
 
 /// The same image as a signed release: the boot loader verifies and starts it, the lifecycle is the
 /// one of its hand-off, and the services answer.
 fn from_boot(images: &Images) -> Result<()> {
     let boot = super::build()?.join("boot");
-    let folder = images.product.join("release");
-    std::fs::create_dir_all(&folder)
-        .with_context(|| format!("cannot make the folder {}", folder.display()))?;
     let component = images.product.join("component.elf");
-    for (from, name) in [(&boot, "boot"), (&component, "secure"), (&images.traps, "nonsecure")] {
-        std::fs::copy(from, folder.join(name))
-            .with_context(|| format!("cannot copy {}", from.display()))?;
-    }
+    let parts = [(&boot, "boot"), (&component, "secure"), (&images.traps, "nonsecure")];
+    let folder = gather(images, "release", &parts)?;
     let mut command = cargo_host();
     command.args(["run", "--quiet", "--locked", "--profile", "host", "--package", "harness", "--"]);
     // The harness looks for the line of its own application: what counts is what it shows.
@@ -77,6 +105,7 @@ pub fn size() -> Result<()> {
 struct Images {
     product: PathBuf,
     traps: PathBuf,
+    updates: PathBuf,
     application: PathBuf,
 }
 
@@ -100,18 +129,22 @@ fn build() -> Result<Images> {
         generator.env("CARGO_UNSTABLE_BUILD_STD", "core");
     }
     start(&mut generator)?;
-    let mut command = toolchain.cargo(&folder());
-    command
-        .args(["build", "--quiet", "--locked", "--release", "--target", TARGET])
-        .args(["--package", "traps", "--bin", "traps", "--features", "target", "--target-dir"])
-        .arg(&target)
-        .env("RINGFORT_NAMES", product.join("names.rs"))
-        .env("RINGFORT_GATEWAY", GATEWAY);
-    start(&mut command)?;
+    let applications = [("traps", "target"), ("updates", "target,semihosting")];
+    for (name, features) in applications {
+        let mut command = toolchain.cargo(&folder());
+        command
+            .args(["build", "--quiet", "--locked", "--release", "--target", TARGET])
+            .args(["--package", name, "--bin", name, "--features", features, "--target-dir"])
+            .arg(&target)
+            .env("RINGFORT_NAMES", product.join("names.rs"))
+            .env("RINGFORT_GATEWAY", GATEWAY);
+        start(&mut command)?;
+    }
     let application = product.join("application.elf");
     application_in_c(&product, &application)?;
-    let traps = target.join(TARGET).join("release/traps");
-    Ok(Images { product, traps, application })
+    let [traps, updates] =
+        applications.map(|(name, _)| target.join(TARGET).join("release").join(name));
+    Ok(Images { product, traps, updates, application })
 }
 
 /// As docs/porting.md says it.

@@ -12,6 +12,8 @@
 #define PSA_DOORBELL (0x00000008u)
 #define PSA_IPC_CONNECT (-1)
 #define PSA_IPC_DISCONNECT (-2)
+/* Asks a service named under `health` whether all is well with it: success says yes. */
+#define RINGFORT_HEALTH (0x52464801)
 
 typedef uint32_t psa_signal_t;
 typedef uint32_t psa_irq_status_t;

@@ -18,6 +18,8 @@ use product::echo::{ECHO_NOW_SIGNAL, ECHO_SIGNAL, PRIVATE_SIGNAL, RELAXED_SIGNAL
 
 /// Initialised data: it must be back after a restart.
 static mut SERVED: u32 = 1000;
+/// Whether it is well; a test may say otherwise.
+static mut WELL: bool = true;
 
 #[unsafe(no_mangle)]
 extern "C" fn partition_main() -> ! {
@@ -74,6 +76,16 @@ fn serve(message: Message) {
         SPIN => loop {
             core::hint::spin_loop();
         },
+        // SAFETY: one thread.
+        service::HEALTH => message.reply(match unsafe { WELL } {
+            true => Status::SUCCESS,
+            false => Status::GENERIC_ERROR,
+        }),
+        SICKEN => {
+            // SAFETY: one thread.
+            unsafe { WELL = false };
+            message.reply(Status::SUCCESS);
+        }
         TAKE => {
             let mut buffer = [0; 16];
             let step = message.read(0, &mut buffer);
@@ -96,3 +108,4 @@ const CONDEMN: i32 = 4;
 const SPIN: i32 = 5;
 const REMEMBER: i32 = 6;
 const TAKE: i32 = 7;
+const SICKEN: i32 = 8;

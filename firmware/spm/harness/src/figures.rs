@@ -9,7 +9,7 @@ const TICKS: f64 = 10.24;
 
 /// Secure RAM, as much as the product of the tests uses.
 const RAM: u32 = 0x3800_9000;
-const RAM_LEN: u32 = 0x8000;
+const RAM_LEN: u32 = 0x1_0000;
 
 /// What must not be exceeded, in instructions.
 const BARS: &[(&str, u32)] = &[
