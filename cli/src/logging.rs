@@ -7,7 +7,8 @@ use tracing_subscriber::EnvFilter;
 /// Starts the log. `RINGFORT_LOG` chooses what is in it (`info` without it); with `json` each line
 /// is one JSON object.
 pub fn start(json: bool) {
-    let filter = EnvFilter::try_from_env("RINGFORT_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    let filter =
+        EnvFilter::try_from_env("RINGFORT_LOG").unwrap_or_else(|_| EnvFilter::new(DEFAULT));
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
@@ -15,3 +16,6 @@ pub fn start(json: bool) {
     // A second start in the same process keeps the first log, which is what is wanted.
     let _ = if json { builder.json().try_init() } else { builder.try_init() };
 }
+
+/// The TPM software stack tells of every handle that it opens and closes.
+const DEFAULT: &str = "info,tss_esapi=warn";

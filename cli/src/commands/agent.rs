@@ -187,6 +187,13 @@ fn agent_failure(error: AgentError) -> Failure {
         AgentError::Answer { reason, detail } => {
             Failure::refused(reason, format!("the hub's answer is refused: {detail}"))
         }
+        AgentError::RolledBack { .. } => Failure::refused(error.reason(), error.to_string()),
+        AgentError::State(_) => Failure::failed(
+            error.to_string(),
+            "The state is damaged, or its key store is not the one that it was made with.",
+            "Put state and key store of this device back together; where they are gone, give it a \
+             new identity.",
+        ),
         AgentError::NoIdentity => Failure::refused(Reason::NotFound, "the device has no identity")
             .why("The factory has not given it one.")
             .next(

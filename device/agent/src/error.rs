@@ -37,7 +37,15 @@ pub enum AgentError {
         /// What the file system said.
         source: std::io::Error,
     },
-    /// The state is damaged, from another device, or put back to an older copy.
+    /// The state is an older copy, or another device's.
+    #[error("the device's state is number {record} and its key store has counted {counter}")]
+    RolledBack {
+        /// The number of the state.
+        record: u64,
+        /// What the key store has counted.
+        counter: u64,
+    },
+    /// The state is damaged.
     #[error("the device's state cannot be used: {0}")]
     State(String),
     /// Another agent runs on the same state.
@@ -98,6 +106,7 @@ impl AgentError {
             AgentError::Storage { .. } | AgentError::KeyStore(_) | AgentError::State(_) => {
                 Reason::StorageFailed
             }
+            AgentError::RolledBack { .. } => Reason::RolledBack,
             AgentError::Identity { reason, .. } | AgentError::Answer { reason, .. } => *reason,
             AgentError::Refused { code, .. } => Reason::from_code(code).unwrap_or(Reason::Internal),
             AgentError::Unreachable { .. } | AgentError::ServerNotTrusted(_) => {

@@ -91,10 +91,7 @@ impl Session {
         let settings = Settings { built: built(), trial_attempts: config.update.trial_attempts };
         let counter = store.counter(&keys::label(keys::COUNTER)?)?;
         let device = Device::new(identity, settings, record, counter).map_err(|found| {
-            AgentError::State(format!(
-                "it is number {} and the key store has counted {}: an older copy was put back, or it is another device's",
-                found.record, found.counter
-            ))
+            AgentError::RolledBack { record: found.record, counter: found.counter }
         })?;
         Ok(Session {
             protection: keys::protection(config, &*store),

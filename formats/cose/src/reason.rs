@@ -163,6 +163,9 @@ reasons! {
     StorageFailed "storage-failed"
         "Durable storage could not be written or read."
         "Check free space and health of the storage.";
+    RolledBack "rolled-back"
+        "The stored state is older than what the key store has counted: an older copy was put back, or it is another device's."
+        "Put the newest copy back; where there is none, give the device a new identity.";
     RestartFailed "restart-failed"
         "The restart into the new release did not succeed."
         "Look at the log of the device's restart hook.";
