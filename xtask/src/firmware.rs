@@ -1,6 +1,7 @@
 //! `cargo xtask firmware`: the firmware workspace's own tasks.
 
 mod spm;
+mod steps;
 mod toolchain;
 
 use std::path::{Path, PathBuf};
@@ -10,6 +11,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::packages::{self, Package, Probe};
 use crate::run::{root, run as start};
+use steps::Step;
 use toolchain::{TARGET, Toolchain};
 
 const PACKAGES: &[Package] = &[Package {
@@ -125,37 +127,71 @@ fn reproducible() -> Result<()> {
     Ok(())
 }
 
+/// Builds once, then runs what is independent side by side, the longest first.
 fn test() -> Result<()> {
-    spm::test()?;
-    let mut command = cargo_host();
-    command.args(["test", "--quiet", "--locked", "--profile", "host"]);
-    for package in ["p256-verify", "slots", "boot", "harness", "powercut"] {
-        command.args(["--package", package]);
-    }
-    start(&mut command)?;
-    host("powercut", &["--planted".to_owned()])?;
-    host("powercut", &["--sample".to_owned()])?;
-    qemu("flows", &[])?;
-    qemu("attacks", &[])?;
-    qemu("kill", &[])?;
-    qemu("faults", &["--sample".to_owned(), "1500".to_owned()])
+    let images = ready()?;
+    let tested = ["p256-verify", "slots", "boot", "harness", "powercut"];
+    let packages = tested.iter().flat_map(|package| ["--package", package]);
+    let mut tests = cargo_host();
+    tests.args(["test", "--no-run", "--quiet", "--locked", "--profile", "host"]);
+    start(tests.args(packages.clone()))?;
+    let mut tools = cargo_host();
+    tools.args(["build", "--quiet", "--locked", "--profile", "host"]);
+    start(tools.args(["--package", "harness", "--package", "powercut"]))?;
+
+    let [p256, rest] = [&tested[..1], &tested[1..]].map(|packages| {
+        let mut command = cargo_host();
+        command.args(["test", "--quiet", "--locked", "--profile", "host"]);
+        command.args(packages.iter().flat_map(|package| ["--package", package]));
+        command
+    });
+    let harness = |what: &str, more: &[&str]| {
+        let images = images.display().to_string();
+        tool("harness", &[&[what, "--images", &images], more].concat())
+    };
+    let board = |name: &'static str| ["--board", name];
+    let [an505, an521] = ["mps2-an505", "mps2-an521"].map(board);
+    let steps = vec![
+        Step::here("spm", spm::test),
+        Step::program("kill-an505", harness("kill", &an505)),
+        Step::program("kill-an521", harness("kill", &an521)),
+        Step::program("p256-verify", p256),
+        Step::program("attacks-an505", harness("attacks", &an505)),
+        Step::program("attacks-an521", harness("attacks", &an521)),
+        Step::program("faults", harness("faults", &["--sample", "1500"])),
+        Step::program("planted", tool("powercut", &["--planted"])),
+        Step::program("flows", harness("flows", &[])),
+        Step::program("powercut", tool("powercut", &["--sample"])),
+        Step::program("rules", rest),
+    ];
+    steps::run(steps, &folder().join("target/steps"))
 }
 
 /// Starts the harness on freshly built images.
 fn qemu(what: &str, rest: &[String]) -> Result<()> {
-    packages::ensure(PACKAGES, std::env::var_os("CI").is_some_and(|value| value == "true"))?;
-    let images = build()?;
+    let images = ready()?;
     let mut arguments = vec![what.to_owned(), "--images".to_owned(), images.display().to_string()];
     arguments.extend_from_slice(rest);
     host("harness", &arguments)
 }
 
+/// Everything that a run in QEMU needs.
+fn ready() -> Result<PathBuf> {
+    packages::ensure(PACKAGES, std::env::var_os("CI").is_some_and(|value| value == "true"))?;
+    build()
+}
+
 /// Runs a host tool of the firmware workspace.
-fn host(tool: &str, arguments: &[String]) -> Result<()> {
+fn host(name: &str, arguments: &[String]) -> Result<()> {
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    start(&mut tool(name, &arguments))
+}
+
+fn tool(name: &str, arguments: &[&str]) -> Command {
     let mut command = cargo_host();
-    command.args(["run", "--quiet", "--locked", "--profile", "host", "--package", tool, "--"]);
+    command.args(["run", "--quiet", "--locked", "--profile", "host", "--package", name, "--"]);
     command.args(arguments);
-    start(&mut command)
+    command
 }
 
 fn cargo_host() -> Command {

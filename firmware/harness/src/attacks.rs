@@ -4,14 +4,14 @@
 use harness::release::{Fleet, Made, Release, SLOT_A, SLOT_B, reason};
 use ringfort_cose::Reason;
 
-use crate::device::{Bench, Device, MACHINES, Outcome, Run, otp};
+use crate::device::{Bench, Device, Outcome, Run, otp};
 use crate::flows::{
     CONFIRM, CRASH, DONE, HANG, INSTALL, RECOVERS, REFUSED, STOPPED, Tally, field, runs,
 };
 
-pub fn all(bench: &Bench) -> bool {
+pub fn all(bench: &Bench, boards: &[&'static str]) -> bool {
     let mut tally = Tally::default();
-    for machine in MACHINES {
+    for machine in boards.iter().copied() {
         let fleet = Fleet::new(&bench.images, 2, 64 * 1024);
         let device = Device::confirmed(bench, "attacks", machine, &fleet);
         let mut attacks = Attacks { machine, fleet, device, tally: &mut tally };

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::{Read, Write};
+use std::os::unix::fs::FileExt;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -11,6 +12,8 @@ use std::time::{Duration, Instant};
 use boot::OTP_MAGIC;
 
 use harness::release::{Fleet, Images, SLOT_A};
+
+use crate::patience::Patience;
 
 /// The boards.
 pub const MACHINES: [&str; 2] = ["mps2-an505", "mps2-an521"];
@@ -46,7 +49,7 @@ pub struct Run {
     pub arguments: Vec<String>,
     /// Gives the images no way to end QEMU or to reach the host.
     pub plain: bool,
-    /// Kills QEMU after this time, as a power cut would.
+    /// Kills QEMU after so much processor time, as a power cut would.
     pub kill_after: Option<Duration>,
     pub limit: Option<Duration>,
 }
@@ -93,16 +96,15 @@ impl Device {
     }
 
     pub fn write(&self, at: u32, bytes: &[u8]) {
-        let mut flash = fs::read(self.flash()).expect("the flash file");
-        let at = (at - FLASH_AT) as usize;
-        flash[at..at + bytes.len()].copy_from_slice(bytes);
-        fs::write(self.flash(), flash).expect("the flash file");
+        let flash = fs::OpenOptions::new().write(true).open(self.flash()).expect("the flash file");
+        flash.write_all_at(bytes, u64::from(at - FLASH_AT)).expect("the flash file");
     }
 
     pub fn read(&self, at: u32, len: usize) -> Vec<u8> {
-        let flash = fs::read(self.flash()).expect("the flash file");
-        let at = (at - FLASH_AT) as usize;
-        flash[at..at + len].to_vec()
+        let flash = fs::File::open(self.flash()).expect("the flash file");
+        let mut bytes = vec![0; len];
+        flash.read_exact_at(&mut bytes, u64::from(at - FLASH_AT)).expect("the flash file");
+        bytes
     }
 
     /// Puts a slot's bytes, as the factory would.
@@ -211,12 +213,12 @@ impl Device {
 
 fn wait(child: &mut Child, run: &Run) -> Option<i32> {
     let start = Instant::now();
-    let limit = run.kill_after.or(run.limit).unwrap_or(Duration::from_secs(60));
+    let mut patience = Patience::new(run.kill_after);
     loop {
         if let Some(status) = child.try_wait().expect("a child to wait for") {
             return status.code();
         }
-        if start.elapsed() >= limit {
+        if patience.is_over(child) || run.limit.is_some_and(|limit| start.elapsed() >= limit) {
             let _ = child.kill();
             let _ = child.wait();
             return None;

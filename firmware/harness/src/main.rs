@@ -7,6 +7,7 @@ mod device;
 mod faults;
 mod figures;
 mod flows;
+mod patience;
 mod scene;
 #[path = "../../psa/updates/src/script.rs"]
 #[allow(dead_code)]
@@ -16,7 +17,7 @@ mod update;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use device::Bench;
+use device::{Bench, MACHINES};
 use harness::elf;
 use harness::release::Images;
 
@@ -40,9 +41,16 @@ fn main() -> ExitCode {
         eprintln!("error: no images; start this by `cargo xtask firmware {}`", arguments.join(" "));
         return ExitCode::from(2);
     }
+    let board = value("--board");
+    let boards: Vec<&'static str> =
+        MACHINES.into_iter().filter(|name| board.as_ref().is_none_or(|b| b == name)).collect();
+    if boards.is_empty() {
+        eprintln!("error: the boards are {}", MACHINES.join(" and "));
+        return ExitCode::from(2);
+    }
     let good = match arguments.first().map(String::as_str) {
-        Some("flows") => flows::all(&bench),
-        Some("attacks") => attacks::all(&bench),
+        Some("flows") => flows::all(&bench, &boards),
+        Some("attacks") => attacks::all(&bench, &boards),
         Some("faults") => faults::run(
             &bench,
             value("--sample").and_then(|n| n.parse().ok()),
@@ -51,7 +59,7 @@ fn main() -> ExitCode {
         Some("size") => figures::print(&bench),
         Some("run") => flows::run(&bench),
         Some("update") => update::all(&bench, value("--only").as_deref()),
-        Some("kill") => flows::kill(&bench, 200),
+        Some("kill") => flows::kill(&bench, &boards, 100),
         _ => false,
     };
     if !arguments.iter().any(|a| a == "--keep") {
