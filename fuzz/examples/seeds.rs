@@ -1,18 +1,23 @@
-//! Writes the seeds of the targets `anchors`, `batch`, `messages` and `token`.
+//! Writes the seeds of the targets `anchors`, `batch`, `messages`, `slot_content`, `slot_records` and
+//! `token`.
 
 use std::path::Path;
 
+use boot::SlotHeader;
 use ringfort_cose::Sha256Digest;
 use ringfort_fuzz::fleet::{FLEET, Zeros, anchors, spec};
 use ringfort_fuzz::Agreeable;
+use ringfort_fuzz::flash::{IDENTITY, Ram};
 use ringfort_messages::{
     AuditHead, BatchSpec, Chain, CheckIn, CheckInAnswer, ClassId, ClassStatus, DeviceId,
     IdentityAnswer, IdentityRequest, Link, LinkId, List, Nonce, OrderNumber, Problem, Protection,
     RecordSpec, Report, Running, SequenceNumber, SiteId, StoreKind, Text, TimeRequest, Ueid,
     UnixTime, UpdateState, UpdateStatus, VendorId,
 };
+use ringfort_suit::{NewComponent, NewRelease, sign};
 use ringfort_trust::ids::AnchorsVersion;
 use ringfort_trust::{CommandAction, CommandClaims, Content, Order, Task, TokenClaims};
+use slots::{Candidate, Pin, Store};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let device = DeviceId::new("dev-a")?;
@@ -145,6 +150,59 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     };
     write("messages", "identity", &identity.encode()?)?;
     write("messages", "link", &link.encode()?)?;
+    slots()
+}
+
+/// A slot, and the record log at four moments of a device's life.
+fn slots() -> Result<(), Box<dyn std::error::Error>> {
+    let component = |name: &str| NewComponent {
+        id: vec![name.as_bytes().to_vec()],
+        vendor: IDENTITY.vendor,
+        class: IDENTITY.class,
+        digest: Sha256Digest([0; 32]),
+        size_bytes: 64,
+        uri: "coap://images.example/a".into(),
+    };
+    let release = NewRelease {
+        sequence_number: 1_800_000_000,
+        version: "1.1".into(),
+        components: vec![component("secure"), component("nonsecure")],
+        ..NewRelease::default()
+    };
+    let anchors = anchors();
+    let envelope = release.build(&Agreeable)?;
+    let signed = sign(&Agreeable, &Zeros(6), &envelope)?;
+    for (name, envelope) in [("unsigned", &envelope), ("signed", &signed)] {
+        let lengths = [envelope, &anchors].map(|part| u32::try_from(part.len()));
+        let header = SlotHeader { envelope: lengths[0]?, anchors: lengths[1]? };
+        write("slot_content", name, &[&header.to_bytes(), &envelope[..], &anchors].concat())?;
+    }
+
+    let moment = |name: &str, store: &Store<&mut Ram>, ram: &[u8]| {
+        let used = ram[..0x2000].iter().rposition(|byte| *byte != 0xff).map_or(0, |at| at + 1);
+        let counter = u8::try_from(store.state().counter).unwrap_or(u8::MAX);
+        write("slot_records", name, &[&[0, counter], &ram[..used]].concat())
+    };
+    let mut ram = Ram::holding(0, &[]);
+    let pin = Pin { sequence: 7, digest: [7; 32], anchors_version: 1, anchors_digest: [0; 32] };
+    let mut store = Store::provision(&mut ram, &anchors, 1)?;
+    let id = store.begin(&Candidate { pin, len: 64 })?;
+    store.finish(id, |_, _| Ok(()))?;
+    let log = store.hardware().bytes.clone();
+    moment("written", &store, &log)?;
+    store.arm(id)?;
+    store.spend(id)?;
+    let log = store.hardware().bytes.clone();
+    moment("trial", &store, &log)?;
+    store.confirm(id)?;
+    let log = store.hardware().bytes.clone();
+    moment("confirmed", &store, &log)?;
+    let next = store.begin(&Candidate { pin: Pin { sequence: 8, ..pin }, len: 64 })?;
+    store.finish(next, |_, _| Ok(()))?;
+    store.arm(next)?;
+    store.revert(next, ringfort_cose::Reason::HealthCheckFailed)?;
+    let log = store.hardware().bytes.clone();
+    moment("reverted", &store, &log)?;
     Ok(())
 }
 

@@ -1,5 +1,6 @@
 //! What the fuzz targets share.
 
+pub mod flash;
 pub mod fleet;
 
 use ringfort_cose::cbor::{Kind, Reader, Writer};

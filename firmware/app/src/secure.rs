@@ -80,6 +80,10 @@ extern "C" fn main() -> ! {
             finish(&console, done);
         }
         INSTALL => finish(&console, take(&handoff)),
+        WRITE => finish(
+            &console,
+            mount(&handoff).and_then(|mut store| put(&handoff, &mut store)).map(drop),
+        ),
         ANCHORS => finish(&console, turn(&handoff)),
         // Confirms, installs what is staged, and resets: over and over.
         CYCLE => {
@@ -105,6 +109,7 @@ const REVERT: u32 = 0x4647_4e04;
 const INSTALL: u32 = 0x4647_4e05;
 const ANCHORS: u32 = 0x4647_4e06;
 const CYCLE: u32 = 0x4647_4e07;
+const WRITE: u32 = 0x4647_4e08;
 
 fn slot_of(handoff: &Handoff) -> SlotId {
     if handoff.slot == 0 { SlotId::A } else { SlotId::B }
@@ -117,18 +122,17 @@ fn mount(handoff: &Handoff) -> Result<Store<Board>, Reason> {
 /// Installs the staged release and arms it.
 fn take(handoff: &Handoff) -> Result<(), Reason> {
     let mut store = mount(handoff)?;
-    let mut source = Staged { at: STAGING };
-    let mut scratch = [0; 0x3000];
-    let id = install(
-        &mut store,
-        &mut source,
-        &handoff.identity,
-        &Ecdsa::new([0; 32]),
-        &mut Reader,
-        &mut scratch,
-    )?;
+    let id = put(handoff, &mut store)?;
     Watchdog::arm(5_000);
     store.arm(id)
+}
+
+/// Writes the staged release into the spare slot.
+fn put(handoff: &Handoff, store: &mut Store<Board>) -> Result<SlotId, Reason> {
+    let mut source = Staged { at: STAGING };
+    let mut scratch = [0; 0x3000];
+    let verifier = Ecdsa::new([0; 32]);
+    install(store, &mut source, &handoff.identity, &verifier, &mut Reader, &mut scratch)
 }
 
 /// Takes the staged anchors: length, then the document.

@@ -4,9 +4,10 @@
 use harness::release::{Fleet, Made, Release, SLOT_A, SLOT_B, reason};
 use ringfort_cose::Reason;
 
-use crate::device::{Bench, Device, Outcome, Run, otp};
+use crate::device::{Bench, Device, Outcome, Run, STAGING, otp};
 use crate::flows::{
-    CONFIRM, CRASH, DONE, HANG, INSTALL, RECOVERS, REFUSED, STOPPED, Tally, field, runs,
+    ANCHORS, CONFIRM, CRASH, DONE, HANG, INSTALL, RECOVERS, REFUSED, STOPPED, Tally, WRITE, field,
+    runs,
 };
 
 pub fn all(bench: &Bench, boards: &[&'static str]) -> bool {
@@ -16,6 +17,7 @@ pub fn all(bench: &Bench, boards: &[&'static str]) -> bool {
         let device = Device::confirmed(bench, "attacks", machine, &fleet);
         let mut attacks = Attacks { machine, fleet, device, tally: &mut tally };
         attacks.at_install();
+        attacks.of_the_revoked(bench);
         attacks.in_flash();
         attacks.of_the_trial();
         attacks.of_the_past();
@@ -95,6 +97,24 @@ impl Attacks<'_> {
                 self.fleet.good(2).with_flipped_payload(1, 5000),
                 Reason::ImageDigest,
             ),
+            ("payload_of_another_content_key", enciphered(self.fleet.good(2)), Reason::ImageDigest),
+            (
+                "payload_stated_larger_than_a_slot",
+                self.make(Made { stated_size: Some(0x30_0000), ..two() }),
+                Reason::ImageSize,
+            ),
+            (
+                "manifest_for_another_device",
+                self.make(Made { device: Some([0xd1; 16]), ..two() }),
+                Reason::Malformed,
+            ),
+            ("duplicate_map_keys", with_duplicate_key(self.fleet.good(2)), Reason::UnknownField),
+            ("a_thousand_levels", with_envelope(vec![0x81; 1000]), Reason::Malformed),
+            (
+                "a_length_beyond_memory",
+                with_envelope([&[0xd8, 0x6b, 0xa2, 0x02, 0x5b][..], &[0xff; 8]].concat()),
+                Reason::Malformed,
+            ),
             ("an_extra_envelope_key", with_envelope_key(self.fleet.good(2)), Reason::UnknownField),
             ("an_indefinite_length", with_indefinite_map(self.fleet.good(2)), Reason::Malformed),
             ("a_mac_instead_of_a_signature", with_mac(self.fleet.good(2)), Reason::Malformed),
@@ -115,9 +135,77 @@ impl Attacks<'_> {
         self.check("endless_data_leaves_the_rest_of_the_slot_alone", untouched, &"written");
         let outcome = self.device.command(0);
         self.code("the_old_image_boots_after_all_of_these", &outcome, runs(1));
-        self.device.stage(&self.fleet.good(2));
+        // More than the manifest states: no byte of it is taken.
+        let good = self.fleet.good(2);
+        let mut endless = good.stream();
+        endless.resize(0x40_0000, 0xee);
+        self.device.write(STAGING, &endless);
         let outcome = self.device.command(INSTALL);
         self.code("the_same_without_attack_is_installed", &outcome, DONE);
+        let used = self.fleet.slot(&good, 1).len() as u32;
+        let rest = self.device.read(SLOT_B + used, 0x30_0000 - used as usize);
+        let untouched = rest.iter().all(|byte| *byte == 0xff);
+        self.check("payload_that_goes_on_is_cut_at_its_stated_size", untouched, &"written");
+    }
+
+    /// Releases that newer anchors revoke, on devices of their own.
+    fn of_the_revoked(&mut self, bench: &Bench) {
+        let device = Device::confirmed(bench, "revoked", self.machine, &self.fleet);
+        let armed = std::mem::replace(&mut self.device, device);
+        self.device.stage_anchors(&self.fleet, 2);
+        let outcome = self.device.command(ANCHORS);
+        self.code("anchors_version_2_are_taken", &outcome, DONE);
+        self.device.stage(&self.fleet.good_under(2, 2));
+        let outcome = self.device.command(WRITE);
+        self.code("a_release_is_written", &outcome, DONE);
+        let outcome = self.device.command(0);
+        let alarm = field(&outcome, "revoked");
+        let waits = outcome.code == runs(1) && alarm == Some(0);
+        self.check("and_waits_while_the_running_one_is_not_revoked", waits, &outcome);
+        let written = std::fs::read(self.device.flash()).expect("the flash");
+
+        self.turn_anchors(3);
+        let outcome = self.device.command(0);
+        let taken = outcome.code == runs(2) && field(&outcome, "trial") == Some(1);
+        self.check("revoked_release_gives_way_to_a_written_successor", taken, &outcome);
+        // The image on trial takes the anchors that revoke it.
+        self.turn_anchors(4);
+        let outcome = self.device.command(0);
+        let seen = field(&outcome, "reason").and_then(|r| reason(r.wrapping_sub(1)));
+        let given_up = outcome.code == runs(1) && seen == Some(Reason::ReleaseRevoked);
+        self.check("revoked_release_on_trial_is_given_up (release-revoked)", given_up, &outcome);
+        let alarm = field(&outcome, "revoked") == Some(1);
+        self.check("revoked_release_runs_on_with_an_alarm_where_nothing_waits", alarm, &outcome);
+        self.device.stage(&self.fleet.good_under(2, 4));
+        let outcome = self.device.command(INSTALL);
+        self.refusal("revoked_release_is_not_installed", &outcome, Reason::ReleaseRevoked);
+        self.device.stage(&self.fleet.good_under(3, 4));
+        let outcome = self.device.command(INSTALL);
+        self.code("one_that_is_not_revoked_is_installed", &outcome, DONE);
+        let outcome = self.device.command(0);
+        self.code("and_runs_in_its_place", &outcome, runs(3));
+
+        std::fs::write(self.device.flash(), &written).expect("the flash");
+        let larger = Made {
+            number: 2,
+            signers: Some(vec![14, 15]),
+            grown: Some(0xe_0001),
+            ..Made::default()
+        };
+        self.device.stage(&self.make(larger));
+        let outcome = self.device.command(INSTALL);
+        self.code("a_payload_larger_than_where_it_runs_fits_its_slot", &outcome, DONE);
+        let outcome = self.device.command(0);
+        let seen = field(&outcome, "reason").and_then(|r| reason(r.wrapping_sub(1)));
+        let given_up = outcome.code == runs(1) && seen == Some(Reason::ImageSize);
+        self.check("and_is_given_up_at_its_first_boot (image-size)", given_up, &outcome);
+        self.device = armed;
+    }
+
+    fn turn_anchors(&mut self, version: usize) {
+        self.device.stage_anchors(&self.fleet, version);
+        let outcome = self.device.command(ANCHORS);
+        self.code(&format!("anchors_version_{version}_are_taken"), &outcome, DONE);
     }
 
     /// Content that changes between install and boot. The device is armed for release 2.
@@ -362,6 +450,30 @@ fn twice(mut release: Release) -> Release {
     } else {
         release.envelope.splice(4..6, [0x59, (longer >> 8) as u8, longer as u8]);
     }
+    release
+}
+
+/// Both components as a stream cipher leaves them whose key is not the right one.
+fn enciphered(mut release: Release) -> Release {
+    let mut block = [0; 32];
+    for chunk in release.components.iter_mut().flat_map(|component| component.chunks_mut(32)) {
+        block = slots::Sha256::digest(&block);
+        for (byte, key) in chunk.iter_mut().zip(block) {
+            *byte ^= key;
+        }
+    }
+    release
+}
+
+fn with_envelope(envelope: Vec<u8>) -> Release {
+    Release { envelope, components: [vec![0; 64], vec![0; 64]] }
+}
+
+/// The severed text a second time.
+fn with_duplicate_key(mut release: Release) -> Release {
+    let manifest = first(&release.envelope, &[0xd8, 0x6b]) + 2;
+    release.envelope[manifest] += 1;
+    release.envelope.extend_from_slice(&[0x17, 0x41, 0x00]);
     release
 }
 

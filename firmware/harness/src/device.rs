@@ -213,7 +213,9 @@ impl Device {
 
 fn wait(child: &mut Child, run: &Run) -> Option<i32> {
     let start = Instant::now();
-    let mut patience = Patience::new(run.kill_after);
+    // A loader in recovery never rests: it asks for the next byte of a slow line.
+    let recovery = run.recovery.is_some().then_some(Duration::from_secs(60));
+    let mut patience = Patience::new(run.kill_after.or(recovery));
     loop {
         if let Some(status) = child.try_wait().expect("a child to wait for") {
             return status.code();

@@ -11,6 +11,7 @@ pub const REVERT: u32 = 0x4647_4e04;
 pub const INSTALL: u32 = 0x4647_4e05;
 pub const ANCHORS: u32 = 0x4647_4e06;
 pub const CYCLE: u32 = 0x4647_4e07;
+pub const WRITE: u32 = 0x4647_4e08;
 
 /// Exit code of the secure component: done.
 pub const DONE: Option<i32> = Some(0x10);
@@ -70,6 +71,11 @@ impl Device {
     pub fn stage(&self, release: &Release) {
         self.write(STAGING, &release.stream());
     }
+
+    pub fn stage_anchors(&self, fleet: &Fleet, version: usize) {
+        let anchors = fleet.anchors(version);
+        self.write(STAGING, &[&(anchors.len() as u32).to_le_bytes(), anchors].concat());
+    }
 }
 
 pub fn all(bench: &Bench, boards: &[&'static str]) -> bool {
@@ -123,9 +129,7 @@ fn life(bench: &Bench, machine: &'static str, tally: &mut Tally) {
     say("and runs on trial", device.command(0), runs(3));
     say("is given up by another revert", device.command(REVERT), DONE);
 
-    let mut staged = (fleet.anchors(2).len() as u32).to_le_bytes().to_vec();
-    staged.extend_from_slice(fleet.anchors(2));
-    device.write(STAGING, &staged);
+    device.stage_anchors(&fleet, 2);
     say("anchors version 2 are taken", device.command(ANCHORS), DONE);
     say("the image of version 1 runs on", device.command(0), runs(2));
     device.stage(&fleet.good(4));

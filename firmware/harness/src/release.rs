@@ -68,6 +68,12 @@ pub struct Made {
     pub signers: Option<Vec<u8>>,
     /// Leave the non-secure component out.
     pub partial: bool,
+    /// Another size stated for the secure component.
+    pub stated_size: Option<u64>,
+    /// Zeros behind the secure component, up to this size.
+    pub grown: Option<usize>,
+    /// Bind the manifest to this device.
+    pub device: Option<[u8; 16]>,
 }
 
 /// The boot loader's verifier.
@@ -87,12 +93,14 @@ impl Fleet {
             images: images.clone(),
             size,
         };
-        // Version 1, version 2 with other release keys, version 3 that revokes release 1.
-        let revoked = fleet.release(&Made { number: 1, ..Made::default() }).digest();
+        // Version 1, version 2 with other release keys, then two that revoke releases 1 and 2.
+        let [one, two] =
+            [1, 2].map(|number| fleet.release(&Made { number, ..Made::default() }).digest());
         fleet.anchors = vec![
             fleet.document(1, &[11, 12, 13], &[]),
             fleet.document(2, &[14, 15, 16], &[]),
-            fleet.document(3, &[14, 15, 16], &[revoked]),
+            fleet.document(3, &[14, 15, 16], &[one]),
+            fleet.document(4, &[14, 15, 16], &[one, two]),
         ];
         fleet
     }
@@ -125,7 +133,7 @@ impl Fleet {
         spec.sign(&verifier(), &[&one, &two]).expect("an anchors document")
     }
 
-    /// The anchors document of this version, 1 to 3.
+    /// The anchors document of this version, 1 to 4.
     pub fn anchors(&self, version: usize) -> &[u8] {
         &self.anchors[version - 1]
     }
@@ -151,7 +159,10 @@ impl Fleet {
 
     /// Makes a release.
     pub fn release(&self, made: &Made) -> Release {
-        let components = self.components(made.number);
+        let mut components = self.components(made.number);
+        if let Some(size) = made.grown {
+            components[0].resize(size, 0);
+        }
         let names: [&[u8]; 2] = [b"secure", b"nonsecure"];
         let take = if made.partial { 1 } else { 2 };
         let new = NewRelease {
@@ -166,13 +177,22 @@ impl Fleet {
                     vendor: made.vendor.unwrap_or(self.vendor),
                     class: made.class.unwrap_or(self.class),
                     digest: Sha256Digest(Sha256::digest(bytes)),
-                    size_bytes: bytes.len() as u64,
+                    size_bytes: match made.stated_size {
+                        Some(size) if *name == b"secure" => size,
+                        _ => bytes.len() as u64,
+                    },
                     uri: "coap://images.example/a".into(),
                 })
                 .collect(),
             ..NewRelease::default()
         };
         let mut envelope = new.build(&verifier()).expect("an envelope");
+        if let Some(device) = &made.device {
+            bind(&mut envelope, device);
+            let read = Envelope::parse(&envelope, &verifier()).expect("an envelope");
+            let read = ringfort_suit::Release::of(&read).expect("a release");
+            assert!(read.components().iter().any(|component| component.device == Some(*device)));
+        }
         let signers = made.signers.clone().unwrap_or_else(|| vec![11, 12]);
         for number in &signers {
             envelope = sign(&verifier(), &Signer::new(*number), &envelope).expect("a signature");
@@ -261,6 +281,55 @@ impl Release {
         self.components[component][at] ^= 4;
         self
     }
+}
+
+/// Binds the manifest of an envelope that nobody has signed to a device: parameter and condition
+/// device-identifier (24) for the first component.
+fn bind(envelope: &mut Vec<u8>, device: &[u8; 16]) {
+    let find = |bytes: &[u8], what: &[u8]| {
+        bytes.windows(what.len()).position(|window| window == what).expect("the bytes looked for")
+    };
+    // set-component-index 0, override-parameters: a map of four that begins with the vendor.
+    let start = find(envelope, &[0x0c, 0x00, 0x14, 0xa4, 0x01, 0x50]);
+    let end = start + find(&envelope[start..], &[0x01, 0x0f, 0x02, 0x0f]);
+    // The heads of manifest, common and shared sequence, from the outside in.
+    let manifest = 4 + 2 + usize::from(envelope[5]) + 1;
+    let head = |at: usize| match envelope[at] {
+        0x58 => Some((2, usize::from(envelope[at + 1]))),
+        0x59 => Some((3, usize::from(envelope[at + 1]) << 8 | usize::from(envelope[at + 2]))),
+        _ => None,
+    };
+    let holds = |at: &usize| {
+        head(*at).is_some_and(|(head, len)| {
+            (end + 4..=envelope.len()).contains(&(at + head + len)) && at + head <= start
+        })
+    };
+    let heads: Vec<(usize, usize, usize)> = (manifest..start)
+        .filter(holds)
+        .filter_map(|at| head(at).map(|(head, len)| (at, head, len)))
+        .collect();
+    assert_eq!((heads.len(), heads[0].0), (3, manifest), "three nested strings");
+    envelope[start + 3] = 0xa5;
+    envelope[start - 1] += 2;
+    let mut added = vec![0x18, 0x18, 0x50];
+    added.extend_from_slice(device);
+    added.extend_from_slice(&[0x18, 0x18, 0x0f]);
+    let mut more = added.len();
+    envelope.splice(end..end, added);
+    for (at, head, len) in heads.into_iter().rev() {
+        let new = len + more;
+        let bytes = match u8::try_from(new) {
+            Ok(short) => vec![0x58, short],
+            Err(_) => vec![0x59, (new >> 8) as u8, new as u8],
+        };
+        more += bytes.len() - head;
+        envelope.splice(at..at + head, bytes);
+    }
+    assert_eq!(envelope[manifest], 0x59, "a manifest of more than 255 bytes");
+    let long = usize::from(envelope[manifest + 1]) << 8 | usize::from(envelope[manifest + 2]);
+    let digest = Sha256::digest(&envelope[manifest..manifest + 3 + long]);
+    let at = find(envelope, &[0x82, 0x2f, 0x58, 0x20]) + 4;
+    envelope[at..at + 32].copy_from_slice(&digest);
 }
 
 /// A reason by the number that the console shows.

@@ -197,3 +197,66 @@ fn a_damaged_record_log_gives_a_state_that_was_or_none() {
         }
     }
 }
+
+/// Flash that counts how often each byte of it was read.
+struct Counting(Ram, Vec<u8>);
+
+impl Flash for Counting {
+    fn read(&mut self, at: u32, into: &mut [u8]) -> Result<(), FlashError> {
+        self.1[at as usize..at as usize + into.len()].iter_mut().for_each(|count| *count += 1);
+        self.0.read(at, into)
+    }
+
+    fn program(&mut self, at: u32, bytes: &[u8]) -> Result<(), FlashError> {
+        self.0.program(at, bytes)
+    }
+
+    fn erase(&mut self, at: u32) -> Result<(), FlashError> {
+        self.0.erase(at)
+    }
+}
+
+impl Hardware for Counting {
+    fn layout(&self) -> &Layout {
+        &LAYOUT
+    }
+
+    fn counter(&mut self) -> u32 {
+        0
+    }
+
+    fn advance(&mut self, _: u32) -> Result<(), FlashError> {
+        Ok(())
+    }
+
+    fn tag(&self, bytes: &[u8]) -> [u8; TAG_BYTES] {
+        self.0.tag(bytes)
+    }
+}
+
+impl Memory<Counting> for Hash {
+    fn load(
+        &mut self,
+        flash: &mut Counting,
+        part: Part,
+        at: u32,
+        size: u32,
+    ) -> Result<[u8; 32], Reason> {
+        flash.1[at as usize..][..size as usize].iter_mut().for_each(|count| *count += 1);
+        Memory::<Ram>::load(self, &mut flash.0, part, at, size)
+    }
+}
+
+/// Hostile flash gives one answer to the check and another to the use: there is one reading.
+#[test]
+fn nothing_in_a_slot_is_read_twice() {
+    let (_, flash, pin, identity, used) = bench();
+    let len = flash.0.len();
+    let mut flash = Counting(flash, vec![0; len]);
+    let verifier = Ecdsa::new(pin.digest);
+    let mut scratch = [0; ENVELOPE_MAX as usize];
+    examine(&mut flash, SLOT, &pin, &identity, &verifier, &mut Hash, &mut scratch).unwrap();
+    assert!(flash.1.iter().all(|count| *count <= 1));
+    let slot = &flash.1[SLOT.at as usize..];
+    assert!(slot[..used].iter().all(|count| *count == 1), "all of it was looked at");
+}

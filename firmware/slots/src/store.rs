@@ -291,8 +291,8 @@ impl<H: Hardware> Store<H> {
     fn append(&mut self, state: &State) -> Result<(), Reason> {
         let layout = *self.hardware.layout();
         let count = positions(&self.hardware);
-        let (sector, index, generation) = match self.next {
-            Some(index) if index < count => (self.sector, index, self.generation + 1),
+        let (sector, index, step) = match self.next {
+            Some(index) if index < count => (self.sector, index, 1),
             _ => {
                 let mut other = self.sector.other();
                 if planted::is(Bug::NewestErased) {
@@ -300,9 +300,11 @@ impl<H: Hardware> Store<H> {
                 }
                 self.hardware.erase(*other.of(&layout.metadata))?;
                 // Above every record that may still lie unseen in the sector left behind.
-                (other, 0, self.generation + u64::from(count))
+                (other, 0, count)
             }
         };
+        let generation =
+            self.generation.checked_add(u64::from(step)).ok_or(Reason::StorageFailed)?;
         let mut record = [0; RECORD_BYTES];
         encode(&self.hardware, generation, state, &mut record);
         let at = sector.of(&layout.metadata) + index * stride(&self.hardware);
