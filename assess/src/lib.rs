@@ -23,5 +23,6 @@ pub use command::{CommandError, Output, execute, write};
 pub use model::{Finding, Severity};
 pub use rules::suppress::Suppressions;
 pub use run::{
-    Assessment, Input, InputReport, Options, Progress, Seen, Shared, run, run_with_index, today,
+    Assessment, Comparison, Input, InputReport, Options, Progress, Region, Seen, Shared, run,
+    run_with_index, today,
 };

@@ -109,10 +109,10 @@ impl<'a> Walker<'a> {
         }
     }
 
-    /// Walks one file on disk.
-    pub fn file(&mut self, path: &Path, place: &Place) -> Coverage {
+    /// Walks one file on disk. `mode` is its Unix mode where that says something.
+    pub fn file(&mut self, path: &Path, place: &Place, mode: Option<u32>) -> Coverage {
         match Blob::open(path) {
-            Ok(blob) => self.blob(&blob, place, None, 0),
+            Ok(blob) => self.blob(&blob, place, mode, 0),
             Err(error) => {
                 let len = std::fs::metadata(path).map_or(0, |m| m.len());
                 self.not_read(place, 0, len, &format!("cannot be opened: {error}"));

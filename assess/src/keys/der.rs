@@ -4,6 +4,8 @@
 use p256::elliptic_curve::sec1::ToSec1Point;
 use sha2::{Digest, Sha256};
 
+use super::curve::{self, Weierstrass};
+
 /// A public key as far as the index needs it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Key {
@@ -91,7 +93,7 @@ pub fn tlv(data: &[u8]) -> Option<(u8, &[u8], usize)> {
 }
 
 /// The elements of a constructed value.
-struct Items<'a>(&'a [u8]);
+pub(super) struct Items<'a>(pub(super) &'a [u8]);
 
 impl<'a> Iterator for Items<'a> {
     /// Tag, content, and the element as it stands.
@@ -154,11 +156,25 @@ fn pkcs8(body: &[u8]) -> Option<Object> {
         let (_, seed, _) = tlv(key)?;
         return ed25519(seed.try_into().ok()?).map(Object::Private);
     }
+    if let Some(name) = edwards_or_montgomery(oid) {
+        let (_, private, _) = tlv(key)?;
+        let public = match oid {
+            X25519 => curve::x25519(private.try_into().ok()?),
+            X448 => curve::x448(private.try_into().ok()?),
+            _ => curve::ed448(private.try_into().ok()?),
+        };
+        let mut found = bare(name, oid, &public);
+        found.degenerate = trim(private).len() <= 4;
+        return Some(Object::Private(found));
+    }
+    if oid == DSA {
+        let mut group = Items(parameters?.1);
+        let (p, q, g) = (integer(group.next())?, integer(group.next())?, integer(group.next())?);
+        let x = integer(Items(key).next())?;
+        let y = curve::dsa_public(&p, &g, &x)?;
+        return Some(Object::Private(dsa_key(&p, &q, &g, &y)));
+    }
     let name = match oid {
-        X25519 => "X25519",
-        X448 => "X448",
-        ED448 => "Ed448",
-        DSA => "DSA",
         DH => "DH",
         _ if oid.starts_with(ML_DSA) => "ML-DSA",
         _ => return None,
@@ -166,11 +182,33 @@ fn pkcs8(body: &[u8]) -> Option<Object> {
     // The public half is not computed for these: the private part identifies the key.
     Some(Object::Private(Key {
         name: name.into(),
-        bits: if name == "DSA" || name == "DH" { 0 } else { 256 },
+        bits: 0,
         spki_sha256: Sha256::digest([b"ringfort private ".as_slice(), key].concat()).into(),
         rsa: None,
         degenerate: false,
     }))
+}
+
+/// The name of an algorithm of RFC 8410 whose keys are bare byte strings.
+fn edwards_or_montgomery(oid: &[u8]) -> Option<&'static str> {
+    match oid {
+        X25519 => Some("X25519"),
+        X448 => Some("X448"),
+        ED448 => Some("Ed448"),
+        _ => None,
+    }
+}
+
+/// The key of a bare public byte string (RFC 8410).
+fn bare(name: &str, algorithm: &[u8], public: &[u8]) -> Key {
+    let spki = sequence(&[sequence(&oid(algorithm)), wrap(3, &[&[0], public].concat())].concat());
+    Key {
+        name: name.into(),
+        bits: if public.len() > 40 { 448 } else { 256 },
+        spki_sha256: Sha256::digest(spki).into(),
+        rsa: None,
+        degenerate: false,
+    }
 }
 
 fn pkcs1(body: &[u8]) -> Option<Object> {
@@ -193,13 +231,21 @@ fn dsa(version: &[u8], p: &[u8], q: &[u8], rest: &[Vec<u8>]) -> Option<Object> {
     if !version.is_empty() || rest.len() != 3 || p.len() < 64 || !(20..=32).contains(&q.len()) {
         return None;
     }
-    Some(Object::Private(Key {
+    Some(Object::Private(dsa_key(p, q, &rest[0], &rest[1])))
+}
+
+/// The key of a DSA group and a public number (RFC 3279, section 2.3.2).
+fn dsa_key(p: &[u8], q: &[u8], g: &[u8], y: &[u8]) -> Key {
+    let group = sequence(&[number(p), number(q), number(g)].concat());
+    let algorithm = sequence(&[oid(DSA), group].concat());
+    let spki = sequence(&[algorithm, wrap(3, &[&[0], &number(y)[..]].concat())].concat());
+    Key {
         name: format!("DSA-{}", p.len() * 8),
         bits: p.len() as u32 * 8,
-        spki_sha256: Sha256::digest([b"ringfort dsa ".as_slice(), &rest[1]].concat()).into(),
+        spki_sha256: Sha256::digest(spki).into(),
         rsa: None,
         degenerate: false,
-    }))
+    }
 }
 
 fn pkcs1_public(body: &[u8]) -> Option<Key> {
@@ -241,29 +287,23 @@ pub fn rsa(modulus: &[u8], exponent: &[u8]) -> Option<Key> {
 enum Curve {
     P256,
     P384,
-    Other(&'static [u8], &'static str, u32),
+    Other(&'static Weierstrass),
 }
 
 impl Curve {
     fn of(oid: &[u8]) -> Option<Self> {
-        Some(match oid {
-            P256 => Self::P256,
-            P384 => Self::P384,
-            P521 => Self::Other(P521, "EC P-521", 521),
-            SECP256K1 => Self::Other(SECP256K1, "EC secp256k1", 256),
-            P224 => Self::Other(P224, "EC P-224", 224),
-            P192 => Self::Other(P192, "EC P-192", 192),
-            BP256 => Self::Other(BP256, "EC brainpoolP256r1", 256),
-            BP384 => Self::Other(BP384, "EC brainpoolP384r1", 384),
-            _ => return None,
-        })
+        match oid {
+            P256 => Some(Self::P256),
+            P384 => Some(Self::P384),
+            other => curve::weierstrass(other).map(Self::Other),
+        }
     }
 
     fn oid(self) -> &'static [u8] {
         match self {
             Self::P256 => P256,
             Self::P384 => P384,
-            Self::Other(oid, ..) => oid,
+            Self::Other(curve) => curve.oid,
         }
     }
 
@@ -271,7 +311,20 @@ impl Curve {
         match self {
             Self::P256 => ("EC P-256", 256),
             Self::P384 => ("EC P-384", 384),
-            Self::Other(_, name, bits) => (name, bits),
+            Self::Other(curve) => (curve.name, curve.bits),
+        }
+    }
+
+    /// The uncompressed point of a private scalar.
+    fn public(self, scalar: &[u8]) -> Option<Vec<u8>> {
+        match self {
+            Self::P256 => p256::SecretKey::from_slice(scalar)
+                .ok()
+                .map(|k| k.public_key().to_sec1_point(false).as_bytes().to_vec()),
+            Self::P384 => p384::SecretKey::from_slice(scalar)
+                .ok()
+                .map(|k| k.public_key().to_sec1_point(false).as_bytes().to_vec()),
+            Self::Other(curve) => curve.public(scalar),
         }
     }
 }
@@ -310,16 +363,7 @@ pub fn raw_scalar(scalar: &[u8]) -> Option<Key> {
 
 fn private_scalar(curve: Curve, scalar: &[u8], point: Option<Vec<u8>>) -> Option<Key> {
     let degenerate = trim(scalar).len() <= 4;
-    let point = match (point, curve) {
-        (Some(point), _) => Some(point),
-        (None, Curve::P256) => p256::SecretKey::from_slice(scalar)
-            .ok()
-            .map(|k| k.public_key().to_sec1_point(false).as_bytes().to_vec()),
-        (None, Curve::P384) => p384::SecretKey::from_slice(scalar)
-            .ok()
-            .map(|k| k.public_key().to_sec1_point(false).as_bytes().to_vec()),
-        (None, Curve::Other(..)) => None,
-    };
+    let point = point.or_else(|| curve.public(scalar));
     let mut key = match point {
         Some(point) => ec(curve, &point)?,
         None => {
@@ -366,6 +410,8 @@ pub fn ssh_point(curve: &str, point: &[u8]) -> Option<Key> {
         "nistp256" => Curve::P256,
         "nistp384" => Curve::P384,
         "nistp521" => Curve::of(P521)?,
+        // As JSON web keys name it.
+        "nistsecp256k1" => Curve::of(&[0x2b, 0x81, 4, 0, 10])?,
         _ => return None,
     };
     ec(curve, point)
@@ -383,15 +429,7 @@ pub fn ed25519(seed: &[u8; 32]) -> Option<Key> {
 /// The key of an Ed25519 public key.
 #[must_use]
 pub fn ed25519_public(public: &[u8; 32]) -> Key {
-    let spki =
-        sequence(&[sequence(&oid(ED25519)), wrap(3, &[&[0], &public[..]].concat())].concat());
-    Key {
-        name: "Ed25519".into(),
-        bits: 256,
-        spki_sha256: Sha256::digest(spki).into(),
-        rsa: None,
-        degenerate: false,
-    }
+    bare("Ed25519", ED25519, public)
 }
 
 fn spki(whole: &[u8]) -> Option<Key> {
@@ -420,10 +458,17 @@ fn spki(whole: &[u8]) -> Option<Key> {
     if oid == ED25519 {
         return Some(ed25519_public(key.try_into().ok()?));
     }
+    if let Some(name) = edwards_or_montgomery(oid) {
+        return Some(bare(name, oid, key));
+    }
+    if oid == DSA
+        && let Some((_, group, _)) = algorithm.next()
+    {
+        let mut group = Items(group);
+        let (p, q, g) = (integer(group.next())?, integer(group.next())?, integer(group.next())?);
+        return Some(dsa_key(&p, &q, &g, &integer(Items(key).next())?));
+    }
     let name = match oid {
-        X25519 => "X25519",
-        ED448 => "Ed448",
-        X448 => "X448",
         DSA => "DSA",
         DH => "DH",
         _ if oid.starts_with(ML_DSA) => "ML-DSA",
@@ -536,7 +581,8 @@ fn wrap(tag: u8, body: &[u8]) -> Vec<u8> {
     match body.len() {
         len @ 0..0x80 => out.push(len as u8),
         len @ 0x80..0x100 => out.extend([0x81, len as u8]),
-        len => out.extend([0x82, (len >> 8) as u8, len as u8]),
+        len @ 0x100..0x1_0000 => out.extend([0x82, (len >> 8) as u8, len as u8]),
+        len => out.extend([0x83, (len >> 16) as u8, (len >> 8) as u8, len as u8]),
     }
     out.extend_from_slice(body);
     out
@@ -568,13 +614,8 @@ const DSA: &[u8] = &[0x2a, 0x86, 0x48, 0xce, 0x38, 4, 1];
 const DH: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 3, 1];
 const EC: &[u8] = &[0x2a, 0x86, 0x48, 0xce, 0x3d, 2, 1];
 const P256: &[u8] = &[0x2a, 0x86, 0x48, 0xce, 0x3d, 3, 1, 7];
-const P192: &[u8] = &[0x2a, 0x86, 0x48, 0xce, 0x3d, 3, 1, 1];
-const P224: &[u8] = &[0x2b, 0x81, 4, 0, 33];
 const P384: &[u8] = &[0x2b, 0x81, 4, 0, 34];
 const P521: &[u8] = &[0x2b, 0x81, 4, 0, 35];
-const SECP256K1: &[u8] = &[0x2b, 0x81, 4, 0, 10];
-const BP256: &[u8] = &[0x2b, 0x24, 3, 3, 2, 8, 1, 1, 7];
-const BP384: &[u8] = &[0x2b, 0x24, 3, 3, 2, 8, 1, 1, 11];
 const X25519: &[u8] = &[0x2b, 0x65, 0x6e];
 const X448: &[u8] = &[0x2b, 0x65, 0x6f];
 const ED25519: &[u8] = &[0x2b, 0x65, 0x70];
@@ -584,3 +625,63 @@ const PKCS5: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 5];
 const PKCS12_PBE: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 12, 1];
 const PKCS7: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 7];
 const BASIC_CONSTRAINTS: &[u8] = &[0x55, 0x1d, 0x13];
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use super::*;
+
+    /// For every algorithm, with and without the public half in the file: the private key and
+    /// the public key that OpenSSL derives from it have one fingerprint.
+    #[test]
+    fn the_public_half_is_the_one_that_openssl_derives() {
+        let mut kinds: Vec<String> =
+            ["ED25519", "ED448", "X25519", "X448"].map(str::to_owned).to_vec();
+        for curve in [
+            "P-256",
+            "P-384",
+            "P-521",
+            "P-224",
+            "prime192v1",
+            "secp256k1",
+            "brainpoolP256r1",
+            "brainpoolP384r1",
+            "brainpoolP512r1",
+        ] {
+            kinds.push(format!("EC -pkeyopt ec_paramgen_curve:{curve}"));
+        }
+        let directory = tempfile::tempdir().unwrap();
+        let dir = directory.path().display();
+        for kind in kinds {
+            sh(&format!("openssl genpkey -algorithm {kind} -outform DER -out {dir}/k"));
+            same_key(&format!("{dir}/k"), &kind);
+            if kind.starts_with("EC") {
+                sh(&format!(
+                    "openssl ec -inform DER -in {dir}/k -no_public -outform DER -out {dir}/n"
+                ));
+                same_key(&format!("{dir}/n"), &format!("{kind} without its point"));
+            }
+        }
+        sh(&format!("openssl dsaparam -out {dir}/p 1024"));
+        sh(&format!("openssl genpkey -paramfile {dir}/p -outform DER -out {dir}/k"));
+        same_key(&format!("{dir}/k"), "DSA");
+        sh(&format!("openssl dsa -inform DER -in {dir}/k -outform DER -out {dir}/n"));
+        same_key(&format!("{dir}/n"), "DSA in its own form");
+    }
+
+    fn same_key(private: &str, kind: &str) {
+        let public = sh(&format!("openssl pkey -inform DER -in {private} -pubout -outform DER"));
+        let Some((Object::Public(public), _)) = read(&public) else { panic!("{kind}: public") };
+        let Some((Object::Private(found), _)) = read(&std::fs::read(private).unwrap()) else {
+            panic!("{kind}: private")
+        };
+        assert_eq!(found.spki_sha256, public.spki_sha256, "{kind}");
+    }
+
+    fn sh(line: &str) -> Vec<u8> {
+        let made = Command::new("sh").args(["-ec", line]).output().unwrap();
+        assert!(made.status.success(), "{line}: {}", String::from_utf8_lossy(&made.stderr));
+        made.stdout
+    }
+}

@@ -12,7 +12,11 @@ use base64::{
 };
 use sha2::{Digest, Sha256};
 
-use super::{About, Fingerprint, Kind, der, ssh};
+use super::{
+    About, Fingerprint, Kind, der,
+    sealed::{self, Sealed},
+    ssh,
+};
 
 /// Something found, at an offset of the bytes that were searched.
 #[derive(Clone, Debug)]
@@ -27,6 +31,8 @@ pub struct Found {
     pub fingerprint: Fingerprint,
     /// More about it.
     pub about: About,
+    /// The bytes, where they are under a password that can be tried.
+    pub sealed: Option<Sealed>,
 }
 
 /// Words in text, lower case, near which a key may be; `(word, what)`.
@@ -139,47 +145,48 @@ fn der_found(
     note: &str,
     out: &mut Vec<Found>,
 ) {
+    let sealed = match object {
+        der::Object::Encrypted => Some(Sealed::Pkcs8(raw.to_vec())),
+        der::Object::Store => Some(Sealed::Pkcs12(raw.to_vec())),
+        _ => None,
+    };
     let opaque = || Fingerprint(Sha256::digest(raw).into());
+    let (kind, fingerprint, about) = object_about(object, note, opaque);
+    out.push(Found { at, end, kind, fingerprint, about, sealed });
+}
+
+/// Kind, fingerprint and description of what a DER object turned out to be.
+pub(crate) fn object_about(
+    object: der::Object,
+    note: &str,
+    opaque: impl Fn() -> Fingerprint,
+) -> (Kind, Fingerprint, About) {
     let keyed = |key: &der::Key| Fingerprint(key.spki_sha256);
-    let (kind, fingerprint, about) = match object {
+    let described = |label: String, key: der::Key| {
+        (keyed(&key), About { label, key: Some(Arc::new(key)), ..About::default() })
+    };
+    let plain = |label: &str| About { label: label.to_owned(), ..About::default() };
+    match object {
         der::Object::Private(key) => {
-            let label = format!("{}{note}", key.name);
-            (
-                Kind::PrivateKey,
-                keyed(&key),
-                About { label, key: Some(Arc::new(key)), ..About::default() },
-            )
+            let (print, about) = described(format!("{}{note}", key.name), key);
+            (Kind::PrivateKey, print, about)
         }
         der::Object::Public(key) => {
-            let label = key.name.clone();
-            (
-                Kind::PublicKey,
-                keyed(&key),
-                About { label, key: Some(Arc::new(key)), ..About::default() },
-            )
+            let (print, about) = described(key.name.clone(), key);
+            (Kind::PublicKey, print, about)
         }
         der::Object::Encrypted => {
-            let label = "PKCS#8 under a passphrase".to_owned();
-            (Kind::EncryptedKey, opaque(), About { label, ..About::default() })
+            (Kind::EncryptedKey, opaque(), plain("PKCS#8 under a passphrase"))
         }
-        der::Object::Store => {
-            let label = "PKCS#12 store".to_owned();
-            (Kind::KeyStore, opaque(), About { label, ..About::default() })
-        }
+        der::Object::Store => (Kind::KeyStore, opaque(), plain("PKCS#12 store")),
         der::Object::Certificate(certificate) => {
-            let key = Arc::new(certificate.key.clone());
-            let print = keyed(&key);
+            let key = certificate.key.clone();
             let label = format!("certificate of {} ({})", certificate.subject, key.name);
-            let about = About {
-                label,
-                key: Some(key),
-                certificate: Some(Arc::from(certificate)),
-                ..About::default()
-            };
+            let (print, mut about) = described(label, key);
+            about.certificate = Some(Arc::from(certificate));
             (Kind::Certificate, print, about)
         }
-    };
-    out.push(Found { at, end, kind, fingerprint, about });
+    }
 }
 
 fn ssh_found(at: usize, end: usize, key: ssh::SshKey) -> Found {
@@ -191,7 +198,7 @@ fn ssh_found(at: usize, end: usize, key: ssh::SshKey) -> Found {
     let label = format!("SSH {}{note}", key.key.name);
     let fingerprint = Fingerprint(key.key.spki_sha256);
     let about = About { label, key: Some(Arc::new(key.key)), ..About::default() };
-    Found { at, end, kind, fingerprint, about }
+    Found { at, end, kind, fingerprint, about, sealed: None }
 }
 
 fn pem(data: &[u8], at: usize, out: &mut Vec<Found>) {
@@ -207,11 +214,12 @@ fn pem(data: &[u8], at: usize, out: &mut Vec<Found>) {
     let Some(body_len) = memchr::memmem::find(&window[body_at..], b"-----END") else { return };
     let end = at + body_at + body_len + 8;
     let text = &window[body_at..body_at + body_len];
-    let is_encrypted = memchr::memmem::find(text, b"ENCRYPTED").is_some();
+    let is_encrypted =
+        memchr::memmem::find(text, b"ENCRYPTED").is_some() || label == "ENCRYPTED PRIVATE KEY";
     if label.contains("PGP PRIVATE KEY") {
         let print = Fingerprint(Sha256::digest(letters(text)).into());
         let about = About { label: "OpenPGP private key".into(), ..About::default() };
-        out.push(Found { at, end, kind: Kind::PrivateKey, fingerprint: print, about });
+        out.push(opaque(at, end, Kind::PrivateKey, print, about));
         return;
     }
     let Some(raw) = decode(&letters(text)) else { return };
@@ -224,7 +232,11 @@ fn pem(data: &[u8], at: usize, out: &mut Vec<Found>) {
     if is_encrypted {
         let print = Fingerprint(Sha256::digest(&raw).into());
         let about = About { label: format!("{label} under a passphrase"), ..About::default() };
-        out.push(Found { at, end, kind: Kind::EncryptedKey, fingerprint: print, about });
+        let sealed = match dek(text) {
+            Some((cipher, vector)) => Some(Sealed::Pem { cipher, vector, body: raw }),
+            None => Some(Sealed::Pkcs8(raw)).filter(|_| label == "ENCRYPTED PRIVATE KEY"),
+        };
+        out.push(Found { sealed, ..opaque(at, end, Kind::EncryptedKey, print, about) });
         return;
     }
     match der::read(&raw) {
@@ -234,10 +246,24 @@ fn pem(data: &[u8], at: usize, out: &mut Vec<Found>) {
             let print = Fingerprint(Sha256::digest(&raw).into());
             let about =
                 About { label: format!("{label}, inside not understood"), ..About::default() };
-            out.push(Found { at, end, kind: Kind::PrivateKey, fingerprint: print, about });
+            out.push(opaque(at, end, Kind::PrivateKey, print, about));
         }
         None => {}
     }
+}
+
+/// A find that nothing more is known of than its fingerprint.
+fn opaque(at: usize, end: usize, kind: Kind, fingerprint: Fingerprint, about: About) -> Found {
+    Found { at, end, kind, fingerprint, about, sealed: None }
+}
+
+/// Cipher and vector of a `DEK-Info` line.
+fn dek(text: &[u8]) -> Option<(String, Vec<u8>)> {
+    let text = String::from_utf8_lossy(text).replace("\\n", "\n");
+    let line = text.lines().find_map(|l| l.split_once("DEK-Info:").map(|parts| parts.1))?;
+    let (cipher, vector) = line.trim().split_once(',')?;
+    let vector: String = vector.chars().take_while(char::is_ascii_hexdigit).collect();
+    Some((cipher.to_owned(), hex::decode(vector).ok()?))
 }
 
 /// The base64 letters of a PEM body, whatever quotes, escapes and headers surround them.
@@ -310,7 +336,7 @@ fn jwk(data: &[u8], at: usize, out: &mut Vec<Found>) {
             let print =
                 Fingerprint(Sha256::digest([b"ringfort oct ".as_slice(), &key].concat()).into());
             let about = About { label: "symmetric JSON web key".into(), ..About::default() };
-            out.push(Found { at: from, end, kind: Kind::Symmetric, fingerprint: print, about });
+            out.push(opaque(from, end, Kind::Symmetric, print, about));
         }
         return;
     }
@@ -507,7 +533,8 @@ fn java_store(data: &[u8], at: usize, out: &mut Vec<Found>) {
     if !private {
         return;
     }
-    let window = &data[..data.len().min(1 << 16)];
+    let raw = sealed::java_length(data).and_then(|len| data.get(..len));
+    let window = raw.unwrap_or(&data[..data.len().min(1 << 16)]);
     let print = Fingerprint(Sha256::digest(window).into());
     let label = if jks {
         "Java key store with a private key"
@@ -515,7 +542,8 @@ fn java_store(data: &[u8], at: usize, out: &mut Vec<Found>) {
         "JCEKS key store with a private key"
     };
     let about = About { label: label.into(), ..About::default() };
-    out.push(Found { at, end: at + 12, kind: Kind::KeyStore, fingerprint: print, about });
+    let found = opaque(at, at + 12, Kind::KeyStore, print, about);
+    out.push(Found { sealed: raw.map(|raw| Sealed::Java(raw.to_vec())), ..found });
 }
 
 const PEM_LIMIT: usize = 24 << 10;

@@ -25,6 +25,7 @@ pub(super) fn run(index: &Index, today: &str) -> Vec<Join> {
     let groups = all.groups();
     all.private(&groups);
     all.public(&groups);
+    all.public_on_two(&groups);
     all.secrets(&groups);
     all.certificates(&groups, today);
     all.strength();
@@ -121,15 +122,74 @@ impl<'a> Joins<'a> {
                 self.add("K-026", *print, label.clone(), &open);
             }
         }
+        self.sealed(groups);
+    }
+
+    /// What is under a password: opened by a well-known one, or not.
+    fn sealed(&mut self, groups: &Groups) {
         for ((kind, print), records) in groups {
-            let rule = match kind {
-                Kind::EncryptedKey => "K-018",
-                Kind::KeyStore => "K-021",
+            let first = self.record(records[0]);
+            let (closed, opened) = match kind {
+                Kind::EncryptedKey => ("K-018", "K-034"),
+                Kind::KeyStore => ("K-021", "K-033"),
                 _ => continue,
             };
-            let label = self.record(records[0]).about.label.clone();
-            self.add(rule, *print, label, records);
+            let label = first.about.label.clone();
+            match first.about.opened_with {
+                Some("") => {
+                    self.add(
+                        opened,
+                        *print,
+                        format!("{label}: the empty password opens it"),
+                        records,
+                    );
+                }
+                Some(word) => {
+                    self.add(opened, *print, format!("{label}: the password is {word}"), records);
+                }
+                None => self.add(closed, *print, label, records),
+            }
         }
+    }
+
+    /// One public key with several devices or images that no certificate explains.
+    fn public_on_two(&mut self, groups: &Groups) {
+        for ((kind, print), records) in groups {
+            let is_certificate = *kind == Kind::Certificate;
+            if !matches!(kind, Kind::Certificate | Kind::PublicKey)
+                || groups.contains_key(&(Kind::PrivateKey, *print))
+                || known::source(&print.0).is_some()
+            {
+                continue;
+            }
+            let own: Vec<usize> = records
+                .iter()
+                .copied()
+                .filter(|at| {
+                    let about = &self.record(*at).about;
+                    !about.in_program && !about.certificate.as_ref().is_some_and(|c| c.ca)
+                })
+                .collect();
+            let label = self.record(records[0]).about.label.clone();
+            let devices = self.owners_of(&own, OwnerKind::Device);
+            let images = self.owners_of(&own, OwnerKind::Image);
+            // A key that comes with a certificate too is answered once, at the certificate.
+            let explained = !is_certificate && groups.contains_key(&(Kind::Certificate, *print));
+            if devices > 1 && !explained {
+                self.add("K-030", *print, format!("{label}, on {devices} devices"), &own);
+            } else if images > 1 && !is_certificate && !explained {
+                self.add("K-031", *print, format!("{label}, in {images} images"), &own);
+            }
+        }
+    }
+
+    fn owners_of(&self, records: &[usize], kind: OwnerKind) -> usize {
+        let owners: BTreeSet<u32> = records
+            .iter()
+            .map(|at| self.record(*at).owner)
+            .filter(|o| self.index.owners.get(*o as usize).is_some_and(|o| o.kind == kind))
+            .collect();
+        owners.len()
     }
 
     fn plain_private(
@@ -139,6 +199,10 @@ impl<'a> Joins<'a> {
         records: &[usize],
         public: &[usize],
     ) {
+        // Found only in stores and keys that a well-known password opened: those say so.
+        if records.iter().all(|at| self.record(*at).about.opened_with.is_some()) {
+            return;
+        }
         let ca = public
             .iter()
             .any(|at| self.record(*at).about.certificate.as_ref().is_some_and(|c| c.ca));
@@ -347,5 +411,76 @@ impl<'a> Joins<'a> {
                 self.add("K-023", shape, detail, &records);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{keys::About, model::Location};
+
+    fn index(entries: &[(&str, OwnerKind, Kind, u8)]) -> Index {
+        let mut index = Index::default();
+        for (name, owner_kind, kind, print) in entries {
+            let owner = index.owner(name, *owner_kind);
+            index.insert(Record {
+                owner,
+                kind: *kind,
+                fingerprint: Fingerprint([*print; 32]),
+                location: Location {
+                    owner,
+                    file: (*name).into(),
+                    path: (*name).into(),
+                    offset: 0,
+                    line: None,
+                },
+                about: About { label: "EC P-256".into(), ..About::default() },
+            });
+        }
+        index
+    }
+
+    fn rules(entries: &[(&str, OwnerKind, Kind, u8)]) -> Vec<&'static str> {
+        index(entries).joins("20261122").into_iter().map(|j| j.rule).collect()
+    }
+
+    use Kind::{Certificate, PrivateKey, PublicKey};
+    use OwnerKind::{Device, Image, Source};
+
+    #[test]
+    fn one_public_key_on_two_devices_is_seen_without_a_certificate() {
+        let shared = [("a", Device, PublicKey, 1), ("b", Device, PublicKey, 1)];
+        assert_eq!(rules(&shared), ["K-030"]);
+        assert!(rules(&[("a", Device, PublicKey, 1), ("b", Device, PublicKey, 2)]).is_empty());
+    }
+
+    #[test]
+    fn one_device_certificate_on_two_devices_is_seen_once() {
+        let shared = [
+            ("a", Device, Certificate, 1),
+            ("a", Device, PublicKey, 1),
+            ("b", Device, Certificate, 1),
+            ("b", Device, PublicKey, 1),
+        ];
+        assert_eq!(rules(&shared), ["K-030"]);
+    }
+
+    #[test]
+    fn one_private_key_on_two_owners_is_seen_without_a_certificate() {
+        assert!(
+            rules(&[("a", Image, PrivateKey, 1), ("b", Image, PrivateKey, 1)]).contains(&"K-001")
+        );
+        assert!(
+            rules(&[("a", Image, PrivateKey, 1), ("b", Device, PrivateKey, 1)]).contains(&"K-001")
+        );
+        assert!(
+            !rules(&[("a", Image, PrivateKey, 1), ("b", Image, PrivateKey, 2)]).contains(&"K-001")
+        );
+    }
+
+    #[test]
+    fn a_public_key_in_two_images_is_a_question_and_in_one_it_is_none() {
+        assert_eq!(rules(&[("a", Image, PublicKey, 1), ("b", Image, PublicKey, 1)]), ["K-031"]);
+        assert!(rules(&[("a", Image, PublicKey, 1), ("b", Source, PublicKey, 1)]).is_empty());
     }
 }

@@ -4,11 +4,13 @@
 //! were found: a fleet registry can fill it as well as a scanner.
 
 pub mod crypt;
+mod curve;
 pub mod der;
 pub mod extract;
 mod joins;
 pub mod known;
 pub mod math;
+pub mod sealed;
 pub mod ssh;
 
 use std::sync::Arc;
@@ -113,6 +115,8 @@ pub struct About {
     pub in_program: bool,
     /// The well-known password behind a hash.
     pub default_password: Option<&'static str>,
+    /// The well-known password that opened it, or what it was in.
+    pub opened_with: Option<&'static str>,
 }
 
 /// One sighting.

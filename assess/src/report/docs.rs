@@ -91,6 +91,12 @@ Every byte of an input is one of three: *understood* (its format is known and wa
 
 Files that git ignores are left out unless `--ignored` is given; history is read unless `--no-history` is given. Symbolic links are not followed, device nodes are not opened.
 
+## Images side by side
+
+With several images the report says which files and which bytes differ (`--coverage` lists them, the JSON document has them too), and finding [K-032](#k-032) names files that each device must have for itself and that are the same. An unpacked root file system (a directory with `etc` and `bin` or `lib` and no `.git`) counts as an image.
+
+Stores and keys under a password are tried with a short list of well-known passwords: the empty one, `changeit`, `changeme`, `password` and the like. What opens is indexed like any other key. The work is bounded for a run; a key that was left out says so.
+
 ## Verdicts
 
 A requirement *fails* when an open finding of severity medium or higher speaks against it. *Evidence supports* means that the rules for it ran over enough and found nothing: it is no pass, a test case of the standard needs a person. Everything else is *not tested*. *Not applicable* is what you declare, with a reason. One image alone never supports uniqueness across devices.

@@ -87,6 +87,7 @@ pub fn html(assessment: &Assessment) -> Result<String, askama::Error> {
                 more: i.unread.len().saturating_sub(200),
             })
             .collect(),
+        comparisons: assessment.comparisons.iter().map(comparison).collect(),
         findings,
         accepted,
         counts,
@@ -143,6 +144,20 @@ pub fn html(assessment: &Assessment) -> Result<String, askama::Error> {
     .render()
 }
 
+fn comparison(pair: &crate::Comparison) -> ComparisonRow {
+    ComparisonRow {
+        first: pair.first.clone(),
+        second: pair.second.clone(),
+        words: super::comparison_words(pair),
+        paths: pair.paths.iter().take(200).cloned().collect(),
+        regions: pair
+            .regions
+            .iter()
+            .map(|r| format!("0x{:x}, {}", r.offset, size(r.bytes)))
+            .collect(),
+    }
+}
+
 fn row(finding: &crate::model::Finding) -> Row {
     let rule = rules::find(finding.rule);
     Row {
@@ -173,6 +188,7 @@ struct Page {
     shared: String,
     shared_class: &'static str,
     inputs: Vec<InputRow>,
+    comparisons: Vec<ComparisonRow>,
     findings: Vec<Row>,
     accepted: Vec<Row>,
     counts: Vec<(&'static str, usize)>,
@@ -201,6 +217,14 @@ struct InputRow {
     opened: String,
     regions: Vec<(String, String, String, String)>,
     more: usize,
+}
+
+struct ComparisonRow {
+    first: String,
+    second: String,
+    words: String,
+    paths: Vec<String>,
+    regions: Vec<String>,
 }
 
 struct Row {

@@ -12,7 +12,7 @@ pub use html::html;
 pub use sarif::sarif;
 pub use terminal::{coverage, screen};
 
-use crate::{Assessment, Shared, rules};
+use crate::{Assessment, Comparison, Shared, model::size, rules};
 
 /// The schema of [`json`], a JSON Schema 2020-12 document.
 pub const SCHEMA: &str = include_str!("../../data/assessment.schema.json");
@@ -63,14 +63,34 @@ pub fn shared_words(shared: &Shared) -> String {
     }
 }
 
+/// What two images have in common and what not, in words.
+#[must_use]
+pub fn comparison_words(pair: &Comparison) -> String {
+    if pair.identical {
+        return "the same bytes: one image given twice says nothing about two devices".to_owned();
+    }
+    let mut words = format!(
+        "{} files the same, {} differ, {} only in the first, {} only in the second",
+        pair.files_same, pair.files_different, pair.files_only_first, pair.files_only_second
+    );
+    if pair.bytes_same + pair.bytes_different > 0 {
+        words.push_str(&format!(
+            "; {} the same at their offset, {} not",
+            size(pair.bytes_same),
+            size(pair.bytes_different)
+        ));
+    }
+    words
+}
+
 /// What no run of this version looks at. Every report says it.
 pub const NOT_CHECKED: &[&str] = &[
     "known vulnerabilities of components: versions are listed, not judged",
     "the live fleet and open ports",
-    "Debian-weak keys (CVE-2008-0166): no list of them is included",
+    "Debian-weak keys (CVE-2008-0166): they follow from process id, architecture and key size of one old OpenSSL build, and no list of them is included",
     "raw symmetric keys and private scalars in binary data without a structure around them",
     "text in UTF-16, and credentials split over several strings",
-    "passwords behind PKCS#12, JKS and encrypted PEM",
+    "passwords of PKCS#12, JKS, JCEKS and encrypted PEM beyond a short list of well-known ones; of OpenSSH, PuTTY and OpenPGP keys none are tried",
     "NAND dumps with out-of-band bytes; YAFFS, exFAT, XFS, Btrfs, F2FS, EROFS, NTFS; 7-Zip, RAR; squashfs before 4.0 and vendors' variants",
     "git repositories with SHA-256 ids",
 ];

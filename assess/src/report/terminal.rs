@@ -26,6 +26,13 @@ pub fn screen(assessment: &Assessment) -> String {
         "  Is any private key or credential shared?   {}",
         shared_words(&assessment.shared)
     ));
+    if let Some(pair) = assessment.comparisons.first() {
+        let more = match assessment.comparisons.len() - 1 {
+            0 => String::new(),
+            more => format!(" (and {more} more pairs)"),
+        };
+        lines.push(format!("  Side by side: {}{more}", super::comparison_words(pair)));
+    }
     let open: Vec<&Finding> =
         assessment.findings.iter().filter(|f| f.suppressed.is_none()).collect();
     let room = MAX_LINES - lines.len() - TAIL_LINES;
@@ -84,6 +91,13 @@ pub fn coverage(assessment: &Assessment) -> String {
                 if unread.bytes == 0 { "length unknown".to_owned() } else { size(unread.bytes) },
                 unread.reason
             );
+        }
+    }
+    for pair in &assessment.comparisons {
+        let _ =
+            writeln!(out, "{} and {}: {}", pair.first, pair.second, super::comparison_words(pair));
+        for path in &pair.paths {
+            let _ = writeln!(out, "  differs: {}", crate::unpack::clean(path));
         }
     }
     let _ = writeln!(out, "Not checked by this version:");

@@ -272,4 +272,49 @@ pub(super) const RULES: &[Rule] = &[
         requirements: &["5.6-6", "I1.3.12"],
         ..BASE
     },
+    Rule {
+        id: "K-030",
+        severity: Critical,
+        title: "one public key on two devices",
+        about: "Two devices that show one key are one identity: whoever opens one can pose as the other. No certificate is needed to see it.",
+        fix: MAKE,
+        requirements: SHARED,
+        ..BASE
+    },
+    Rule {
+        id: "K-031",
+        severity: Medium,
+        title: "one public key in two images, without a certificate",
+        about: "That is right for a key that checks updates or logins, and wrong for a device's own: then both devices have its private half.",
+        fix: "Say which key it is; if it is a device's own, make one on each device",
+        requirements: SHARED,
+        ..BASE
+    },
+    Rule {
+        id: "K-032",
+        severity: High,
+        title: "two images share what should differ",
+        about: "The file holds an identity, a seed or a key that each device must have for itself, and it is the same in both images.",
+        fix: "Leave it out of the image; make it on the device at first start",
+        requirements: &["5.4-4", "5.1-2", "5.4-2", "I2.4.1", "I2.4.3"],
+        ..BASE
+    },
+    Rule {
+        id: "K-033",
+        severity: High,
+        title: "key store that a well-known password opens",
+        about: "The password is in every manual: what is in the store is in the clear.",
+        fix: MAKE,
+        requirements: KEY,
+        ..BASE
+    },
+    Rule {
+        id: "K-034",
+        severity: High,
+        title: "private key under a well-known passphrase",
+        about: "The passphrase is among the first that anyone tries: the key is in the clear.",
+        fix: MAKE,
+        requirements: KEY,
+        ..BASE
+    },
 ];
