@@ -97,7 +97,7 @@ impl Window<'_> {
     }
 
     /// The line, or in binary data the run of printable characters, around a keyword.
-    fn region(&self, at: usize, end: usize) -> (usize, usize) {
+    fn region(&self, at: usize, end: usize, lines: u8) -> (usize, usize) {
         let stop = |b: &u8| {
             if self.is_text {
                 *b == b'\n'
@@ -108,7 +108,12 @@ impl Window<'_> {
         let low = at.saturating_sub(LINE_BACK);
         let high = (end + LINE_AHEAD).min(self.data.len());
         let from = self.data[low..at].iter().rposition(stop).map_or(low, |p| low + p + 1);
-        let to = self.data[end..high].iter().position(stop).map_or(high, |p| end + p);
+        let next =
+            |from: usize| self.data[from..high].iter().position(stop).map_or(high, |p| from + p);
+        let mut to = next(end);
+        if lines > 1 && self.is_text && to < high {
+            to = next(to + 1);
+        }
         (from, to)
     }
 }
@@ -178,7 +183,8 @@ impl Scanner {
             for target in &self.targets[found.pattern().as_usize()] {
                 match target {
                     Target::Rule(index) if allowed[*index] => {
-                        let region = window.region(found.start(), found.end());
+                        let lines = self.patterns[*index].rule.lines;
+                        let region = window.region(found.start(), found.end(), lines);
                         if tried[*index] != region {
                             tried[*index] = region;
                             self.rule(*index, window, region, done, out);

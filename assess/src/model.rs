@@ -105,6 +105,9 @@ pub struct Finding {
     pub requirements: Vec<&'static str>,
     /// Every place, sorted.
     pub locations: Vec<Location>,
+    /// Why its severity is lower than its rule's, when it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lowered: Option<String>,
     /// Why it does not count, when it is suppressed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub suppressed: Option<String>,

@@ -257,7 +257,9 @@ fn pkcs1_public(body: &[u8]) -> Option<Key> {
         && modulus.len() >= 64
         && modulus.len() % 8 == 0
         && modulus.last().is_some_and(|b| b & 1 == 1)
-        && (1..=8).contains(&exponent.len());
+        && (1..=8).contains(&exponent.len())
+        // Parameters of Diffie-Hellman have the same shape with a generator of 2.
+        && exponent != [2];
     if plausible { rsa(&modulus, &exponent) } else { None }
 }
 

@@ -105,11 +105,24 @@ pub fn binary(data: &[u8], out: &mut Vec<Found>) {
             }
         } else if rest.starts_with(&[0xfe, 0xed, 0xfe, 0xed]) || rest.starts_with(&[0xce; 4]) {
             java_store(rest, at, out);
-        } else if let Some((object, len)) = der::read(rest) {
+        } else if let Some((object, len)) = der::read(rest)
+            && (!matches!(object, der::Object::Private(_)) || len > 120 || dense(&rest[..len]))
+        {
             der_found(object, &rest[..len], at, at + len, "", out);
             done = at + len;
         }
     }
+}
+
+/// Whether the end of a short key looks drawn at random: programs hold the fixed head of
+/// such keys too, and text follows it there.
+fn dense(raw: &[u8]) -> bool {
+    let tail = &raw[raw.len().saturating_sub(32)..];
+    let mut seen = [false; 256];
+    tail.iter().for_each(|b| seen[usize::from(*b)] = true);
+    let different = seen.iter().filter(|s| **s).count();
+    let printable = tail.iter().filter(|b| (0x20..0x7f).contains(*b)).count();
+    different >= 16 && printable < 26
 }
 
 fn binary_heads() -> &'static AhoCorasick {

@@ -364,9 +364,17 @@ impl<'a> Joins<'a> {
         for exponent in exponents {
             let value = exponent.iter().take(8).fold(0u64, |n, b| n << 8 | u64::from(*b));
             let odd = exponent.last().is_some_and(|b| b & 1 == 1);
-            if !odd || exponent.len() <= 2 && value < 65537 || exponent.len() * 2 > modulus.len() {
-                self.add("K-013", print, format!("{label}, exponent {value}"), records);
-            }
+            let rule = if !odd
+                || value == 1 && exponent.len() == 1
+                || exponent.len() * 2 > modulus.len()
+            {
+                "K-013"
+            } else if exponent.len() <= 2 && value < 65537 {
+                "K-035"
+            } else {
+                continue;
+            };
+            self.add(rule, print, format!("{label}, exponent {value}"), records);
         }
         if let Some(factor) = math::small_factor(number) {
             self.add("K-012", print, format!("{label}, divisible by {factor}"), records);

@@ -101,6 +101,10 @@ Stores and keys under a password are tried with a short list of well-known passw
 
 A requirement *fails* when an open finding of severity medium or higher speaks against it. *Evidence supports* means that the rules for it ran over enough and found nothing: it is no pass, a test case of the standard needs a person. Everything else is *not tested*. *Not applicable* is what you declare, with a reason. One image alone never supports uniqueness across devices.
 
+## Severity and place
+
+A finding whose places are all in documentation, tests, examples or a well-known library of others has a lower severity, and says so: medium for keys, passwords and tokens and in libraries, low for code and settings elsewhere. One place outside keeps the rule's severity. What is shared between images or devices is never lowered.
+
 ## Suppressions
 
 A file in TOML, given with `--suppress`:

@@ -178,6 +178,7 @@ fn row(finding: &crate::model::Finding) -> Row {
         places: finding.locations.iter().take(100).map(ToString::to_string).collect(),
         count: finding.locations.len(),
         more: finding.locations.len().saturating_sub(100),
+        lowered: finding.lowered.clone().unwrap_or_default(),
         suppressed: finding.suppressed.clone().unwrap_or_default(),
     }
 }
@@ -240,6 +241,7 @@ struct Row {
     places: Vec<String>,
     count: usize,
     more: usize,
+    lowered: String,
     suppressed: String,
 }
 

@@ -79,6 +79,9 @@ fn result(finding: &Finding, used: &[&str]) -> Value {
     if !finding.detail.is_empty() {
         message = format!("{} {}", message, sentence(&finding.detail));
     }
+    if let Some(why) = &finding.lowered {
+        message = format!("{message} Severity {why}.");
+    }
     let mut value = json!({
         "ruleId": finding.rule,
         "ruleIndex": used.binary_search(&finding.rule).unwrap_or(0),

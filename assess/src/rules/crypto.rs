@@ -21,9 +21,12 @@ pub(super) const RULES: &[Rule] = &[
         only: Only::Source,
         keywords: &["ssl_verify_none"],
         pattern: r"(?:SSL(?:_CTX)?_set_verify|set_verify|verify_mode|context)[^\n]{0,60}SSL_?VERIFY_NON[E]",
-        check: code,
+        check: |c| code(c) && !c.whole.windows(2).any(|w| w == b"==" || w == b"!="),
         hits: &[("a.c", "SSL_CTX_set_verify(ctx, SS·L_VERIFY_NONE, NULL);")],
-        misses: &[("a.c", "SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER, NULL);")],
+        misses: &[
+            ("a.c", "SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER, NULL);"),
+            ("b.c", "if (config->verify_mode == SS·L_VERIFY_NONE) return 0;"),
+        ],
         ..BASE
     },
     Rule {
@@ -376,7 +379,7 @@ pub(super) const RULES: &[Rule] = &[
         requirements: &["5.5-1", "I4.1.2"],
         only: Only::Text,
         keywords: &["cipher"],
-        pattern: r#"(?i)(?:ssl_ciphers?|ciphers?(?:_?list|string)?|set_cipher_list)\s{0,3}[(=:,\s][^\n]{0,80}(?:^|[:\s"'=,+])(?:e?NULL|aNULL|EXPORT|EXP|LOW|RC4(?:-[A-Z0-9]{3,5})?|ADH|DES-CBC3?-SHA|3DES|ALL)(?:[:\s"';+]|$)"#,
+        pattern: r#"(?i)(?:ssl_ciphers?|ciphers?(?:_?list|string)?|set_cipher_list)\s{0,3}[(=:,\s][^\n]{0,80}(?:^|[:\s"'=,+])(?-i:e?NULL|aNULL|EXPORT|EXP|LOW|RC4(?:-[A-Z0-9]{3,5})?|ADH|DES-CBC3?-SHA|3DES|ALL)(?:[:\s"';+]|$)"#,
         check: |c| code(c) && !cipher_excluded(c),
         hits: &[("a.c", "SSL_CTX_set_ci·pher_list(ctx, \"ALL:eNULL\");")],
         misses: &[("a.c", "SSL_CTX_set_ci·pher_list(ctx, \"ECDHE+AESGCM:!aNULL:!RC4\");")],

@@ -122,8 +122,8 @@ pub(super) const RULES: &[Rule] = &[
     Rule {
         id: "K-013",
         severity: High,
-        title: "RSA key with a wrong or small exponent",
-        about: "An exponent of 1, even, or below 65537 invites known attacks.",
+        title: "RSA key with a wrong exponent",
+        about: "An exponent of 1, an even one or one of half the modulus's size protects nothing, or breaks the key.",
         fix: "Use 65537",
         requirements: WEAK,
         ..BASE
@@ -315,6 +315,15 @@ pub(super) const RULES: &[Rule] = &[
         about: "The passphrase is among the first that anyone tries: the key is in the clear.",
         fix: MAKE,
         requirements: KEY,
+        ..BASE
+    },
+    Rule {
+        id: "K-035",
+        severity: Low,
+        title: "RSA key with a small exponent",
+        about: "Exponents below 65537 are sound with right padding and fall with wrong padding; old roots have them.",
+        fix: "Use 65537 for new keys",
+        requirements: &["5.5-1", "I2.4.2"],
         ..BASE
     },
 ];

@@ -3,7 +3,9 @@
 
 mod build;
 pub mod components;
+pub(crate) mod context;
 mod crypto;
+mod given;
 mod joins;
 mod network;
 mod passwords;
@@ -37,6 +39,8 @@ pub struct Rule {
     pub keywords: &'static [&'static str],
     /// Regular expression on bytes; group 1, where it exists, is what the hit is about.
     pub pattern: &'static str,
+    /// How many lines of text a match may span, 1 or 2.
+    pub lines: u8,
     /// Which files it applies to.
     pub only: Only,
     /// A last check of what matched.
@@ -88,6 +92,7 @@ pub(crate) const BASE: Rule = Rule {
     requirements: &[],
     keywords: &[],
     pattern: "",
+    lines: 1,
     only: Only::Any,
     check: |_| true,
     kind: None,
@@ -158,9 +163,66 @@ impl Only {
 }
 
 const SOURCE: &[&str] = &[
-    ".c", ".h", ".cc", ".cpp", ".hpp", ".cxx", ".ino", ".rs", ".go", ".py", ".java", ".kt", ".js",
-    ".mjs", ".ts", ".tsx", ".jsx", ".lua", ".php", ".rb", ".cs", ".swift", ".m", ".sh", ".bash",
-    ".pl", ".tcl", ".S", ".dart", ".scala", ".vue", ".cgi",
+    ".c",
+    ".h",
+    ".cc",
+    ".cpp",
+    ".hpp",
+    ".cxx",
+    ".ino",
+    ".rs",
+    ".go",
+    ".py",
+    ".java",
+    ".kt",
+    ".js",
+    ".mjs",
+    ".ts",
+    ".tsx",
+    ".jsx",
+    ".lua",
+    ".php",
+    ".rb",
+    ".cs",
+    ".swift",
+    ".m",
+    ".sh",
+    ".bash",
+    ".pl",
+    ".pm",
+    ".tcl",
+    ".S",
+    ".dart",
+    ".scala",
+    ".vue",
+    ".cgi",
+    ".groovy",
+    ".gradle",
+    ".kts",
+    ".ps1",
+    ".psm1",
+    ".bat",
+    ".ex",
+    ".exs",
+    ".erl",
+    ".clj",
+    ".vb",
+    ".pas",
+    ".ipynb",
+    ".svelte",
+    ".erb",
+    ".jsp",
+    ".asp",
+    ".aspx",
+    ".cshtml",
+    ".phtml",
+    ".r",
+    ".R",
+    ".jl",
+    ".hs",
+    "Jenkinsfile",
+    ".zsh",
+    ".mm",
 ];
 
 #[cfg(test)]

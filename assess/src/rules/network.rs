@@ -1,6 +1,6 @@
 //! Group N: services and protocols without protection. Group D: debug interfaces.
 
-use super::{BASE, Capture, Only, Rule, crypto::code};
+use super::{BASE, Capture, Only, Rule, context::Context, crypto::code};
 use crate::model::Severity::{Critical, High, Low, Medium};
 
 const PLAIN: &str = "Anyone on the path reads and changes what passes, credentials included.";
@@ -578,5 +578,7 @@ fn remote(found: &Capture<'_>) -> bool {
         .any(|e| found.path.ends_with(e));
     // The shortest stand-in host counts only where nothing follows it.
     let stands_in = |l: &&str| text.contains(*l) && (**l != *"://a" || text.ends_with("://a"));
+    // A manual that names an address fetches nothing.
+    let doc = doc || Context::of(found.path) == Some(Context::Documentation);
     code(found) && !doc && !local.iter().any(stands_in)
 }

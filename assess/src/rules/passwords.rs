@@ -2,7 +2,7 @@
 
 #![allow(clippy::needless_update, reason = "every rule ends alike")]
 
-use super::{BASE, Capture, Only, Rule, valid};
+use super::{BASE, Capture, Only, Rule, crypto::code, given, valid};
 use crate::{
     keys::Kind,
     model::Severity::{Critical, High, Low, Medium},
@@ -198,31 +198,28 @@ pub(super) const RULES: &[Rule] = &[
         about: "It is on every device and in every copy of the source; it cannot be changed per device.",
         fix: "Let each device have its own, kept in its key store or set by its owner",
         requirements: CODE,
-        keywords: &[
-            "passw",
-            "pwd",
-            "pass_",
-            "_pass",
-            "passphrase",
-            "pass ",
-            "pass=",
-            "pass\"",
-            "pass:",
-        ],
-        pattern: r#"(?i)(?:pass(?:w(?:or)?d|phrase)?|pwd)[a-z0-9_]{0,16}(?:\[[^\]]{0,24}\])?["']?\]?\)?\s{0,6}(?::=|=>|==|!=|===|[:=]|,|\s)\s{0,6}(?:std::string\(|String::from\(|b|u|f|r|@|L)?["']([^"'\r\n\\]{4,64})["']"#,
-        check: code_password,
+        keywords: &["pass", "pwd", "pswd"],
+        pattern: r#"(?i)[a-z0-9_.\-$]{0,40}(?:pass(?:w(?:or)?d|phrase)?|pwd|pswd)[a-z0-9_\-]{0,24}["'`\])]{0,3}\s{0,4}(?:\[[^\]\n]{0,24}\]\s{0,2})?(?::\s{0,2}[&'a-z_<>\[\]\s]{1,24}=|:=|=>|[!=]={1,2}|[=:,(]|\s)[^"'`\n;]{0,48}?["'`]([^"'`\r\n\\]{4,64})["'`]"#,
+        check: given::password,
         only: Only::Source,
         kind: Some(Kind::Password),
         hits: &[
             ("a.c", "#define FT·P_P·A·SSWORD \"hunter2!x\""),
             ("b.py", "pa·ssword = 'Gw4y2019'"),
             ("c.js", "pw·d: \"t0pse·cret\""),
+            ("d.java", "source.setPa·ssword(\"Gw4y2019\");"),
+            ("e.js", "pa·ssword: process.env.DB_P·ASS || 'Gw4y2019',"),
+            ("f.py", "os.environ.get('DB_P·ASS', 'Gw4y2019')"),
         ],
         misses: &[
             ("a.c", "#define PA·SSWORD_FIELD \"pa·ssword\""),
             ("b.py", "pa·ssword = input('Pa·ssword: ')"),
             ("c.js", "pa·sswordLabel: 'Enter your pa·ssword here'"),
             ("d.py", "pa·ssword = os.getenv('DB_P·A·SSWORD')"),
+            ("e.py", "fields = ('id', 'us·ername', 'pa·ssword', 'email2')"),
+            ("f.js", "errors.pa·ssword = 'Pa·ssword is required';"),
+            ("g.py", "\"putenv\", \"puts\", \"p·wd\", \"quit2\", \"rats\","),
+            ("h.c", "static const char *pa·ssword_prompt = \"Pa·ssword: \";"),
         ],
         ..BASE
     },
@@ -234,7 +231,7 @@ pub(super) const RULES: &[Rule] = &[
         fix: "Ship it empty; write it on the device at first start",
         requirements: CODE,
         keywords: &["passw", "pwd", "passphrase", "pass"],
-        pattern: r#"(?i)^[\s;/*\-"']{0,8}(?:export\s{1,3}|set\s{1,3}|option\s{1,3}|ENV\s{1,3}|-D\s{0,2}|-e\s{1,3})?['"]?[a-z0-9_.\-]{0,40}(?:password|passwd|passphrase|_pass|_pwd|^pwd|^pass|userpass)['"]?\s{0,3}(?:[:=]|\s)\s{0,3}["']?([^\s"'#,;<>{}]{4,64})["']?\s{0,4}[,;]?\s{0,8}(?:#.*)?$"#,
+        pattern: r#"(?i)^[\s;/*\-"']{0,8}(?:export\s{1,3}|set\s{1,3}|option\s{1,3}|ENV\s{1,3}|-D\s{0,2}|-e\s{1,3})?['"]?[a-z0-9_.\-]{0,40}(?:password|passwd|passphrase|_pass|_pwd|^pwd|^pass|userpass|requirepass)['"]?\s{0,3}(?:[:=]|\s)\s{0,3}["']?([^\s"',;<>{}]{4,64})["']?\s{0,4}[,;]?\s{0,8}(?:\s#.*)?$"#,
         check: config_password,
         only: Only::Paths(&[
             ".env",
@@ -270,6 +267,10 @@ pub(super) const RULES: &[Rule] = &[
             ".service",
             ".md",
             ".txt",
+            ".sh",
+            ".bash",
+            ".bat",
+            ".cmd",
         ]),
         kind: Some(Kind::Password),
         hits: &[
@@ -291,14 +292,20 @@ pub(super) const RULES: &[Rule] = &[
         about: "Shipped settings are the same on every device.",
         fix: "Ship it empty; write it on the device at first start",
         requirements: CODE,
-        keywords: &["password", "passwd", "passphrase"],
-        pattern: r#"(?i)(?:<[a-z0-9_:]{0,24}pass(?:word|wd|phrase)[a-z0-9_]{0,12}>([^<>\s]{4,64})</|"[a-z0-9_.\-]{0,24}pass(?:word|wd|phrase)[a-z0-9_]{0,8}"\s{0,3}:\s{0,3}"([^"\s]{4,64})")"#,
-        check: xml_password,
-        only: Only::Paths(&[".xml", ".json", ".plist", ".html", ".htm", ".json5", ".conf", ".cfg"]),
+        keywords: &["password", "passwd", "passphrase", "_pass"],
+        pattern: r#"(?i)(?:<[a-z0-9_:]{0,24}pass(?:word|wd|phrase)[a-z0-9_]{0,12}>([^<>\s]{4,64})</|"[a-z0-9_.\-]{0,24}pass(?:word|wd|phrase)[a-z0-9_]{0,8}"\s{0,3}:\s{0,3}"([^"\s]{4,64})"|(?:name|key|id)["']?\s{0,3}[=:]\s{0,3}["']?[a-z0-9_.\-]{0,32}pass(?:word|wd|phrase)?["']?\s{0,4},?\s{0,24}["']?value["']?\s{0,3}[=:]\s{0,3}["']?([^\s"'<>]{4,64})|(?:name|key)=["'][a-z0-9_.\-]{0,32}pass(?:word|wd|phrase)["']\s{0,3}>([^<>\s]{4,64})<)"#,
+        lines: 2,
+        check: valid::password,
+        only: Only::Paths(&[
+            ".xml", ".json", ".plist", ".html", ".htm", ".json5", ".conf", ".cfg", ".config",
+            ".yml", ".yaml",
+        ]),
         kind: Some(Kind::Password),
         hits: &[
             ("etc/tr069.xml", "<ConnectionPa·ssword>Gw4y!2019</ConnectionPa·ssword>"),
             ("a.json", "{\"mqttPa·ssword\": \"t7Kq9zLm\"}"),
+            ("a.yaml", "- name: MQTT_P·A·SSWORD\n  value: \"t7Kq9zLm\""),
+            ("a.xml", "<property name=\"pa·ssword\" value=\"t7Kq9zLm\"/>"),
         ],
         misses: &[
             ("a.xml", "<Pa·ssword></Pa·ssword>"),
@@ -328,7 +335,7 @@ pub(super) const RULES: &[Rule] = &[
             "ap_pass",
             "wpapsk",
         ],
-        pattern: r#"(?i)(?:\bpsk|wpa_?passphrase|wpa_?psk\d?|wifi_?(?:pass(?:word|phrase)?|pwd|key|psk)|wlan_?pass(?:word)?|(?:sta|ap|ssid)_?pass(?:word|wd)?|option\s{1,4}'?key'?)[a-z0-9_]{0,8}(?:\[[^\]]{0,16}\])?["']?\s{0,4}(?:[:=]|\s)\s{0,4}["']?([^"'\s#;]{8,64})["']?"#,
+        pattern: r#"(?i)(?:^|[^a-z])(?:psk|(?:[a-z0-9]{0,16}_)?(?:wpa_?passphrase|wpa_?psk\d?|wifi_?(?:pass(?:word|phrase)?|pwd|key|psk)|wlan_?pass(?:word)?|(?:sta|ap|ssid)_?pass(?:word|wd)?))[a-z0-9_]{0,8}(?:\[[^\]]{0,16}\])?["']?\s{0,4}(?:[:=]|\s)\s{0,4}["']?([^"'\s#;]{8,64})["']?|^\s{0,8}option\s{1,4}'?key'?\s{1,4}["']?([^"'\s#;]{8,64})["']?"#,
         check: wifi,
         kind: Some(Kind::Password),
         hits: &[
@@ -361,9 +368,12 @@ pub(super) const RULES: &[Rule] = &[
             "net use",
             "smbclient",
             "openssl",
+            "password=",
+            "pwd=",
+            "pass=",
         ],
-        pattern: r#"(?:sshpass\s{1,4}-p\s{0,2}["']?([^\s"'$]{3,64})|(?:curl|wget)\s[^\n|;]{0,120}(?:-u\s{0,2}|--user[ =]|--password=|--http-password=)["']?(?:[^\s:"'$]{1,40}:)?([^\s"'$]{4,64})|mysql(?:dump|admin)?\s[^\n|;]{0,80}-p([^\s"'$\-]{4,64})|mosquitto_(?:pub|sub)\s[^\n|;]{0,120}-P\s{1,3}["']?([^\s"'$]{4,64})|echo\s{1,3}["']?[a-z_][a-z0-9_\-]{0,30}:([^\s"'$|]{4,64})["']?\s{0,4}\|\s{0,4}chpasswd|smbclient\s[^\n|;]{0,80}-U\s{1,3}[^\s%]{1,40}%([^\s"'$]{3,64})|-pass(?:in|out)?\s{1,3}pass:([^\s"'$]{3,64}))"#,
-        check: |c| !valid::placeholder(c.secret) && !c.secret.contains(&b'{'),
+        pattern: r#"(?:sshpass\s{1,4}-p\s{0,2}["']?([^\s"'$]{3,64})|(?:curl|wget)(?:\s[^\n|;]{0,120})?\s(?:-u\s{0,2}|--user[ =]|--password=|--http-password=)["']?(?:[^\s:"'$]{1,40}:)?([^\s"'$]{4,64})|mysql(?:dump|admin)?\s(?:[^\n|;]{0,80}\s)?-p["']?([^\s"'$\-]{4,64})|\b(?:PG|MYSQL_|DB_|SSH)?(?:PASSWORD|PWD|PASS)=["']?([^\s"'$`]{4,64})["']?\s{1,3}[a-z]|mosquitto_(?:pub|sub)\s[^\n|;]{0,120}-P\s{1,3}["']?([^\s"'$]{4,64})|echo\s{1,3}["']?[a-z_][a-z0-9_\-]{0,30}:([^\s"'$|]{4,64})["']?\s{0,4}\|\s{0,4}chpasswd|smbclient\s[^\n|;]{0,80}-U\s{1,3}[^\s%]{1,40}%([^\s"'$]{3,64})|-pass(?:in|out)?\s{1,3}pass:([^\s"'$]{3,64}))"#,
+        check: |c| valid::password(c) && !c.line.windows(8).any(|w| w == b"example."),
         only: Only::Text,
         kind: Some(Kind::Password),
         hits: &[
@@ -496,7 +506,7 @@ pub(super) const RULES: &[Rule] = &[
         fix: "Provision one per device",
         requirements: &["5.4-3", "5.1-1", "I2.1.6"],
         keywords: &["secret", "psk", " * "],
-        pattern: r#"(?im)(?:^\s{0,8}[^\s:#"']{1,64}\s{0,4}:\s{0,4}(?:PSK|XAUTH|EAP)\s{1,4}"([^"]{4,128})"|^["']?[A-Za-z0-9@._*\-]{1,64}["']?\s{1,8}["']?[A-Za-z0-9._*\-]{1,40}["']?\s{1,8}["']?([^\s"']{4,64})["']?(?:\s{1,8}\*)?\s*$|^\s{0,4}(?:secret|remotesecret)\s{0,3}=>?\s{0,3}(\S{4,64})\s*$)"#,
+        pattern: r#"(?im)(?:^\s{0,8}[^\s:#"']{0,64}\s{0,4}:\s{0,4}(?:PSK|XAUTH|EAP)\s{1,4}"([^"]{4,128})"|^["']?[A-Za-z0-9@._*\-]{1,64}["']?\s{1,8}["']?[A-Za-z0-9._*\-]{1,40}["']?\s{1,8}["']?([^\s"']{4,64})["']?(?:\s{1,8}\*)?\s*$|^\s{0,4}(?:secret|remotesecret)\s{0,3}=>?\s{0,3}(\S{4,64})\s*$)"#,
         check: |c| !valid::placeholder(c.secret) && !c.line.starts_with(b"#"),
         only: Only::Paths(&[
             "ipsec.secrets",
@@ -527,6 +537,89 @@ pub(super) const RULES: &[Rule] = &[
         pattern: r#"(?i)((?:bt_?pin|pin_?code|passkey|pairing_?pin)[a-z0-9_]{0,12}(?:\[\d{0,3}\])?\s{0,4}[:=\s(]\s{0,4}["'{]?\s{0,2}(?:0000|1234|000000|123456|1111|8888|'0', ?'0', ?'0', ?'0')["'}]?)(?:[^0-9]|$)"#,
         hits: &[("bt.c", "static const char *bt·_pin = \"0000\";")],
         misses: &[("bt.c", "uint32_t pa·sskey = random_p·a·sskey();")],
+        ..BASE
+    },
+    Rule {
+        id: "P-023",
+        severity: High,
+        title: "password as an argument of a login or connect call",
+        about: "It is on every device and in every copy of the source; it cannot be changed per device.",
+        fix: "Let each device have its own, kept in its key store or set by its owner",
+        requirements: CODE,
+        keywords: &[
+            "wifi.begin",
+            "basicauth",
+            "basic_auth",
+            "networkcredential",
+            "passwordcredential",
+            "passwordauthentication",
+            "auth = (",
+            "auth=(",
+            "getconnection(",
+            "mysqli_connect",
+            "mysql_connect",
+            "dbi->connect",
+            "new pdo(",
+            "mqtt.client(",
+            "client.connect(",
+        ],
+        pattern: r#"(?i)(?:(?:wifi\.begin|basic_?auth|networkcredential|password(?:credentials?|authentication(?:token)?)|\bauth\s{0,2}=)\s{0,2}\(\s{0,2}["'][^"'\n]{1,64}["']\s{0,2},\s{0,2}["']([^"'\n]{4,64})["']|(?:getconnection|mysqli?_connect|dbi->connect|new\s{1,2}pdo)\s{0,2}\(\s{0,2}(?:"[^"\n]{1,160}"|'[^'\n]{1,160}'|[^,"'\n]{1,80}),\s{0,3}["'][^"'\n]{1,40}["']\s{0,2},\s{0,3}["']([^"'\n]{4,64})["']|(?:mqtt\.client|client\.connect)\s{0,2}\([^)\n"']{0,40}(?:["'][^"'\n]{1,60}["']\s{0,2},\s{0,3})(?:\d{1,6}\s{0,2},\s{0,3})?["'][^"'\n]{1,60}["']\s{0,2},\s{0,3}["']([^"'\n]{4,64})["'])"#,
+        check: valid::password,
+        only: Only::Source,
+        kind: Some(Kind::Password),
+        hits: &[
+            ("a.ino", "WiF·i.begin(\"acme-guest\", \"blueHouse77\");"),
+            ("b.py", "requests.get(url, au·th=('operator', 'Gw4y2019'))"),
+            ("c.java", "Dr·iver.getConn·ection(url, \"fleet\", \"Gw4y2019\");"),
+        ],
+        misses: &[
+            ("a.ino", "WiF·i.begin(ssid, stored);"),
+            ("b.py", "requests.get(url, au·th=('operator', stored))"),
+        ],
+        ..BASE
+    },
+    Rule {
+        id: "P-024",
+        severity: High,
+        title: "password in a connection string or database statement",
+        about: "It is on every device and in every copy of the source; it cannot be changed per device.",
+        fix: "Give each device an account of its own, made when it is commissioned",
+        requirements: CODE,
+        keywords: &["identified by", "with password", "password=", "pwd=", "createuser"],
+        pattern: r#"(?i)(?:identified\s{1,3}(?:with\s{1,3}\S{1,30}\s{1,3})?by\s{1,3}["']([^"'\n]{4,64})["']|with\s{1,3}(?:encrypted\s{1,3})?password\s{1,3}["']([^"'\n]{4,64})["']|[;"'][a-z0-9_]{0,32}(?:password|pwd)\s{0,2}=\s{0,2}([^;"'\s]{4,64})[;"']|^\s{0,4}createuser\s{1,4}\S{1,40}\s{1,4}(?:md5|sha(?:-\d{3})?)\s{1,4}["']?([^\s"']{8,64}))"#,
+        check: |c| code(c) && valid::password(c) && !c.secret.contains(&b' '),
+        only: Only::Text,
+        kind: Some(Kind::Password),
+        hits: &[
+            ("seed.sql", "CREATE US·ER 'fleet' IDEN·TIFIED BY 'Gw4y2019';"),
+            ("a.cs", "var c = \"Se·rver=db1;User Id=fleet;Pass·word=Gw4y2019;\";"),
+        ],
+        misses: &[
+            ("seed.sql", "CREATE US·ER 'fleet' IDEN·TIFIED BY '${DB_P·A·SSWORD}';"),
+            ("a.cs", "var c = \"Se·rver=db1;User Id=fleet;Pass·word=\" + p;"),
+        ],
+        ..BASE
+    },
+    Rule {
+        id: "P-025",
+        severity: Medium,
+        title: "password in a log, a query or a manual",
+        about: "What a log or a manual shows is known to whoever reads it; often it still works.",
+        fix: "Change the password; keep it out of logs, addresses and manuals",
+        requirements: CODE,
+        keywords: &["password", "passwd", "pwd="],
+        pattern: r#"(?i)(?:[?&\s](?:password|passwd|pwd)=([^\s"',;&<>]{4,64})(?:[\s&"',;]|$)|\bpass(?:word|phrase)\s{1,2}(?:is\s{1,2}|of\s{1,2}|:\s{0,2})?[`"*]{1,2}([^`"\s*]{4,64})[`"*])"#,
+        check: |c| valid::password(c) && c.secret.iter().any(u8::is_ascii_digit),
+        only: Only::Paths(&[".log", ".txt", ".md", ".rst", ".adoc", ".html", ".out"]),
+        kind: Some(Kind::Password),
+        hits: &[
+            ("app.log", "10:22:01 login user=op pa·ssword=Gw4y2019 ok"),
+            ("README.md", "Log in as `ad·min` with the pa·ssword `Gw4y2019`."),
+        ],
+        misses: &[
+            ("app.log", "10:22:01 login user=op pa·ssword=*** ok"),
+            ("README.md", "The `pa·ssword` option takes a string."),
+        ],
         ..BASE
     },
 ];
@@ -567,11 +660,14 @@ fn default_pair(found: &Capture<'_>) -> bool {
     let tables = ["group", "passwd", "shadow", "gshadow", "permissions", "device_table.txt"];
     let pair: Vec<&str> =
         text.split([':', ',', '/', '|', '"', '\'', ' ']).filter(|p| !p.is_empty()).collect();
-    let owner = ["root:root", "root,root", "root/root", "user,guest", "guest,user", "root|root"];
-    let joined = text.replace(['"', '\'', ' '], "");
+    // Owner and group of a file, two roles, and a name with its secret spelt out.
+    let owner = pair.len() == 2
+        && (pair[0] == pair[1] && pair[0] == "root"
+            || pair.iter().all(|word| ["user", "guest"].contains(word))
+            || pair[0] == "user" && pair[1].starts_with("pass"));
     let line = String::from_utf8_lossy(found.line).to_lowercase();
-    let role_words =
-        ["root", "admin", "guest", "user", "support", "service", "default", "system", "supervisor"];
+    let role_words: Vec<&str> =
+        "root admin guest user support service default system supervisor".split(' ').collect();
     let both_roles =
         pair.len() == 2 && role_words.contains(&pair[0]) && role_words.contains(&pair[1]);
     let quoted_or_config = line.contains("pass")
@@ -580,8 +676,12 @@ fn default_pair(found: &Capture<'_>) -> bool {
         || line.contains("auth")
         || base.contains("http")
         || text.contains(':');
-    !tables.contains(&base.trim_end_matches('-'))
-        && !owner.contains(&joined.as_str())
+    // Without quotes a login has no space in it; a label and its value in code do.
+    let quoted = text.contains(['"', '\'']);
+    let tight = !text.contains(' ') && !text.contains(',');
+    (quoted || tight)
+        && !tables.contains(&base.trim_end_matches('-'))
+        && !owner
         && !line.contains("chown")
         && !line.contains("install -")
         && !line.contains("owner")
@@ -593,26 +693,18 @@ fn config_password(found: &Capture<'_>) -> bool {
     // In prose and tables only an assignment counts.
     let prose = [".md", ".txt"].iter().any(|e| found.path.ends_with(e));
     let assigned = found.whole.contains(&b'=') || found.whole.contains(&b':');
-    valid::password(found)
+    // `requirepass x`: settings of some servers need no sign between name and value.
+    let setting = [".conf", ".cfg"].iter().any(|e| found.path.ends_with(e))
+        && found.secret.iter().any(u8::is_ascii_digit);
+    given::bare_password(found)
         && (!prose || assigned && found.secret.iter().any(u8::is_ascii_digit))
         && (assigned
+            || setting
             || found.line.windows(7).any(|w| w == b"option ")
             || found.line.windows(4).any(|w| w == b"set "))
         && !text.chars().all(|c| c.is_ascii_digit() && text.len() < 4)
 }
 
-/// `"passwd", "x"` names a file in a list; `passwd: "x"` and `passwd = "x"` set a password.
-fn code_password(found: &Capture<'_>) -> bool {
-    let before = found.whole.len().saturating_sub(found.secret.len() + 1);
-    let before = found.whole[..before].to_ascii_lowercase();
-    let listed = before.starts_with(b"passwd\"") && !before.contains(&b':');
-    valid::password(found) && !listed
-}
-
-fn xml_password(found: &Capture<'_>) -> bool {
-    valid::password(found)
-}
-
 fn wifi(found: &Capture<'_>) -> bool {
-    valid::password(found) || found.secret.len() == 64 && valid::hex_key(found)
+    code(found) && (valid::password(found) || found.secret.len() == 64 && valid::hex_key(found))
 }

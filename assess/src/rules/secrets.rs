@@ -2,7 +2,7 @@
 
 #![allow(clippy::needless_update, reason = "every rule ends alike")]
 
-use super::{BASE, Only, Rule, valid};
+use super::{BASE, Only, Rule, given, valid};
 use crate::{
     keys::Kind,
     model::Severity::{Critical, High, Medium},
@@ -611,7 +611,7 @@ pub(super) const RULES: &[Rule] = &[
         fix: "Provision one key per device at the factory, outside the source",
         requirements: &["5.4-3", "5.4-4", "I4.2.2", "I2.4.1"],
         keywords: &["appkey", "app_key", "nwkkey", "nwkskey", "appskey", "nwk_key"],
-        pattern: r#"(?i)(?:app|nwk)s?_?s?key[a-z_\[\]0-9 ]{0,16}\s{0,3}[:=]\s{0,3}["'{]?\s{0,3}((?:(?:0x)?[0-9a-f]{2}[,\s:\-]{0,3}){16})"#,
+        pattern: r#"(?i)(?:app|nwk)s?_?s?key[a-z_\[\]0-9 ]{0,16}\s{0,3}(?:[:=]|\s[\x22'{])\s{0,3}["'{]?\s{0,3}((?:(?:0x)?[0-9a-f]{2}[,\s:\-]{0,3}){16})"#,
         check: valid::hex_key,
         kind: Some(Kind::Symmetric),
         hits: &[(
@@ -632,48 +632,54 @@ pub(super) const RULES: &[Rule] = &[
         fix: FIX,
         requirements: R,
         keywords: &[
+            "secret",
+            "token",
+            "credential",
             "api_key",
             "apikey",
             "api-key",
-            "access_token",
-            "accesstoken",
-            "auth_token",
-            "authtoken",
-            "secret_key",
-            "secretkey",
-            "client_secret",
-            "clientsecret",
-            "app_secret",
-            "appsecret",
-            "device_token",
-            "private_token",
-            "api_secret",
-            "apisecret",
             "access_key",
             "accesskey",
-            "api_token",
-            "apitoken",
-            "app_key",
             "auth_key",
             "authkey",
+            "app_key",
+            "appkey",
             "encryption_key",
-            "secret_token",
-            "bot_token",
-            "user_token",
-            "bearer_token",
-            "secret_id",
-            "shared_secret",
+            "encryptionkey",
+            "signing_key",
+            "private_key",
+            "master_key",
+            "session_key",
+            "license_key",
+            "client_key",
+            "service_key",
+            "account_key",
+            "storage_key",
+            "sas_key",
+            "aes_key",
+            "hmac_key",
+            "crypto_key",
+            "device_key",
+            "shared_key",
+            "auth_code",
+            "passkey",
         ],
-        pattern: r#"(?i)(?:api|access|auth|secret|client|app|device|private|bot|user|bearer|encryption|shared)[_\-]?(?:api[_\-]?)?(?:key|token|secret|id)(?:[_\-]?(?:key|token|id|value|prod|live|dev|v\d))?(?:\[\d{0,4}\])?["']?\]?\)?\s{0,4}(?::=|=>|[:=]|,|\s|\()\s{0,4}(?:b|u|r|f|@|String::from\(|std::string\()?["'`]([A-Za-z0-9_\-.+/=~!]{12,200})["'`]"#,
-        check: generic_token,
+        pattern: r#"(?i)[a-z0-9_.\-$]{0,40}(?:secret|token|credential|passkey|auth_?code|(?:api|access|auth|app|aes|hmac|crypt|crypto|device|shared|encryption|signing|private|master|session|license|client|service|account|storage|sas)[_\-]?key)[a-z0-9_\-]{0,24}["'`\])]{0,3}\s{0,4}(?:\[[^\]\n]{0,24}\]\s{0,2})?(?::\s{0,2}[&'a-z_<>\[\]\s]{1,24}=|:=|=>|[!=]={1,2}|[=:,(]|\s)[^"'`\n;]{0,48}?["'`]([^"'`\s\\]{8,200})["'`]"#,
+        check: given::token,
         kind: Some(Kind::Token),
+        only: Only::Text,
         hits: &[
             ("a.py", "ap·i_key = \"k9Xq2LmN7pRs4TvW1yZb\""),
             ("cfg.yml", "cl·ient_se·cret: 'a81f0c2e77d94b3f9e21c0aa5d'"),
+            ("a.rs", "const AP·I_KEY: &str = \"k9Xq2LmN7pRs4TvW1yZb\";"),
+            ("a.js", "app.use(session({ sec·ret: 'k9Xq2LmN7pRs4TvW1yZb' }));"),
         ],
         misses: &[
             ("a.py", "ap·i_key = \"your-ap·i-key-goes-here\""),
             ("a.py", "ap·i_key = os.environ[\"AP·I_KEY\"]"),
+            ("b.py", "tok·en_url = \"https:/·/login.acme.net/oauth2/tok·en\""),
+            ("c.py", "sec·ret = \"123e4567-e89b-12d3-a456-426614174000\""),
+            ("d.json", "\"pageTo·ken\": \"k9Xq2LmN7pRs4TvW1yZb\""),
             ("a.c", "#define AP·I_KEY_HEADER \"X-Device-Ap·i-Key\""),
         ],
         ..BASE
@@ -686,21 +692,19 @@ pub(super) const RULES: &[Rule] = &[
         fix: FIX,
         requirements: R,
         keywords: &[
+            "secret",
+            "token",
             "api_key",
             "apikey",
-            "access_token",
-            "auth_token",
-            "secret_key",
-            "client_secret",
-            "app_secret",
-            "device_token",
-            "api_secret",
             "access_key",
-            "api_token",
+            "app_key",
             "auth_key",
+            "encryption_key",
+            "signing_key",
+            "credential",
         ],
-        pattern: r"(?i)^[\s;#*/\-]{0,8}(?:export\s{1,3}|set\s{1,3}|ENV\s{1,3})?[a-z0-9_.\-]{0,40}(?:api|access|auth|secret|client|app|device)[_\-.]?(?:key|token|secret)\s{0,3}[:=]\s{0,3}([A-Za-z0-9_\-+/=~]{16,200})\s{0,8}$",
-        check: valid::mixed,
+        pattern: r"(?i)^[\s;#*/\-]{0,8}(?:export\s{1,3}|set\s{1,3}|ENV\s{1,3})?[a-z0-9_.\-]{0,40}(?:secret|token|credential|(?:api|access|auth|app|encryption|signing)[_\-.]?key)[a-z0-9_.\-]{0,24}\s{0,3}[:=]\s{0,3}([A-Za-z0-9_\-+/=~!.]{12,200})\s{0,8}$",
+        check: given::bare_token,
         kind: Some(Kind::Token),
         only: Only::Paths(&[
             ".env",
@@ -724,6 +728,29 @@ pub(super) const RULES: &[Rule] = &[
         ]),
         hits: &[("etc/cloud.conf", "de·vice_token=k9Xq2LmN7pRs4TvW1yZbC3")],
         misses: &[("etc/cloud.conf", "de·vice_token=/etc/cloud/token.file")],
+        ..BASE
+    },
+    Rule {
+        id: "S-045",
+        severity: Medium,
+        title: "token in a header or an XML, JSON or YAML setting",
+        about: ABOUT,
+        fix: FIX,
+        requirements: R,
+        keywords: &["secret", "token", "api-key", "apikey", "api_key", "access_key"],
+        pattern: r#"(?i)(?:(?:name|key|id)["']?\s{0,3}[=:]\s{0,3}["']?[a-z0-9_.\-]{0,32}(?:secret|token|api_?key|access_?key)["']?\s{0,4},?\s{0,24}["']?value["']?\s{0,3}[=:]\s{0,3}["']?([^\s"'<>]{12,200})|(?:name|key)=["'][a-z0-9_.\-]{0,32}(?:secret|token|api_?key|access_?key)["']\s{0,3}>([^<>\s]{12,200})<|<[a-z0-9_:]{0,24}(?:secret|token|apikey|accesskey)>([^<>\s]{12,200})</|x-[a-z\-]{0,24}(?:token|key|secret):\s{0,3}([a-z0-9_\-.+/=]{16,200}))"#,
+        lines: 2,
+        only: Only::Text,
+        check: valid::mixed,
+        kind: Some(Kind::Token),
+        hits: &[
+            ("a.config", "<add key=\"Ap·iSec·ret\" value=\"k9Xq2LmN7pRs4TvW1yZb\" />"),
+            ("a.yaml", "- name: CLOUD_TO·KEN\n  value: k9Xq2LmN7pRs4TvW1yZb"),
+        ],
+        misses: &[
+            ("a.config", "<add key=\"Ap·iSec·ret\" value=\"${AP·I_SEC·RET}\" />"),
+            ("a.yaml", "- name: CLOUD_TO·KEN\n  valueFrom: sec·retKeyRef-gw-17-tok·en"),
+        ],
         ..BASE
     },
     Rule {
@@ -850,6 +877,7 @@ fn url_password(found: &super::Capture<'_>) -> bool {
         b"user",
         b"bar",
         b"hunter2",
+        b"xyzzy",
         b"port",
         b"key",
         b"1234",
@@ -861,13 +889,4 @@ fn url_password(found: &super::Capture<'_>) -> bool {
         && !stand_in.contains(&&lower[..])
         && !found.whole.ends_with(b"@e")
         && !String::from_utf8_lossy(found.line).contains("@example.")
-}
-
-fn generic_token(found: &super::Capture<'_>) -> bool {
-    let text = String::from_utf8_lossy(found.secret);
-    let has_digit = found.secret.iter().any(u8::is_ascii_digit);
-    // Header names and other dashed words are random to no one.
-    let wordy =
-        text.split(['-', '_', '.', '/']).all(|w| w.bytes().all(|b| b.is_ascii_alphabetic()));
-    has_digit && !wordy && valid::token(found)
 }

@@ -159,6 +159,7 @@ mod tests {
             fingerprint: "00ff".into(),
             requirements: vec![],
             locations: vec![],
+            lowered: None,
             suppressed: None,
         }
     }

@@ -23,6 +23,10 @@ pub(crate) fn password(found: &Capture<'_>) -> bool {
         return false;
     }
     let text = String::from_utf8_lossy(secret);
+    let text = text.trim();
+    if text.len() < 4 {
+        return false;
+    }
     let code =
         ["(", ")", "->", "::", "[", "]", "${", "$(", "{{", "%s", "%d", "=", "&", ";", "\\u", "//"];
     if code.iter().any(|c| text.contains(c))
@@ -39,12 +43,19 @@ pub(crate) fn password(found: &Capture<'_>) -> bool {
     {
         return false;
     }
+    // A constant's name in capitals stands for a value that is elsewhere.
+    if text.len() > 6
+        && text.contains('_')
+        && text.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_')
+    {
+        return false;
+    }
     // What stands at a name for a hash is a hash or a label, and other rules see hashes.
     if found.whole.to_ascii_lowercase().windows(4).any(|w| w == b"hash") {
         return false;
     }
     // An identifier such as `password_field` or `loginPassword` names a secret; it is none.
-    !(is_identifier(&text) && mentions_secret(&text))
+    !(is_identifier(text) && mentions_secret(text))
 }
 
 /// A JSON web token: the first part decodes to an object that names an algorithm.
@@ -223,6 +234,14 @@ const WORDS: &[&str] = &[
     "label",
     "new",
     "old",
+    "utf-8",
+    "utf8",
+    "utf-16",
+    "latin1",
+    "latin-1",
+    "ascii",
+    "base64",
+    "hex",
 ];
 
 const BASE62: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";

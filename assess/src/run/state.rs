@@ -1,6 +1,6 @@
 //! What a run knows while it reads, and the conclusion that it draws.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use super::{
     Options,
@@ -86,6 +86,25 @@ impl State<'_> {
         }
     }
 
+    /// Takes places from the broad rules where a narrower rule or a key says the same.
+    fn leave_to_the_narrower(&mut self) {
+        let spot = |l: &Location| (l.path.clone(), l.offset);
+        let mut narrow: HashSet<(String, u64)> = HashSet::new();
+        for ((rule, _), raw) in &self.raw {
+            if rule.starts_with(['S', 'P']) && !BROAD.contains(rule) {
+                narrow.extend(raw.locations.iter().map(spot));
+            }
+        }
+        // Among the broad ones the first in this order keeps the place.
+        for broad in BROAD {
+            for ((rule, _), raw) in self.raw.iter_mut().filter(|((rule, _), _)| rule == broad) {
+                debug_assert_eq!(rule, broad);
+                raw.locations.retain(|l| narrow.insert(spot(l)));
+            }
+        }
+        self.raw.retain(|_, raw| !raw.locations.is_empty());
+    }
+
     pub(super) fn conclude(&mut self, inputs: Vec<InputReport>, options: &Options) -> Assessment {
         let day = options.today.replace('-', "");
         for join in self.index.joins(&day) {
@@ -100,18 +119,23 @@ impl State<'_> {
             let raw = Raw { detail: same.what.to_owned(), locations: same.locations };
             self.raw.insert(("K-032", print), raw);
         }
+        self.leave_to_the_narrower();
         let mut findings: Vec<Finding> = std::mem::take(&mut self.raw)
             .into_iter()
             .filter_map(|((id, print), raw)| {
                 let rule = rules::find(id)?;
+                let locations: Vec<Location> = raw.locations.into_iter().collect();
+                let (severity, lowered) =
+                    rules::context::lowered(id, rule.severity, &locations).unzip();
                 Some(Finding {
                     rule: id,
-                    severity: rule.severity,
+                    severity: severity.unwrap_or(rule.severity),
                     title: rule.title.to_owned(),
                     detail: raw.detail,
                     fingerprint: print.short(),
                     requirements: rule.requirements.to_vec(),
-                    locations: raw.locations.into_iter().collect(),
+                    locations,
+                    lowered,
                     suppressed: None,
                 })
             })
@@ -331,6 +355,9 @@ fn weak_path(path: &str) -> bool {
     })
 }
 
+/// Rules that go by a name alone.
+const BROAD: &[&str] =
+    &["P-010", "P-012", "P-011", "P-015", "P-024", "P-025", "S-044", "S-038", "S-039", "S-045"];
 const MAX_LOCATIONS: usize = 100_000;
 /// About ten seconds of hashing in all.
 const HASH_ROUNDS: u64 = 12_000_000;
