@@ -166,6 +166,11 @@ impl Process {
         self.0.wait().unwrap().code().unwrap_or(-1)
     }
 
+    /// Waits until it has ended by itself, and gives its exit code.
+    pub fn wait(mut self) -> i32 {
+        self.0.wait().unwrap().code().unwrap_or(-1)
+    }
+
     /// Keeps the process until here.
     pub fn is_here(&self) {}
 

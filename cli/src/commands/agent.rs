@@ -205,6 +205,10 @@ fn agent_failure(error: AgentError) -> Failure {
                 .why("It is given once, at the factory.")
                 .next("Use the device as it is; a new identity needs an empty state directory.")
         }
+        AgentError::Decommissioned => {
+            Failure::refused(Reason::Decommissioned, "the device was decommissioned")
+                .why("A command that people signed has destroyed its keys and its software.")
+        }
         AgentError::Busy(_) => Failure::failed(
             error.to_string(),
             "Two agents on one state would undo each other's work.",
@@ -290,7 +294,7 @@ struct StatusReport(Status);
 
 impl fmt::Display for StatusReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Status { keys, update, release, .. } = &self.0;
+        let Status { keys, update, release, command, debug_nonce, .. } = &self.0;
         let none = "none";
         let mut table = Table::plain();
         table.row(["device", self.0.device.as_deref().unwrap_or("no name yet")]);
@@ -320,6 +324,15 @@ impl fmt::Display for StatusReport {
             let text = format!("{}{} {}", update.state, reason.unwrap_or_default(), update.detail);
             table.row(["update", &text]);
         }
+        if let Some(command) = command {
+            table.row(["command", &format!("{command} is being carried out")]);
+        }
+        if let Some(nonce) = debug_nonce {
+            table.row(["debug nonce", nonce]);
+        }
+        if self.0.decommissioned {
+            table.row(["out of use", "for ever, by a command; it has no keys any more"]);
+        }
         table.fmt(f)
     }
 }
@@ -344,6 +357,11 @@ health_grace_seconds = 60       # how long the health checks may take to pass
 # What restarts the product after the switch of slots/current.
 [update.restart]
 command = ["/usr/bin/systemctl", "restart", "product.service"]
+
+# What commands that people sign do here. Wiping empties these; the product keeps its data there.
+[commands]
+data = ["data"]
+# debug_unlock = ["/usr/lib/product/unlock-debug"]
 
 # All health checks have to pass before a release is confirmed. Each is one of: command, http,
 # pid_file with alive_seconds.

@@ -1,12 +1,17 @@
 //! `ringfort device`: the fleet, seen and moved by an operator.
 
+mod command;
+
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Subcommand;
 use ringfort_api::client::{After, DeviceFilter};
-use ringfort_api::model::{self, Device, DeviceDetails, Event, Outcome as Asked};
+use ringfort_api::model::{
+    self, DeveloperProduct, Device, DeviceCommand, DeviceDetails, Event, Move, NewDeveloperProduct,
+    Outcome as Asked,
+};
 use serde::Serialize;
 
 use crate::clock;
@@ -47,6 +52,23 @@ pub enum Command {
         /// Why; it stands in the audit log
         #[arg(long)]
         note: String,
+        /// A command that goes with it: wipe-operational with transfer, decommission with retired
+        #[arg(long, value_name = "FILE")]
+        command: Option<PathBuf>,
+        /// Whom the device is handed to, with provisioned
+        #[arg(long, value_name = "NAME")]
+        owner: Option<String>,
+    },
+    /// Sign, look at and send commands that wipe, unlock or decommission one device
+    Command {
+        #[command(subcommand)]
+        command: command::Command,
+    },
+    /// List the products for developers, or make a product one of them
+    Developer {
+        /// The class (UUID) that becomes one, for ever: 25 devices, certificates of 30 days
+        #[arg(long)]
+        class: Option<String>,
     },
     /// What happened to a device lately, oldest first
     History {
@@ -66,7 +88,11 @@ impl Command {
                 conclude(list(dir, &DeviceFilter { state, class, site, alarmed }), json)
             }
             Command::Show { id } => conclude(show(dir, &id), json),
-            Command::Move { id, to, note } => conclude(move_device(dir, &id, &to, &note), json),
+            Command::Move { id, to, note, command, owner } => {
+                conclude(move_device(dir, id, to, note, command.as_deref(), owner), json)
+            }
+            Command::Command { command } => command.run(dir, json),
+            Command::Developer { class } => conclude(developer(dir, class), json),
             Command::History { id, limit } => conclude(history(dir, &id, limit), json),
         }
     }
@@ -92,9 +118,31 @@ fn show(dir: Option<&Path>, id: &str) -> Outcome<Details> {
     operator.wait(operator.client().device(id)).map(|details| Details(Box::new(details)))
 }
 
-fn move_device(dir: Option<&Path>, id: &str, to: &str, note: &str) -> Outcome<MoveAnswer> {
+fn move_device(
+    dir: Option<&Path>,
+    id: String,
+    to: String,
+    note: String,
+    command: Option<&Path>,
+    owner: Option<String>,
+) -> Outcome<MoveAnswer> {
+    let command = command.map(command::read).transpose()?.map(hex::encode);
+    let wanted = Move { to, note, command, owner };
     let operator = Operator::open(dir)?;
-    operator.wait(operator.client().move_device(id, to, note)).map(MoveAnswer)
+    let answer = operator.wait(operator.client().move_device_with(&id, &wanted))?;
+    Ok(MoveAnswer { to: wanted.to, answer })
+}
+
+fn developer(dir: Option<&Path>, class: Option<String>) -> Outcome<Developers> {
+    let operator = Operator::open(dir)?;
+    let products = match class {
+        None => operator.wait(operator.client().developer_products())?,
+        Some(class) => {
+            let wanted = NewDeveloperProduct { class };
+            vec![operator.wait(operator.client().add_developer_product(&wanted))?]
+        }
+    };
+    Ok(Developers(products))
 }
 
 fn history(dir: Option<&Path>, id: &str, limit: u32) -> Outcome<History> {
@@ -115,7 +163,7 @@ impl fmt::Display for Devices {
         for device in &self.0 {
             table.row([
                 device.id.as_str(),
-                &device.state,
+                &state_text(device),
                 &device.protection,
                 &device.last_seen_ms.map_or_else(|| "never".into(), time_of),
                 device.alarm.as_deref().unwrap_or(""),
@@ -131,14 +179,20 @@ struct Details(Box<DeviceDetails>);
 
 impl fmt::Display for Details {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let DeviceDetails { device, running, certificates, updates } = self.0.as_ref();
+        let DeviceDetails { device, running, certificates, updates, commands } = self.0.as_ref();
         let mut table = Table::plain();
         table.row(["device", &device.id]);
         let why = device.state_reason.as_deref().map(|code| format!(" [{code}]"));
         let since = time_of(device.state_since_ms);
-        table.row(["state", &format!("{}{} since {since}", device.state, why.unwrap_or_default())]);
+        table.row([
+            "state",
+            &format!("{}{} since {since}", state_text(device), why.unwrap_or_default()),
+        ]);
         if let Some(alarm) = &device.alarm {
             table.row(["alarm", alarm]);
+        }
+        if let Some(owner) = &device.owner {
+            table.row(["owner", owner]);
         }
         table.row(["keys", &device.protection]);
         table.row(["made at", &device.site]);
@@ -151,6 +205,9 @@ impl fmt::Display for Details {
         }
         for target in updates {
             table.row(["update", &target_text(target)]);
+        }
+        for command in commands {
+            table.row(["command", &command_text(command)]);
         }
         for certificate in certificates {
             let end = match certificate.revoked_ms {
@@ -167,14 +224,52 @@ impl fmt::Display for Details {
 
 #[derive(Serialize)]
 #[serde(transparent)]
-struct MoveAnswer(Asked<Device>);
+struct MoveAnswer {
+    #[serde(skip)]
+    to: String,
+    answer: Asked<Device>,
+}
 
 impl fmt::Display for MoveAnswer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.0 {
-            Asked::Done { result } => write!(f, "{} is {}", result.id, result.state),
+        match &self.answer {
+            Asked::Done { result } => {
+                write!(f, "{} is {}", result.id, state_text(result))?;
+                match result.state == self.to {
+                    true => Ok(()),
+                    false => {
+                        write!(f, "; it becomes {} when it has carried out the command", self.to)
+                    }
+                }
+            }
             Asked::Waiting { given, required } => waiting(f, *given, *required),
         }
+    }
+}
+
+#[derive(Serialize)]
+#[serde(transparent)]
+struct Developers(Vec<DeveloperProduct>);
+
+impl fmt::Display for Developers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.is_empty() {
+            return f.write_str("No product for developers.");
+        }
+        let mut table = Table::new(&["CLASS", "DEVICES", "AT MOST"]);
+        for product in &self.0 {
+            table.row([&*product.class, &product.devices.to_string(), "25"]);
+        }
+        table.fmt(f)
+    }
+}
+
+/// The state, and what it rests on where that is worth saying.
+fn state_text(device: &Device) -> String {
+    match device.grade.as_deref() {
+        Some("not-attested") => format!("{} (not attested)", device.state),
+        Some(grade) => format!("{} ({grade})", device.state),
+        None => device.state.clone(),
     }
 }
 
@@ -207,6 +302,17 @@ pub fn target_text(target: &model::Target) -> String {
     let grade = target.grade.as_deref().map(|grade| format!(" ({grade})")).unwrap_or_default();
     let reason = target.reason.as_deref().map(|code| format!(" [{code}]")).unwrap_or_default();
     format!("{}{grade}{reason} since {}", target.state, time_of(target.since_ms))
+}
+
+fn command_text(command: &DeviceCommand) -> String {
+    let reason = command.reason.as_deref().map(|code| format!(" [{code}]")).unwrap_or_default();
+    let since = time_of(command.since_ms);
+    let state = match &*command.state {
+        "written" => "being carried out",
+        "confirmed" => "carried out",
+        state => state,
+    };
+    format!("{} {state}{reason} since {since}", command.action)
 }
 
 /// Unix milliseconds for people.

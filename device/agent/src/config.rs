@@ -27,6 +27,9 @@ pub struct AgentConfig {
     /// The declared health checks: all have to pass before a release is confirmed.
     #[serde(default)]
     pub health: Vec<HealthCheck>,
+    /// What the commands of people do here.
+    #[serde(default)]
+    pub commands: CommandsConfig,
     /// What the sandbox leaves open besides.
     #[serde(default)]
     pub sandbox: SandboxConfig,
@@ -164,6 +167,25 @@ pub struct HealthCheck {
     pub timeout_seconds: u64,
 }
 
+/// What the commands of people do on this device.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CommandsConfig {
+    /// Directories and files with the data of whoever operates the device. Wiping empties the
+    /// directories and removes the files. `data` in the state directory by default.
+    #[serde(default = "data_directory")]
+    pub data: Vec<PathBuf>,
+    /// A program that unlocks debugging until the next reset. Without it a command to unlock is
+    /// `unsupported`.
+    pub debug_unlock: Option<Vec<String>>,
+}
+
+impl Default for CommandsConfig {
+    fn default() -> CommandsConfig {
+        CommandsConfig { data: data_directory(), debug_unlock: None }
+    }
+}
+
 /// What the sandbox leaves open besides what the agent always needs: the directory of a software
 /// token, for instance. Absolute paths.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -214,6 +236,9 @@ impl AgentConfig {
         for check in &mut config.health {
             check.pid_file = check.pid_file.as_ref().map(|path| state.join(path));
         }
+        for path in &mut config.commands.data {
+            *path = state.join(&path);
+        }
         config.check()?;
         Ok(config)
     }
@@ -242,6 +267,7 @@ impl AgentConfig {
         for (setting, command) in [
             ("update.restart.command", &update.restart.command),
             ("update.slot_command", &update.slot_command),
+            ("commands.debug_unlock", &self.commands.debug_unlock),
         ] {
             if let Some(problem) = command.as_deref().and_then(command_problem) {
                 return refuse(setting, problem);
@@ -256,12 +282,34 @@ impl AgentConfig {
         if self.poll.interval_seconds == Some(0) {
             return refuse("poll.interval_seconds", "has to be above 0");
         }
+        let keeps = |path: &PathBuf| self.state.starts_with(path) || self.is_own(path);
+        if self.commands.data.iter().any(keeps) {
+            return refuse("commands.data", "names what the agent itself keeps, or all of it");
+        }
         for (index, check) in self.health.iter().enumerate() {
             if let Some((name, problem)) = check.problem() {
                 return refuse(&format!("health[{index}].{name}"), problem);
             }
         }
         Ok(())
+    }
+
+    /// Does the agent keep its own things there?
+    fn is_own(&self, path: &Path) -> bool {
+        let keystore = match &self.key_store {
+            KeyStoreConfig::SealedFile { directory, .. }
+            | KeyStoreConfig::Tpm { directory, .. } => Some(directory.clone()),
+            KeyStoreConfig::Pkcs11 { .. } => None,
+        };
+        [Some(self.anchors_dir()), Some(self.slots_dir()), Some(self.state_file()), keystore]
+            .into_iter()
+            .flatten()
+            .any(|own| own.starts_with(path) || path.starts_with(&own))
+    }
+
+    /// Says to whoever looks, the service manager first, that nothing will run here again.
+    pub(crate) fn end_marker(&self) -> PathBuf {
+        self.state.join("decommissioned")
     }
 
     pub(crate) fn anchors_dir(&self) -> PathBuf {
@@ -344,6 +392,10 @@ fn keystore_directory() -> PathBuf {
     PathBuf::from("keystore")
 }
 
+fn data_directory() -> Vec<PathBuf> {
+    vec![PathBuf::from("data")]
+}
+
 fn tpm_device() -> String {
     "device:/dev/tpmrm0".to_owned()
 }
@@ -418,6 +470,18 @@ mod tests {
             (
                 "[update]\nslot_command = []\n[[health]]\ncommand = [\"/bin/true\"]\n",
                 "update.slot_command",
+            ),
+            (
+                "[commands]\ndata = [\"slots\"]\n[update]\n[[health]]\ncommand = [\"/bin/true\"]\n",
+                "commands.data",
+            ),
+            (
+                "[commands]\ndata = [\"/var\"]\n[update]\n[[health]]\ncommand = [\"/bin/true\"]\n",
+                "commands.data",
+            ),
+            (
+                "[commands]\ndebug_unlock = [\"unlock\"]\n[update]\n[[health]]\ncommand = [\"/bin/true\"]\n",
+                "commands.debug_unlock",
             ),
             ("[update]\n[[health]]\ncommand = [\"true\"]\n", "health[0].command"),
             ("[update]\n[[health]]\n", "health[0].command"),

@@ -94,6 +94,9 @@ pub enum AgentError {
         /// What happened.
         problem: String,
     },
+    /// A command has put the device out of use for ever.
+    #[error("the device was decommissioned: it has no keys any more")]
+    Decommissioned,
     /// The runner ended or does not answer.
     #[error("the runner: {0}")]
     Runner(String),
@@ -112,6 +115,7 @@ impl AgentError {
             AgentError::Unreachable { .. } | AgentError::ServerNotTrusted(_) => {
                 Reason::TransferFailed
             }
+            AgentError::Decommissioned => Reason::Decommissioned,
             AgentError::Runner(_) => Reason::RestartFailed,
             _ => Reason::Internal,
         }

@@ -18,7 +18,7 @@ use crate::disk::Disk;
 use crate::hub::{Credentials, HttpsHub, Trust};
 use crate::runner::{LocalRunner, ProcessRunner, Runner};
 use crate::session::Session;
-use crate::update::{Driver, is_of_the_hub};
+use crate::update::{Driver, is_of_the_hub, mark_end};
 use crate::{AgentConfig, AgentError, keys};
 
 /// What [`enrol`] has reached.
@@ -38,6 +38,9 @@ pub struct Enrolled {
 /// code; [`AgentError::ServerNotTrusted`], [`AgentError::Unreachable`].
 pub async fn enrol(config: &AgentConfig) -> Result<Enrolled, AgentError> {
     let mut agent = Agent::open(config)?;
+    if agent.session.device.record().command.is_some() {
+        return Err(AgentError::State("a command is being carried out: start the agent".into()));
+    }
     if agent.session.installed.operational.is_none() {
         agent.enter().await?;
     }
@@ -140,12 +143,20 @@ struct Agent {
 
 impl Agent {
     fn open(config: &AgentConfig) -> Result<Agent, AgentError> {
-        let session = Session::open(config, Disk::default())?;
+        let mut session = Session::open(config, Disk::default())?;
+        if session.is_decommissioned() {
+            mark_end(&session)?;
+            return Err(AgentError::Decommissioned);
+        }
+        session.offer_debug_nonce()?;
         Ok(Agent { session, hub: None, taken_up: false, spare_asked: None })
     }
 
     /// Everything that is due now.
     async fn cycle<R: Runner>(&mut self, runner: &mut R) -> Result<Option<u32>, AgentError> {
+        if self.session.device.record().command.is_some() {
+            self.resume_command(runner).await?;
+        }
         if self.session.installed.operational.is_none() {
             let entered = self.enter().await;
             self.after(entered, runner).await?;
@@ -176,6 +187,10 @@ impl Agent {
         hub.set_trust(self.trust()?);
         let anchors = self.session.device.record().anchors;
         let polled = Driver::new(&mut self.session, &mut hub, runner).poll().await;
+        if self.session.is_wiped() {
+            // Nothing of what was opened with the old key is used again.
+            return self.after(polled, runner).await;
+        }
         if anchors == self.session.device.record().anchors && polled.is_ok() {
             self.hub = Some(hub);
         }
@@ -186,6 +201,25 @@ impl Agent {
             return self.enter().await.map(|()| Some(1));
         }
         self.after(polled, runner).await
+    }
+
+    /// Goes on with a command that was cut, with the operational key if it is still there.
+    async fn resume_command<R: Runner>(&mut self, runner: &mut R) -> Result<(), AgentError> {
+        let own = self.operational_chain().ok().filter(|(chain, _)| !chain.is_empty());
+        let mut hub = match own {
+            Some((chain, label)) => {
+                if let Err(error) = self.time_first(&chain, &label).await {
+                    warn!(%error, "the hub cannot be told how the command goes");
+                }
+                self.hub(&chain, &label)?
+            }
+            None => {
+                let address = self.session.with_anchors(|anchors| anchors.hub().to_owned())?;
+                HttpsHub::new(&address, self.trust()?, None)?
+            }
+        };
+        self.hub = None;
+        Driver::new(&mut self.session, &mut hub, runner).resume_command().await
     }
 
     /// A server that is not trusted any more may still hand out anchors, which prove themselves.

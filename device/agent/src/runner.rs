@@ -1,10 +1,11 @@
 //! The runner: it restarts the payload, tells the slot, and checks health. Nothing else.
 //!
 //! A service starts it before it takes its own rights away: what the sandbox forbids to the agent,
-//! running programs for instance, the runner may still do, but only by these three verbs, and only
+//! running programs for instance, the runner may still do, but only by these verbs, and only
 //! with the commands that its own reading of `agent.toml` gave it.
 //!
-//! One line asks, one line answers: `restart`, `health`, `slot a`; `ok`, or `failed` and a text.
+//! One line asks, one line answers: `restart`, `health`, `slot a`, `unlock`; `ok`, or `failed` and a
+//! text.
 
 use std::future::Future;
 use std::io::Write;
@@ -31,6 +32,9 @@ pub(crate) trait Runner: Send {
 
     /// Tells the slot command which slot is active.
     fn slot(&mut self, slot: &str) -> impl Future<Output = Result<(), String>> + Send;
+
+    /// Unlocks debugging until the next reset.
+    fn unlock(&mut self) -> impl Future<Output = Result<(), String>> + Send;
 }
 
 /// Serves the verbs on standard input and output until the agent ends. This is the whole of the
@@ -53,6 +57,7 @@ pub fn serve(config: &AgentConfig) -> Result<(), AgentError> {
                 "slot a" => runner.slot("a").await,
                 "slot b" => runner.slot("b").await,
                 "slot none" => runner.slot("none").await,
+                "unlock" => runner.unlock().await,
                 _ => Err("not a verb".to_owned()),
             }
         });
@@ -103,6 +108,13 @@ impl Runner for LocalRunner {
         match &self.config.update.slot_command {
             Some(command) => run(command, &[slot], SLOT_TIMEOUT).await,
             None => Ok(()),
+        }
+    }
+
+    async fn unlock(&mut self) -> Result<(), String> {
+        match &self.config.commands.debug_unlock {
+            Some(command) => run(command, &[], UNLOCK_TIMEOUT).await,
+            None => Err("no program unlocks debugging here".into()),
         }
     }
 }
@@ -234,10 +246,15 @@ impl Runner for ProcessRunner {
     async fn slot(&mut self, slot: &str) -> Result<(), String> {
         self.ask(&format!("slot {slot}")).await
     }
+
+    async fn unlock(&mut self) -> Result<(), String> {
+        self.ask("unlock").await
+    }
 }
 
 const RETRY_AFTER: Duration = Duration::from_millis(500);
 const SLOT_TIMEOUT: Duration = Duration::from_secs(30);
+const UNLOCK_TIMEOUT: Duration = Duration::from_secs(30);
 
 #[cfg(test)]
 mod tests {

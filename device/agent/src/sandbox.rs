@@ -65,6 +65,7 @@ fn paths(config: &AgentConfig) -> (Vec<PathBuf>, Vec<PathBuf>) {
         }
     }
     read.extend(config.sandbox.read.iter().cloned());
+    write.extend(config.commands.data.iter().cloned());
     write.extend(config.sandbox.write.iter().cloned());
     (read, write)
 }

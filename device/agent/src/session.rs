@@ -88,7 +88,11 @@ impl Session {
         if AwsLc.sha256(&[&anchors]) != record.anchors.digest {
             return Err(AgentError::State("the anchors are not the ones that were taken".into()));
         }
-        let settings = Settings { built: built(), trial_attempts: config.update.trial_attempts };
+        let settings = Settings {
+            built: built(),
+            trial_attempts: config.update.trial_attempts,
+            debug_unlock: config.commands.debug_unlock.is_some(),
+        };
         let counter = store.counter(&keys::label(keys::COUNTER)?)?;
         let device = Device::new(identity, settings, record, counter).map_err(|found| {
             AgentError::RolledBack { record: found.record, counter: found.counter }
@@ -145,6 +149,27 @@ impl Session {
             self.anchors = document.into();
         }
         Ok(actions)
+    }
+
+    /// Has a command wiped the operational keys since the last enrolment?
+    pub(crate) fn is_wiped(&self) -> bool {
+        self.installed.operational.is_none()
+    }
+
+    /// Has a command ended the device for good?
+    pub(crate) fn is_decommissioned(&self) -> bool {
+        self.device.record().decommissioned
+    }
+
+    /// Gives the device a nonce for unlocking debugging, if it can be unlocked and has none.
+    pub(crate) fn offer_debug_nonce(&mut self) -> Result<(), AgentError> {
+        let before = self.device.debug_nonce();
+        let fresh = self.nonce()?;
+        self.device.offer_debug_nonce(fresh);
+        match before == self.device.debug_nonce() {
+            true => Ok(()),
+            false => self.persist(),
+        }
     }
 
     /// Stores the record, durably.

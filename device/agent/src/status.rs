@@ -35,6 +35,12 @@ pub struct Status {
     pub current_slot: Option<&'static str>,
     /// The update in progress, or how the last one ended.
     pub update: Option<UpdateSummary>,
+    /// The command that is being carried out: `wipe-operational`, `decommission`, `debug-unlock`.
+    pub command: Option<&'static str>,
+    /// The nonce that a command to unlock debugging has to name, in hexadecimal.
+    pub debug_nonce: Option<String>,
+    /// Has a command put the device out of use for ever?
+    pub decommissioned: bool,
 }
 
 /// What keeps the keys.
@@ -104,6 +110,9 @@ pub fn status(config: &AgentConfig) -> Result<Status, AgentError> {
         release: None,
         current_slot: None,
         update: None,
+        command: None,
+        debug_nonce: None,
+        decommissioned: false,
     };
     let Some(installed) = state.installed else { return Ok(status) };
     let record = installed.record;
@@ -125,6 +134,12 @@ pub fn status(config: &AgentConfig) -> Result<Status, AgentError> {
     });
     status.current_slot = Slots::new(config, &Disk::default()).current().map(|slot| slot.name());
     status.update = summary(&record);
+    status.command = record.command.map(|command| command.action.name());
+    status.debug_nonce = record
+        .debug_nonce
+        .filter(|_| config.commands.debug_unlock.is_some())
+        .map(|nonce| nonce.0.iter().map(|byte| format!("{byte:02x}")).collect());
+    status.decommissioned = record.decommissioned;
     Ok(status)
 }
 

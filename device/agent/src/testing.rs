@@ -8,7 +8,8 @@ use ringfort_messages::{Chain, IdentityAnswer, IdentityRequest};
 use ringfort_suit::{Envelope, NewComponent, NewRelease};
 use ringfort_trust::ids::*;
 use ringfort_trust::{
-    AnchorsSpec, AuditHead, Content, KeySpec, Order, ProductSpec, Role, Task, TokenClaims,
+    AnchorsSpec, AuditHead, CommandAction, CommandClaims, Content, KeySpec, Order, ProductSpec,
+    Role, Task, TokenClaims,
 };
 
 use crate::{AgentConfig, identity_install, identity_request};
@@ -20,6 +21,7 @@ pub(crate) struct Fleet {
     anchor_keys: Vec<SoftSigner>,
     release_keys: Vec<SoftSigner>,
     order_key: SoftSigner,
+    command_key: SoftSigner,
     pub(crate) spec: AnchorsSpec,
 }
 
@@ -27,7 +29,8 @@ impl Fleet {
     pub(crate) fn new() -> Fleet {
         let keys = || (0..3).map(|_| SoftSigner::generate_p256().unwrap()).collect::<Vec<_>>();
         let (anchor_keys, release_keys) = (keys(), keys());
-        let order_key = SoftSigner::generate_p256().unwrap();
+        let (order_key, command_key) =
+            (SoftSigner::generate_p256().unwrap(), SoftSigner::generate_p256().unwrap());
         let specs = |role, keys: &[SoftSigner]| -> Vec<KeySpec> {
             let name = |index: usize| format!("key {index}");
             keys.iter()
@@ -37,6 +40,7 @@ impl Fleet {
         };
         let mut named = specs(Role::Anchor, &anchor_keys);
         named.push(KeySpec::new(Role::Order, order_key.public_key(), "order"));
+        named.push(KeySpec::new(Role::Command, command_key.public_key(), "command"));
         let spec = AnchorsSpec {
             fleet: FleetId([1; 16]),
             version: AnchorsVersion(1),
@@ -56,7 +60,7 @@ impl Fleet {
             spare: None,
             revoked: Vec::new(),
         };
-        Fleet { anchor_keys, release_keys, order_key, spec }
+        Fleet { anchor_keys, release_keys, order_key, command_key, spec }
     }
 
     pub(crate) fn anchors(&self) -> Vec<u8> {
@@ -100,6 +104,40 @@ impl Fleet {
         let order = Order {
             number: OrderNumber(number),
             task: Task::Install { manifest },
+            min_anchors: AnchorsVersion(1),
+        };
+        self.claims(nonce, Content::Order(order)).sign(&AwsLc, &self.order_key).unwrap()
+    }
+
+    /// A command for the device, signed by people.
+    pub(crate) fn command(
+        &self,
+        number: u64,
+        action: CommandAction,
+        nonce: Option<Nonce>,
+    ) -> Vec<u8> {
+        let claims = CommandClaims {
+            fleet: self.spec.fleet,
+            device: DeviceId::new("dev-a").unwrap(),
+            issued: UnixTime(NOW - 60),
+            expires: UnixTime(NOW + 86_400),
+            number: OrderNumber(number),
+            action,
+            nonce,
+        };
+        claims.sign(&AwsLc, &self.command_key).unwrap()
+    }
+
+    pub(crate) fn command_order(
+        &self,
+        nonce: Nonce,
+        number: u64,
+        action: CommandAction,
+        command: &[u8],
+    ) -> Vec<u8> {
+        let order = Order {
+            number: OrderNumber(number),
+            task: Task::Command { action, command: AwsLc.sha256(&[command]) },
             min_anchors: AnchorsVersion(1),
         };
         self.claims(nonce, Content::Order(order)).sign(&AwsLc, &self.order_key).unwrap()

@@ -59,6 +59,17 @@ pub enum Action {
     ReportResult,
     /// Send [`crate::Device::refusal_report`]. If it fails, it fails.
     ReportRefusal,
+    /// Destroy the operational keys, their certificates, and the data of whoever operates the
+    /// device; what is gone already is no error. Then [`crate::Event::CommandDone`]. After it the
+    /// device enters again with its factory identity, unless it is being decommissioned.
+    WipeOperational,
+    /// Destroy everything but the operational key: factory identity, attestation key, slots, data.
+    /// Then [`crate::Event::CommandDone`].
+    DestroyIdentity,
+    /// Unlock debugging until the next reset. Then [`crate::Event::CommandDone`].
+    UnlockDebug,
+    /// The device is out of use for ever: the host ends and says so.
+    End,
     /// Log it, loudly.
     Alarm(Alarm),
     /// What was handed over is refused, for this reason, and nothing has changed by it.

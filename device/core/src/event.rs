@@ -36,6 +36,8 @@ pub enum Event<'e> {
     OfflineOrder {
         /// The token.
         token: &'e [u8],
+        /// The command that the order names, if it names one.
+        command: Option<&'e [u8]>,
     },
     /// An anchors document was fetched or read.
     Anchors {
@@ -82,6 +84,13 @@ pub enum Event<'e> {
     /// The health checks have ended: nothing if all passed.
     Health {
         /// What the failed check said.
+        failed: Option<Detail>,
+    },
+    /// What [`crate::Action::WipeOperational`], [`crate::Action::DestroyIdentity`] or
+    /// [`crate::Action::UnlockDebug`] asked for is done, durably. Only unlocking may fail; what is
+    /// to be destroyed and cannot be is tried again after a restart of the host.
+    CommandDone {
+        /// What went wrong.
         failed: Option<Detail>,
     },
     /// The hub has the result of this order.

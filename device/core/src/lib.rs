@@ -28,6 +28,6 @@ pub use event::{Env, Event};
 pub use judge::judge_release;
 pub use machine::{Device, RolledBack};
 pub use record::{
-    Detail, Finished, Floor, HeldAnchors, Identity, Phase, Record, Settings, Slot, SlotRecord,
-    Update,
+    CommandInProgress, CommandPhase, Detail, Finished, Floor, HeldAnchors, Identity, Phase, Record,
+    Settings, Slot, SlotRecord, Update,
 };

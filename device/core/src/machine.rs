@@ -1,5 +1,7 @@
 //! The state machine.
 
+mod command;
+
 use ringfort_cose::{Reason, Sha256Digest, Thumbprint};
 use ringfort_messages::{
     CheckIn, CheckInAnswer, ClassStatus, List, Protection, Report, Running, UpdateState,
@@ -12,6 +14,7 @@ use ringfort_trust::{
     Situation, Standing, Task, TimeFloor, Token,
 };
 
+use self::command::subject;
 use crate::action::{Action, Actions, Alarm};
 use crate::clock::Clock;
 use crate::event::{Env, Event};
@@ -150,7 +153,7 @@ impl Device {
             state: update.phase.state(),
             reason: None,
         });
-        current.or_else(|| {
+        current.or_else(|| self.command_status()).or_else(|| {
             self.record.last.map(|last| UpdateStatus {
                 order: last.order,
                 state: last.state,
@@ -159,8 +162,12 @@ impl Device {
         })
     }
 
-    /// The report of the update in progress.
+    /// The report of the update or of the command in progress.
     pub fn progress_report(&self) -> Option<Report> {
+        self.command_report().or_else(|| self.update_report())
+    }
+
+    fn update_report(&self) -> Option<Report> {
         self.record.update.map(|update| Report {
             order: update.order,
             class: self.identity.class,
@@ -194,13 +201,18 @@ impl Device {
 
     /// Takes an event; returns what the host is to do, in order.
     pub fn handle(&mut self, event: Event<'_>, env: &Env<'_>) -> Actions {
+        if self.record.decommissioned {
+            return Actions::of(&[Action::End]);
+        }
         match event {
             Event::Started { booted } => self.on_started(booted),
             Event::SignedTime { token, nonce } => {
-                self.on_token(token, Channel::Online { nonce }, env)
+                self.on_token(token, None, Channel::Online { nonce }, env)
             }
             Event::Answer { answer, nonce } => self.on_answer(answer, nonce, env),
-            Event::OfflineOrder { token } => self.on_token(token, Channel::Offline, env),
+            Event::OfflineOrder { token, command } => {
+                self.on_token(token, command, Channel::Offline, env)
+            }
             Event::Anchors { document } => self.on_anchors(document, env),
             Event::Manifest { envelope } => self.on_manifest(envelope, env),
             Event::ManifestUnavailable => Actions::default(),
@@ -214,6 +226,7 @@ impl Device {
             Event::Restarted => self.on_restarted(),
             Event::RestartFailed { detail } => self.on_restart_failed(detail),
             Event::Health { failed } => self.on_health(failed),
+            Event::CommandDone { failed } => self.on_command_done(failed),
             Event::ResultReported { order } => self.on_reported(order),
         }
     }
@@ -231,7 +244,8 @@ impl Device {
             actions.push(Action::CheckIn);
             return actions;
         }
-        let judged = self.on_token(answer.token, Channel::Online { nonce }, env);
+        let channel = Channel::Online { nonce };
+        let judged = self.on_token(answer.token, answer.command, channel, env);
         judged.iter().filter(|action| *action != Action::Persist).for_each(|action| {
             actions.push(action);
         });
@@ -245,6 +259,10 @@ impl Device {
         let mut actions = Actions::default();
         if core::mem::take(&mut self.cut_advance) {
             actions.push(Action::AdvanceCounter);
+        }
+        if let Some(command) = self.record.command {
+            actions.extend(self.resume_command(&command));
+            return actions;
         }
         let unreported = self.record.last.is_some_and(|last| !last.reported);
         if unreported {
@@ -287,7 +305,13 @@ impl Device {
         actions
     }
 
-    fn on_token(&mut self, token: &[u8], channel: Channel, env: &Env<'_>) -> Actions {
+    fn on_token(
+        &mut self,
+        token: &[u8],
+        command: Option<&[u8]>,
+        channel: Channel,
+        env: &Env<'_>,
+    ) -> Actions {
         let judged = Token::verify(token, env.anchors, &env.verifier).map(|token| {
             let ledger = self.record.ledgers.of(&token.signer());
             let floor = self.time_floor(env.anchors);
@@ -301,7 +325,7 @@ impl Device {
             (token, token.accept(&situation, &ledger))
         });
         match judged {
-            Ok((token, Ok(accepted))) => self.on_accepted(&token, accepted, channel, env),
+            Ok((token, Ok(accepted))) => self.on_accepted(&token, accepted, command, channel, env),
             Ok((token, Err(reason))) => self.on_not_accepted(&token, reason),
             Err(reason) => Actions::of(&[Action::Refused(reason)]),
         }
@@ -323,27 +347,30 @@ impl Device {
         if is_known || matches!(reason, Reason::WrongRecipient | Reason::NonceMismatch) {
             return actions;
         }
+        actions.extend(self.refuse(&order, reason));
+        actions
+    }
+
+    /// Tells the hub that an order is not followed.
+    fn refuse(&mut self, order: &Order, reason: Reason) -> Actions {
         self.refused = Some(Report {
             order: order.number,
             class: self.identity.class,
             sequence: SequenceNumber(0),
-            manifest: match order.task {
-                Task::Install { manifest } => manifest,
-                Task::Command { command, .. } => command,
-            },
+            manifest: subject(&order.task),
             state: UpdateState::Refused,
             reason: Some(reason.into()),
             detail: Text::EMPTY,
             version: self.running_version(),
         });
-        actions.push(Action::ReportRefusal);
-        actions
+        Actions::of(&[Action::ReportRefusal])
     }
 
     fn on_accepted(
         &mut self,
         token: &Token,
         accepted: Accepted,
+        command: Option<&[u8]>,
         channel: Channel,
         env: &Env<'_>,
     ) -> Actions {
@@ -363,7 +390,7 @@ impl Device {
                     offline: channel == Channel::Offline,
                     in_progress: accepted.ledger.in_progress,
                 };
-                self.on_order(&offer)
+                self.on_order(&offer, command, env)
             }
         }
     }
@@ -386,10 +413,14 @@ impl Device {
         actions
     }
 
-    fn on_order(&mut self, offer: &Offer) -> Actions {
-        if self.record.update.is_some_and(|update| update.phase.is_switched()) {
-            // The trial ends first. The hub offers again what was not taken.
+    fn on_order(&mut self, offer: &Offer, command: Option<&[u8]>, env: &Env<'_>) -> Actions {
+        let switched = self.record.update.is_some_and(|update| update.phase.is_switched());
+        if switched || self.record.command.is_some() {
+            // The trial or the command ends first. The hub offers again what was not taken.
             return Actions::of(&[Action::Persist]);
+        }
+        if matches!(offer.order.task, Task::Command { .. }) {
+            return self.on_command(offer, command, env);
         }
         let current = self
             .record
@@ -412,10 +443,7 @@ impl Device {
             actions.push(Action::ReportResult);
         }
         self.note_in_progress(offer);
-        let manifest = match offer.order.task {
-            Task::Install { manifest } => manifest,
-            Task::Command { command, .. } => command,
-        };
+        let manifest = subject(&offer.order.task);
         self.record.update = Some(Update {
             order: offer.order.number,
             signer: offer.signer,
@@ -427,9 +455,6 @@ impl Device {
             slot: self.record.active.map_or(Slot::A, Slot::other),
             phase: Phase::Offered,
         });
-        if matches!(offer.order.task, Task::Command { .. }) {
-            return self.end(UpdateState::Refused, Some(Reason::Unsupported), Detail::EMPTY);
-        }
         if let Some(running) = self.record.running().filter(|slot| slot.manifest == manifest) {
             let (sequence, version) = (running.sequence, running.version);
             self.change_update(|update| (update.sequence, update.version) = (sequence, version));
@@ -448,6 +473,7 @@ impl Device {
         self.record.anchors =
             HeldAnchors { version: next.version(), digest: env.verifier.sha256(&[document]) };
         self.record.ledgers.keep_only(&next, &env.verifier);
+        self.record.command_ledgers.keep_only(&next, &env.verifier);
         let mut actions = Actions::of(&[Action::StoreAnchors(next.version()), Action::Persist]);
         self.announce_counter(&mut actions);
         if self.record.running().is_some_and(|slot| next.is_revoked(&slot.manifest)) {

@@ -3,9 +3,10 @@
 use ringfort_cose::{Reason, Sha256Digest, Thumbprint};
 use ringfort_messages::{Link, UpdateState};
 use ringfort_trust::ids::{
-    AnchorsVersion, ClassId, DeviceId, OrderNumber, SequenceNumber, Text, Ueid, UnixTime, VendorId,
+    AnchorsVersion, ClassId, DeviceId, Nonce, OrderNumber, SequenceNumber, Text, Ueid, UnixTime,
+    VendorId,
 };
-use ringfort_trust::{AuditHead, OrderLedgers};
+use ringfort_trust::{AuditHead, CommandAction, CommandLedgers, OrderLedgers};
 
 /// A short text about a reason.
 pub type Detail = Text<120>;
@@ -30,6 +31,8 @@ pub struct Settings {
     pub built: UnixTime,
     /// How often an unconfirmed release may be started before the device goes back; at least 1.
     pub trial_attempts: u8,
+    /// Can the host unlock debugging? Where it cannot, such a command is `unsupported`.
+    pub debug_unlock: bool,
 }
 
 /// The durable state, stored whole by one atomic replacement.
@@ -55,6 +58,38 @@ pub struct Record {
     pub audit: Option<AuditHead>,
     /// What the key store's counter says, or will say after the advance that this record announced.
     pub counter: u64,
+    /// What is remembered of each command key.
+    pub command_ledgers: CommandLedgers,
+    /// The command that is being carried out.
+    pub command: Option<CommandInProgress>,
+    /// The nonce that a command to unlock debugging has to name; used once.
+    pub debug_nonce: Option<Nonce>,
+    /// A command has put the device out of use for ever.
+    pub decommissioned: bool,
+}
+
+/// A command that was taken. There is no way back from it: whatever cuts it, it goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CommandInProgress {
+    /// The order that brought it.
+    pub order: OrderNumber,
+    /// The order key that gave it.
+    pub signer: Thumbprint,
+    /// What it does.
+    pub action: CommandAction,
+    /// SHA-256 of the command.
+    pub command: Sha256Digest,
+    /// How far it is.
+    pub phase: CommandPhase,
+}
+
+/// How far a command is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CommandPhase {
+    /// Its number is used up; it is being carried out.
+    Taken,
+    /// Decommissioning: nothing is left but the operational key, with which the hub is told.
+    LastWord,
 }
 
 /// Which anchors the device holds. The document itself is stored beside the record.
@@ -210,6 +245,10 @@ impl Record {
             link: None,
             audit: None,
             counter,
+            command_ledgers: CommandLedgers::default(),
+            command: None,
+            debug_nonce: None,
+            decommissioned: false,
         }
     }
 

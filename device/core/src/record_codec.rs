@@ -4,14 +4,20 @@ use minicbor::encode::Write;
 use ringfort_cose::cbor::{Deterministic, Kind, Reader, Writer};
 use ringfort_cose::{Reason, Sha256Digest, Thumbprint};
 use ringfort_messages::{Link, UpdateState};
-use ringfort_trust::ids::{AnchorsVersion, OrderNumber, SequenceNumber, Text, UnixTime};
-use ringfort_trust::{AuditHead, CommandAction, InProgress, OrderLedger, OrderLedgers, Task};
+use ringfort_trust::ids::{AnchorsVersion, Nonce, OrderNumber, SequenceNumber, Text, UnixTime};
+use ringfort_trust::{
+    AuditHead, CommandAction, CommandLedger, CommandLedgers, InProgress, OrderLedger, OrderLedgers,
+    Task,
+};
 
-use crate::record::{Finished, Floor, HeldAnchors, Phase, Record, Slot, SlotRecord, Update};
+use crate::record::{
+    CommandInProgress, CommandPhase, Finished, Floor, HeldAnchors, Phase, Record, Slot, SlotRecord,
+    Update,
+};
 
 impl Record {
     /// Bytes of an encoded record at most.
-    pub const MAX_LEN: usize = 3072;
+    pub const MAX_LEN: usize = 3584;
 
     /// Writes the record into a buffer and returns what was written.
     ///
@@ -32,11 +38,11 @@ impl Record {
             return Err(Reason::TooLarge);
         }
         let mut reader = Deterministic::read(bytes)?;
-        reader.array_of(12)?;
-        if reader.u64()? != VERSION {
+        let format = (reader.array()?, reader.u64()?);
+        if !matches!(format, (12, 1) | (16, VERSION)) {
             return Err(Reason::Unsupported);
         }
-        let record = Record {
+        let mut record = Record {
             anchors: HeldAnchors {
                 version: AnchorsVersion(reader.u64()?),
                 digest: digest(&mut reader)?,
@@ -50,14 +56,25 @@ impl Record {
             link: optional(&mut reader, |reader| Link::decode(reader.bytes()?))?,
             audit: optional(&mut reader, AuditHead::read)?,
             counter: reader.u64()?,
+            command_ledgers: CommandLedgers::default(),
+            command: None,
+            debug_nonce: None,
+            decommissioned: false,
         };
+        // The first format knew no commands.
+        if format.1 == VERSION {
+            record.command_ledgers = read_command_ledgers(&mut reader)?;
+            record.command = optional(&mut reader, read_command)?;
+            record.debug_nonce = optional(&mut reader, |reader| reader.bytes_of().map(Nonce))?;
+            record.decommissioned = reader.bool()?;
+        }
         reader.end()?;
         Ok(record)
     }
 
     fn write<W: Write>(&self, out: &mut Writer<W>) -> Result<(), Reason> {
-        // The format, and eleven items: the anchors are two.
-        out.array(12)?.u64(VERSION)?;
+        // The format, and fifteen items: the anchors are two.
+        out.array(16)?.u64(VERSION)?;
         out.u64(self.anchors.version.0)?.bytes(&self.anchors.digest.0)?;
         write_ledgers(out, &self.ledgers)?;
         write_optional(out, self.floor, |out, floor| {
@@ -75,8 +92,55 @@ impl Record {
             out.bytes(link.encode_into(&mut buffer)?).map(drop)
         })?;
         write_optional(out, self.audit, |out, audit| audit.write(out))?;
-        out.u64(self.counter).map(drop)
+        out.u64(self.counter)?;
+        write_command_ledgers(out, &self.command_ledgers)?;
+        write_optional(out, self.command, write_command)?;
+        write_optional(out, self.debug_nonce, |out, nonce| out.bytes(&nonce.0).map(drop))?;
+        out.bool(self.decommissioned).map(drop)
     }
+}
+
+fn write_command_ledgers<W: Write>(
+    out: &mut Writer<W>,
+    ledgers: &CommandLedgers,
+) -> Result<(), Reason> {
+    out.array(ledgers.iter().count() as u64)?;
+    for ledger in ledgers.iter() {
+        out.array(2)?.bytes(&ledger.key.0)?.u64(ledger.last.0)?;
+    }
+    Ok(())
+}
+
+fn read_command_ledgers(reader: &mut Reader<'_>) -> Result<CommandLedgers, Reason> {
+    let mut ledgers = CommandLedgers::default();
+    for _ in 0..reader.array()? {
+        reader.array_of(2)?;
+        ledgers.put(CommandLedger {
+            key: Thumbprint(reader.bytes_of()?),
+            last: OrderNumber(reader.u64()?),
+        })?;
+    }
+    Ok(ledgers)
+}
+
+fn write_command<W: Write>(out: &mut Writer<W>, command: CommandInProgress) -> Result<(), Reason> {
+    out.array(5)?.u64(command.order.0)?.bytes(&command.signer.0)?;
+    out.u64(command.action.number())?.bytes(&command.command.0)?;
+    out.bool(command.phase == CommandPhase::LastWord).map(drop)
+}
+
+fn read_command(reader: &mut Reader<'_>) -> Result<CommandInProgress, Reason> {
+    reader.array_of(5)?;
+    Ok(CommandInProgress {
+        order: OrderNumber(reader.u64()?),
+        signer: Thumbprint(reader.bytes_of()?),
+        action: command_action(reader.u64()?)?,
+        command: digest(reader)?,
+        phase: match reader.bool()? {
+            true => CommandPhase::LastWord,
+            false => CommandPhase::Taken,
+        },
+    })
 }
 
 fn write_ledgers<W: Write>(out: &mut Writer<W>, ledgers: &OrderLedgers) -> Result<(), Reason> {
@@ -261,4 +325,4 @@ fn reason(reader: &mut Reader<'_>) -> Result<Reason, Reason> {
     Reason::from_code(reader.text()?).ok_or(Reason::Malformed)
 }
 
-const VERSION: u64 = 1;
+const VERSION: u64 = 2;

@@ -146,6 +146,9 @@ reasons! {
     CommandDigest "command-digest"
         "The command is not the one that the order names."
         "Hand over the command with the order that was issued for it.";
+    CommandFailed "command-failed"
+        "The device took the command and could not carry it out."
+        "Look at the device's log, then sign the command again with a higher number.";
     UriNotAllowed "uri-not-allowed"
         "The address in the manifest is not one that a device may fetch from."
         "Use the object's name by digest, or a scheme that the device allows.";
@@ -257,6 +260,9 @@ reasons! {
     BatchReplayed "batch-replayed"
         "This factory batch, or another with its number, was taken before."
         "Hand in the next batch.";
+    Decommissioned "decommissioned"
+        "The device was put out of use for ever by a command."
+        "Make a new device; this one has no keys any more.";
     HubRestored "hub-restored"
         "The hub was restored from a backup and waits for an administrator."
         "An administrator acknowledges the restore at the hub.";

@@ -253,11 +253,13 @@ const TO_SERVICE: Rule = Rule {
     ]),
 };
 
+/// The certificates are on hold: with them the device is still given the command that wipes their
+/// keys, and then they are revoked.
 const TO_TRANSFER: Rule = Rule {
     ways: &[way(Actor::Operator, Approval::Policy, Proofs::NONE, Grade::Plain)],
     effects: Effects::of(&[
         Effect::CloseConnections,
-        Effect::RevokeCertificates,
+        Effect::HoldCertificates,
         Effect::EndDeployments,
     ]),
 };

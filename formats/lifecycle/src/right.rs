@@ -15,8 +15,8 @@ pub enum Right {
     Enrol,
     /// Enrol again with the IDevID (the operational certificate expired, or repair made new keys).
     /// In `deployed` it is granted, unless an earlier LDevID is alive: that is a clone alarm and
-    /// waits for approval. In `suspended` and `service` it is heard: recorded, and granted only
-    /// with the move back to `deployed`.
+    /// waits for approval. In `suspended`, `service` and `transfer` it is heard: recorded,
+    /// and granted only with the move that leads on.
     ReEnter,
     /// Renew the operational certificate.
     Renew,
@@ -66,7 +66,9 @@ impl State {
     /// May a device in this state do this? A refusal is `lifecycle-forbids`.
     pub const fn may(self, right: Right) -> bool {
         match self {
-            State::Created | State::Retired | State::Transfer => false,
+            State::Created | State::Retired => false,
+            // It is given the command to wipe, and then asks to enter: nothing else.
+            State::Transfer => matches!(right, Right::ReEnter | Right::Time | Right::CheckIn),
             State::Manufacturing => matches!(right, Right::Provision),
             State::Provisioned => matches!(right, Right::Enrol | Right::Time),
             State::Deployed => matches!(

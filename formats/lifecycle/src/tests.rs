@@ -136,7 +136,7 @@ fn rights_are_exactly_the_table() {
         (State::Deployed, "re-enter renew time check-in update attest"),
         (State::Suspended, "re-enter time check-in update attest"),
         (State::Service, "re-enter time service"),
-        (State::Transfer, ""),
+        (State::Transfer, "re-enter time check-in"),
         (State::Retired, ""),
     ];
     for (state, rights) in table {
@@ -149,7 +149,10 @@ fn rights_are_exactly_the_table() {
 #[test]
 fn leaving_the_field_closes_and_revokes() {
     let effects = |from, to| rule(from, to).expect("legal").effects;
-    for state in [State::Service, State::Transfer, State::Retired] {
+    let transfer = effects(State::Deployed, State::Transfer);
+    assert!(transfer.has(Effect::CloseConnections) && transfer.has(Effect::HoldCertificates));
+    assert!(effects(State::Transfer, State::Retired).has(Effect::RevokeCertificates));
+    for state in [State::Service, State::Retired] {
         let effects = effects(State::Deployed, state);
         assert!(effects.has(Effect::CloseConnections));
         assert!(effects.has(Effect::RevokeCertificates));

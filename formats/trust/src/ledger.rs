@@ -3,6 +3,7 @@
 use ringfort_cose::{Reason, Sha256Digest, Thumbprint, Verify};
 
 use crate::anchors::Anchors;
+use crate::command::CommandLedger;
 use crate::ids::{OrderNumber, UnixTime};
 use crate::keys::{Role, TrustedKeys};
 use crate::token::Task;
@@ -100,5 +101,51 @@ impl OrderLedgers {
     /// The latest time that any of these keys signed: the part [`crate::TimeFloor::orders`].
     pub fn latest_time(&self) -> UnixTime {
         self.iter().map(|ledger| ledger.last_time).max().unwrap_or_default()
+    }
+}
+
+/// What is remembered of all command keys of the current anchors.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CommandLedgers {
+    ledgers: [Option<CommandLedger>; TrustedKeys::MAX],
+}
+
+impl CommandLedgers {
+    /// The ledgers that there are.
+    pub fn iter(&self) -> impl Iterator<Item = &CommandLedger> {
+        self.ledgers.iter().flatten()
+    }
+
+    /// The ledger of a key; a new one if nothing was accepted from it yet.
+    pub fn of(&self, key: &Thumbprint) -> CommandLedger {
+        let known = self.iter().find(|ledger| ledger.key == *key).copied();
+        known.unwrap_or(CommandLedger { key: *key, last: OrderNumber(0) })
+    }
+
+    /// Puts a ledger in its place.
+    ///
+    /// # Errors
+    /// `too-large` for a ninth key: [`CommandLedgers::keep_only`] was not called with the anchors
+    /// that brought it.
+    pub fn put(&mut self, ledger: CommandLedger) -> Result<(), Reason> {
+        let own = |slot: &&mut Option<CommandLedger>| slot.is_some_and(|old| old.key == ledger.key);
+        if let Some(slot) = self.ledgers.iter_mut().find(own) {
+            *slot = Some(ledger);
+            return Ok(());
+        }
+        let free = self.ledgers.iter_mut().find(|slot| slot.is_none());
+        *free.ok_or(Reason::TooLarge)? = Some(ledger);
+        Ok(())
+    }
+
+    /// Forgets every key that the anchors do not name. To be called with each new version, in the
+    /// same durable step.
+    pub fn keep_only(&mut self, anchors: &Anchors<'_>, verifier: &(impl Verify + ?Sized)) {
+        let keys = anchors.trusted_keys(Role::Command, verifier);
+        for slot in &mut self.ledgers {
+            if slot.is_some_and(|ledger| keys.find(&ledger.key).is_err()) {
+                *slot = None;
+            }
+        }
     }
 }

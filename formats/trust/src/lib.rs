@@ -39,7 +39,7 @@ pub use build::{AnchorsSpec, KeySpec, ProductSpec};
 pub use command::{Command, CommandAction, CommandClaims, CommandLedger};
 pub use document::{Certificates, Document, Keys, Product, Products, Revoked};
 pub use keys::{KeyEntry, ReleaseKeys, Role, TrustedKeys};
-pub use ledger::{InProgress, OrderLedger, OrderLedgers};
+pub use ledger::{CommandLedgers, InProgress, OrderLedger, OrderLedgers};
 pub use pinned::{Pinned, PinnedSigners};
 pub use time::{MAX_UNIX_TIME, TimeFloor};
 pub use token::{

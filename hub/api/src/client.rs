@@ -27,9 +27,10 @@ use tokio_rustls::TlsConnector;
 use tokio_util::io::ReaderStream;
 
 use crate::model::{
-    AnchorsTaken, AuditEntries, BatchTaken, Checkpoint, Deployment, Device, DeviceAuthority,
-    DeviceDetails, Event, Move, NewDeployment, NewOperator, NewSite, ObjectStored, Operator,
-    Outcome, Page, Problem, Release, Restored, Site, Status, Target,
+    AnchorsTaken, AuditEntries, BatchTaken, Checkpoint, Deployment, DeveloperProduct, Device,
+    DeviceAuthority, DeviceCommand, DeviceDetails, Event, Move, NewCommand, NewDeployment,
+    NewDeveloperProduct, NewOperator, NewSite, ObjectStored, Operator, Outcome, Page, Problem,
+    Release, Restored, Site, Status, Target,
 };
 use crate::signing_key::RemoteKey;
 
@@ -201,8 +202,39 @@ impl Client {
         to: &str,
         note: &str,
     ) -> Result<Outcome<Device>, ClientError> {
-        let wanted = Move { to: to.to_owned(), note: note.to_owned() };
-        self.post(&format!("/api/v1/devices/{}/move", segment(id)), &wanted).await
+        let wanted = Move { to: to.to_owned(), note: note.to_owned(), command: None, owner: None };
+        self.move_device_with(id, &wanted).await
+    }
+
+    /// The same with a command or a new owner.
+    pub async fn move_device_with(
+        &self,
+        id: &str,
+        wanted: &Move,
+    ) -> Result<Outcome<Device>, ClientError> {
+        self.post(&format!("/api/v1/devices/{}/move", segment(id)), wanted).await
+    }
+
+    /// Hands in a command that people signed for a device.
+    pub async fn give_command(
+        &self,
+        id: &str,
+        wanted: &NewCommand,
+    ) -> Result<Outcome<DeviceCommand>, ClientError> {
+        self.post(&format!("/api/v1/devices/{}/commands", segment(id)), wanted).await
+    }
+
+    /// The products for developers.
+    pub async fn developer_products(&self) -> Result<Vec<DeveloperProduct>, ClientError> {
+        self.get("/api/v1/developer-products").await
+    }
+
+    /// Makes a product one for developers.
+    pub async fn add_developer_product(
+        &self,
+        wanted: &NewDeveloperProduct,
+    ) -> Result<DeveloperProduct, ClientError> {
+        self.post("/api/v1/developer-products", wanted).await
     }
 
     /// The authority that issues devices' operational certificates.

@@ -69,6 +69,11 @@ pub fn router(fleet: Fleet, config: ApiConfig) -> Router {
         .route("/devices/{id}", get(devices::one))
         .route("/devices/{id}/history", get(devices::history))
         .route("/devices/{id}/move", post(devices::move_to))
+        .route("/devices/{id}/commands", post(devices::give_command))
+        .route(
+            "/developer-products",
+            get(devices::developer_products).post(devices::add_developer_product),
+        )
         .route("/device-ca", get(device_ca::certificates))
         .route("/device-ca/crl", get(device_ca::crl))
         .route("/sites", get(sites::list).post(sites::add))

@@ -93,6 +93,10 @@ pub struct Device {
     pub state_since_ms: i64,
     /// Why, a reason code.
     pub state_reason: Option<String>,
+    /// What the state rests on: `attested`, `not-attested`; none where nothing had to be shown.
+    pub grade: Option<String>,
+    /// Whom it was handed to; none for its first owner.
+    pub owner: Option<String>,
     /// An alarm that nobody has settled, a reason code.
     pub alarm: Option<String>,
     /// When it entered the registry.
@@ -116,6 +120,33 @@ pub struct DeviceDetails {
     pub certificates: Vec<Certificate>,
     /// Its way through its deployments, newest first.
     pub updates: Vec<Target>,
+    /// The commands that people signed for it, newest first.
+    pub commands: Vec<DeviceCommand>,
+}
+
+/// A command that people signed for a device.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct DeviceCommand {
+    /// SHA-256 of it.
+    pub digest: String,
+    /// What it does: `wipe-operational`, `debug-unlock` or `decommission`.
+    pub action: String,
+    /// Its number among those of its key.
+    pub number: u64,
+    /// Until when the device takes it.
+    pub expires_ms: i64,
+    /// How far it is: `offered`, `written` (taken, being carried out), `confirmed`, or why not.
+    pub state: String,
+    /// Why it is in that state, a reason code.
+    pub reason: Option<String>,
+    /// What the device said about it.
+    pub detail: Option<String>,
+    /// The number of the order that the device was given last.
+    pub order: Option<u64>,
+    /// Who handed it in.
+    pub given_by: String,
+    /// Since when it is in that state.
+    pub since_ms: i64,
 }
 
 /// What a device says it runs, for one class.
@@ -204,6 +235,40 @@ pub struct Move {
     pub to: String,
     /// Why, for the audit log.
     pub note: String,
+    /// A command that goes with the move, in hexadecimal: `wipe-operational` with `transfer`,
+    /// `decommission` with `retired`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub command: Option<String>,
+    /// Whom the device is handed to, with `provisioned`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<String>,
+}
+
+/// Hands in a command for a device.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewCommand {
+    /// The command, in hexadecimal.
+    pub command: String,
+    /// Why, for the audit log.
+    pub note: String,
+}
+
+/// A product for developers: at most 25 devices, certificates of at most 30 days.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct DeveloperProduct {
+    /// Its class, a UUID.
+    pub class: String,
+    /// How many devices it has, retired ones not counted.
+    pub devices: u64,
+}
+
+/// Makes a product one for developers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewDeveloperProduct {
+    /// Its class, a UUID.
+    pub class: String,
 }
 
 /// What came of asking for something that may need two people.
@@ -458,6 +523,8 @@ impl From<fleet::DeviceView> for Device {
             state: view.state.name().to_owned(),
             state_since_ms: view.state_since_ms,
             state_reason: view.state_reason,
+            grade: view.grade,
+            owner: view.owner,
             alarm: view.alarm,
             added_ms: view.added_ms,
             last_seen_ms: view.last_seen_ms,
@@ -474,7 +541,31 @@ impl From<fleet::DeviceDetails> for DeviceDetails {
             running: view.running.into_iter().map(Running::from).collect(),
             certificates: view.certificates.into_iter().map(Certificate::from).collect(),
             updates: view.updates.into_iter().map(Target::from).collect(),
+            commands: view.commands.into_iter().map(DeviceCommand::from).collect(),
         }
+    }
+}
+
+impl From<fleet::CommandView> for DeviceCommand {
+    fn from(view: fleet::CommandView) -> DeviceCommand {
+        DeviceCommand {
+            digest: hex::encode(view.digest),
+            action: view.action,
+            number: view.number,
+            expires_ms: view.expires_ms,
+            state: view.state.name().to_owned(),
+            reason: view.reason,
+            detail: view.detail,
+            order: view.order.map(|order| order.0),
+            given_by: view.given_by,
+            since_ms: view.since_ms,
+        }
+    }
+}
+
+impl From<fleet::DeveloperProduct> for DeveloperProduct {
+    fn from(view: fleet::DeveloperProduct) -> DeveloperProduct {
+        DeveloperProduct { class: view.class.to_string(), devices: view.devices }
     }
 }
 

@@ -6,9 +6,9 @@
 //! a lost answer costs nothing, and a halt or an expiry is seen at the next check-in.
 
 use ringfort_cose::{AwsLc, Reason, Sha256Digest, Verify};
-use ringfort_lifecycle::Right;
+use ringfort_lifecycle::{Right, State};
 use ringfort_messages::{CheckIn, CheckInAnswer, Link, LinkId, LinkState, Report, UpdateStatus};
-use ringfort_store::{Contact, Frontier, Offer, Running};
+use ringfort_store::{CommandRow, Contact, Frontier, Offer, Running};
 use ringfort_trust::ids::{AnchorsVersion, Nonce, OrderNumber, UnixTime};
 use ringfort_trust::{AuditHead, Content, Order, Task, TokenClaims};
 
@@ -16,13 +16,17 @@ use crate::enrol::suspend_as_clone;
 use crate::factory::protection_text;
 use crate::fleet::{Change, LDEVID, random};
 use crate::targets::{self, Said};
-use crate::{DeploymentState, DeviceSession, Fleet, Grade, Refusal, Restored, UpdateState};
+use crate::{
+    DeploymentState, DeviceSession, Fleet, Grade, Refusal, Restored, UpdateState, commands,
+};
 
 /// The answer to a check-in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {
     /// The token: an order, or signed time.
     pub token: Vec<u8>,
+    /// The command that the order names, if it names one.
+    pub command: Option<Vec<u8>>,
     /// The link to present next.
     pub link: Link,
     /// The newest anchors that the hub has.
@@ -39,7 +43,7 @@ impl Answer {
     pub fn encode(&self) -> Result<Vec<u8>, Refusal> {
         let answer = CheckInAnswer {
             token: &self.token,
-            command: None,
+            command: self.command.as_deref(),
             link: self.link,
             newest_anchors: self.newest_anchors,
             interval_seconds: self.interval_seconds,
@@ -97,7 +101,7 @@ impl Fleet {
         let outcome = self
             .change("device", move |change| Box::pin(async move { visit.take(change).await }))
             .await?;
-        let Some((link, task)) = outcome else {
+        let Some(Next { link, content, command }) = outcome else {
             return Err(Refusal::new(
                 Reason::CloneSuspected,
                 "the link is neither the current one nor the one before",
@@ -110,7 +114,8 @@ impl Fleet {
                 true => self.inner.policy.poll_interval_s.min(SOON_S),
                 false => self.inner.policy.poll_interval_s,
             },
-            token: self.sign_token(session, check_in.nonce, task)?,
+            token: self.sign_token(session, check_in.nonce, content)?,
+            command,
         })
     }
 
@@ -121,12 +126,27 @@ impl Fleet {
     /// `wrong-certificate-kind`, `lifecycle-forbids`; `not-found` for an order that this device was
     /// not given; `manifest-digest` when the order was for another manifest.
     pub async fn report(&self, session: &DeviceSession, report: &Report) -> Result<(), Refusal> {
-        session.require(Right::Update)?;
+        session.require(Right::CheckIn)?;
         let (session, report) = (session.clone(), *report);
         self.change("device", move |change| {
             Box::pin(async move {
                 let order = order_to_sql(report.order)?;
                 let device = session.device;
+                let said = Said {
+                    state: report.state,
+                    reason: report.reason,
+                    detail: (!report.detail.is_empty()).then(|| report.detail.to_string()),
+                };
+                if let Some(command) = change.command_by_order(device.as_str(), order).await? {
+                    if command.digest != report.manifest.0 {
+                        return Err(Refusal::new(
+                            Reason::CommandDigest,
+                            format!("order {order} is for another command"),
+                        ));
+                    }
+                    return commands::hear(change, &device, &command, &said).await;
+                }
+                session.require(Right::Update)?;
                 let target = change.target_by_order(device.as_str(), order).await?;
                 let target = target.ok_or_else(|| {
                     Refusal::new(Reason::NotFound, format!("{device} has no order {order}"))
@@ -139,11 +159,6 @@ impl Fleet {
                         format!("order {order} is for another manifest"),
                     ));
                 }
-                let said = Said {
-                    state: report.state,
-                    reason: report.reason,
-                    detail: (!report.detail.is_empty()).then(|| report.detail.to_string()),
-                };
                 targets::hear(change, &session, &target, &said).await
             })
         })
@@ -169,6 +184,13 @@ impl Fleet {
     }
 }
 
+/// What a check-in is answered.
+struct Next {
+    link: LinkId,
+    content: Content,
+    command: Option<Vec<u8>>,
+}
+
 /// A check-in inside the writer.
 struct Visit {
     session: DeviceSession,
@@ -181,8 +203,8 @@ struct Visit {
 }
 
 impl Visit {
-    /// The next link and what the token says; nothing when the link was wrong.
-    async fn take(self, change: &mut Change<'_>) -> Result<Option<(LinkId, Content)>, Refusal> {
+    /// What to answer; nothing when the link was wrong.
+    async fn take(self, change: &mut Change<'_>) -> Result<Option<Next>, Refusal> {
         let device = self.session.device;
         let id = device.as_str();
         let mut contact = change.contact(id).await?.unwrap_or_default();
@@ -205,13 +227,18 @@ impl Visit {
         }
         contact.last_order = contact.last_order.max(said_order);
         // Where nothing is open, nothing can be said about it: what has ended stays.
-        if let (true, Some(update)) = (contact.open, &self.check_in.update) {
+        if let (true, Some(update)) = (contact.open || contact.commanded, &self.check_in.update) {
             self.hear_update(change, update).await?;
         }
         self.hear_running(change, &mut contact).await?;
-        let content = match contact.open {
-            true => self.decide(change, &mut contact).await?,
-            false => Content::Time(head_of(change.audit_tree())),
+        let commanded = match contact.commanded {
+            true => self.command(change, &mut contact).await?,
+            false => None,
+        };
+        let (content, command) = match commanded {
+            Some((content, command)) => (content, Some(command)),
+            None if contact.open => (self.decide(change, &mut contact).await?, None),
+            None => (Content::Time(head_of(change.audit_tree())), None),
         };
         contact.last_seen_ms = self.now_ms(change);
         contact.link_counter = i64::try_from(link.counter).unwrap_or(i64::MAX);
@@ -223,7 +250,7 @@ impl Visit {
             contact.audit_size = i64::try_from(audit.size).unwrap_or(i64::MAX);
         }
         change.put_contact(id, &contact).await?;
-        Ok(Some((link, content)))
+        Ok(Some(Next { link, content, command }))
     }
 
     /// Now; at a restored hub never before it was restored, so that a device's first check-in
@@ -280,10 +307,13 @@ impl Visit {
     ) -> Result<(), Refusal> {
         let order = order_to_sql(update.order)?;
         let id = self.session.device.as_str();
+        let said = Said { state: update.state, reason: update.reason, detail: None };
+        if let Some(command) = change.command_by_order(id, order).await? {
+            return commands::hear(change, &self.session.device, &command, &said).await;
+        }
         // An order that this hub does not know is one that another order key gave, or that was
         // lost with a backup. There is nothing to note it on.
         let Some(target) = change.target_by_order(id, order).await? else { return Ok(()) };
-        let said = Said { state: update.state, reason: update.reason, detail: None };
         targets::hear(change, &self.session, &target, &said).await
     }
 
@@ -376,8 +406,7 @@ impl Visit {
         let number = match self.can_renew(&offer) {
             true => offer.last_order,
             false => {
-                let number = contact.last_order.saturating_add(1).max(change.now_ms);
-                let number = number.max(self.restored.map_or(0, |restored| restored.order_floor));
+                let number = self.next_number(change, contact);
                 change.set_target_order(&offer.deployment, id, number).await?;
                 let (text, manifest) = (number.to_string(), Sha256Digest(offer.manifest));
                 let manifest = manifest.to_string();
@@ -396,6 +425,56 @@ impl Visit {
             task: Task::Install { manifest: Sha256Digest(offer.manifest) },
             min_anchors: self.newest_anchors,
         }))
+    }
+
+    /// The order that brings the device's open command, and the command. Nothing where it cannot
+    /// be told now: its anchors are old, or it is no longer to be told.
+    async fn command(
+        &self,
+        change: &mut Change<'_>,
+        contact: &mut Contact,
+    ) -> Result<Option<(Content, Vec<u8>)>, Refusal> {
+        let id = self.session.device.as_str();
+        let Some(row) = change.open_command(id).await? else { return Ok(None) };
+        let state = change.device(id).await?.ok_or(Reason::UnknownCertificate)?.state;
+        let task = commands::task_of(&row)?;
+        let Task::Command { action, .. } = task else { return Ok(None) };
+        let told = commands::reaches(State::from_name(&state)?, action);
+        let ended = row.entered || row.expires_ms <= change.now_ms;
+        if !told || ended || self.check_in.anchors < self.newest_anchors {
+            return Ok(None);
+        }
+        let number = match self.can_take_again(&row) {
+            true => row.last_order,
+            false => {
+                let number = self.next_number(change, contact);
+                change.set_command_order(&row.digest, number).await?;
+                let (text, digest) = (number.to_string(), Sha256Digest(row.digest).to_string());
+                let details = [("order", &*text), ("action", action.name()), ("command", &*digest)];
+                change.log("order-given", id, &details).await?;
+                number
+            }
+        };
+        contact.last_order = contact.last_order.max(number);
+        let order = Order {
+            number: OrderNumber(number.unsigned_abs()),
+            task,
+            min_anchors: self.newest_anchors,
+        };
+        Ok(Some((Content::Order(order), row.document)))
+    }
+
+    /// Can the device still take the number that was given out for the command?
+    fn can_take_again(&self, row: &CommandRow) -> bool {
+        let lost = self.restored.is_some_and(|restored| row.last_order < restored.order_floor);
+        let last = row.last_order.unsigned_abs();
+        last > 0 && !lost && self.check_in.last_order.0 < last
+    }
+
+    /// The next order number: above every one that was ever given out or heard of.
+    fn next_number(&self, change: &Change<'_>, contact: &Contact) -> i64 {
+        let number = contact.last_order.saturating_add(1).max(change.now_ms);
+        number.max(self.restored.map_or(0, |restored| restored.order_floor))
     }
 
     fn is_offered(&self, offer: &Offer) -> bool {

@@ -14,7 +14,7 @@ use crate::releases::without_dropped_signers;
 use crate::targets::{digest_text, first_state, updatable_states};
 use crate::{
     Created, Deadlines, DeploymentState, DeploymentView, Fleet, NewDeployment, Operator,
-    Permission, Refusal, Target, TargetView, UpdateState,
+    Permission, Refusal, Target, TargetView, UpdateState, commands,
 };
 
 impl Fleet {
@@ -143,7 +143,8 @@ impl Fleet {
         self.set_state(who, id, FROM, DeploymentState::Halted).await
     }
 
-    /// Ends every target whose deadline has passed: silence is failure. To be called often; returns
+    /// Ends every target whose deadline has passed, and every command that has expired: silence is
+    /// failure. To be called often; returns
     /// how many ended.
     ///
     /// # Errors
@@ -153,6 +154,11 @@ impl Fleet {
         // No device can be heard before a restored hub is acknowledged: that is not silence.
         if self.require_acknowledged().is_err() {
             return Ok(ended);
+        }
+        while !self.read().await?.commands_ended(self.now_ms(), 1).await?.is_empty() {
+            ended += self
+                .change("hub", |change| Box::pin(commands::end_expired(change, DUE_AT_ONCE)))
+                .await?;
         }
         loop {
             let now_ms = self.now_ms();

@@ -11,6 +11,8 @@ use ringfort_lifecycle::{
 use ringfort_pki::{Csr, Issued, Ldevid, NamesAllowed};
 use ringfort_store::{NewCertificate, Read};
 
+use crate::commands::{told_to_wipe, wiped};
+use crate::developer::developer_days;
 use crate::factory::seconds_to_ms;
 use crate::fleet::{Change, IDEVID, LDEVID};
 use crate::session::HOLD;
@@ -62,6 +64,9 @@ impl Fleet {
             hardware_serial: Some(&ueid.as_bytes()[..]),
         })?;
         let request = Enrolment { session: session.clone(), key: csr.key().fingerprint() };
+        let lifetime_days =
+            developer_days(&mut self.read().await?, &session.class, self.inner.policy.ldevid_days)
+                .await?;
         let issued = match request.judge(&mut self.read().await?, self.now_ms()).await? {
             Verdict::Present(certificate) => return Ok(self.enrolled(certificate)),
             Verdict::Issue => Some(self.inner.device_ca.issue_ldevid(
@@ -69,7 +74,7 @@ impl Fleet {
                 &Ldevid {
                     device_id: session.device.as_str(),
                     hardware: Some((session.class.0, &ueid.as_bytes()[..])),
-                    lifetime_days: self.inner.policy.ldevid_days,
+                    lifetime_days,
                 },
                 self.now_ms().unsigned_abs() / 1000,
             )?),
@@ -172,6 +177,8 @@ impl Enrolment {
                     // It holds the very key: it has lost no more than the certificate.
                     (Some(earlier), _) => Verdict::Present(earlier.der),
                     (None, 0) => Verdict::Issue,
+                    // It was told to destroy the key of that certificate.
+                    (None, _) if told_to_wipe(registry, id).await?.is_some() => Verdict::Issue,
                     (None, _) => Verdict::Clone,
                 })
             }
@@ -199,6 +206,9 @@ impl Enrolment {
                 Ok(Settled::Clone)
             }
             (Verdict::Wait, _) => {
+                if let Some(command) = told_to_wipe(change, id).await? {
+                    wiped(change, &self.session.device, &command).await?;
+                }
                 let row = change.device(id).await?.ok_or(Reason::UnknownCertificate)?;
                 if row.pending_key.as_deref() != Some(&self.key[..]) {
                     change.set_pending_key(id, Some(&self.key)).await?;
@@ -221,6 +231,9 @@ impl Enrolment {
         }
         let by = self.session.kind;
         if by == CertificateKind::IDevId {
+            if let Some(command) = told_to_wipe(change, id).await? {
+                wiped(change, &device, &command).await?;
+            }
             change.revoke_certificates(id, LDEVID, None, now_ms, "superseded").await?;
             // A new beginning: the next check-in starts a new chain of links.
             let mut contact = change.contact(id).await?.unwrap_or_default();

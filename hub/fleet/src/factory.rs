@@ -1,5 +1,7 @@
 //! Factory sites and the batches that they hand in.
 
+use std::collections::BTreeSet;
+
 use ringfort_cose::{AwsLc, Reason, Sha256Digest};
 use ringfort_lifecycle::{Actor, Approvals, Proof, Proofs, Request, State, judge};
 use ringfort_messages::{Batch, Protection, Record};
@@ -8,6 +10,7 @@ use ringfort_store::{NewCertificate, NewDevice, NewSite as SiteToStore, SiteRow}
 use ringfort_trust::Anchors;
 use ringfort_trust::ids::{ClassId, DeviceId, SiteId, Ueid};
 
+use crate::developer::check_developer_quota;
 use crate::fleet::{Change, IDEVID};
 use crate::{BatchTaken, Fleet, NewSite, Operator, Permission, Refusal, SiteView};
 
@@ -93,7 +96,7 @@ impl Fleet {
     /// # Errors
     /// `role-forbids`; those of [`Batch::verify`] and [`Batch::follows`]; `not-found` for a site
     /// that was never added; `expired` for one that was revoked or whose time has ended;
-    /// `over-quota`; `wrong-device` for a class that the anchors do not name; `anchors-digest` for
+    /// `over-quota`, of the site or of a product for developers; `wrong-device` for a class that the anchors do not name; `anchors-digest` for
     /// a device that was given anchors of no version; `bad-proof-of-possession`;
     /// `untrusted-signer` for an IDevID of another authority; `wrong-recipient` for one that names
     /// another device, or a serial number outside the site's range; `key-already-known` for a key,
@@ -239,6 +242,9 @@ async fn take(
     }
     for device in devices {
         enter(change, header, device).await?;
+    }
+    for class in devices.iter().map(|device| device.class).collect::<BTreeSet<_>>() {
+        check_developer_quota(change, &class).await?;
     }
     let number = i64::try_from(header.number).map_err(|_| Reason::TooLarge)?;
     let now_ms = change.now_ms;

@@ -1,14 +1,15 @@
 //! The fleet itself: what it holds, how it opens, how it changes.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use aws_lc_rs::{hmac, rand};
 use ringfort_cose::{AwsLc, PublicKey, Reason, Sha256Digest, Sign, Thumbprint};
-use ringfort_lifecycle::{Approvals, Effect, Move};
+use ringfort_lifecycle::{Approvals, Effect, Grade as MoveGrade, Move};
 use ringfort_pki::{Issuer, KeyKind, SubjectKey};
-use ringfort_store::{Op, Read, Store, Write};
+use ringfort_store::{Op, OperatorRow, Read, Store, Write};
 use ringfort_trust::ids::{AnchorsVersion, DeviceId, FleetId};
 use ringfort_trust::{Anchors, Role as KeyRole};
 use tokio::sync::broadcast;
@@ -17,7 +18,8 @@ use zeroize::Zeroizing;
 use crate::audit::Entry;
 use crate::session::{HOLD, IdentityCache};
 use crate::{
-    AccessChange, ClientCertificate, Clock, DeviceSession, Operator, Refusal, Restored, Role,
+    AccessChange, ClientCertificate, Clock, DeviceSession, Operator, Permission, Refusal, Restored,
+    Role,
 };
 
 /// What a fleet is opened with.
@@ -335,6 +337,11 @@ impl Change<'_> {
         Ok(())
     }
 
+    /// Who makes the change.
+    pub(crate) fn who(&self) -> &str {
+        &self.who
+    }
+
     /// What is kept about a device in memory is dropped with the commit.
     pub(crate) fn touch(&mut self, device: &DeviceId) {
         let (access, device) = (Arc::clone(&self.access), *device);
@@ -359,7 +366,13 @@ impl Change<'_> {
     ) -> Result<(), Refusal> {
         let (id, now_ms) = (device.as_str(), self.now_ms);
         let reason = reason.map(Reason::code);
+        let grade = match made.grade {
+            MoveGrade::Plain => None,
+            MoveGrade::Attested => Some("attested"),
+            MoveGrade::NotAttested => Some("not-attested"),
+        };
         self.set_device_state(id, made.to.name(), reason, now_ms).await?;
+        self.set_device_grade(id, grade).await?;
         for effect in Effect::ALL.into_iter().filter(|effect| made.effects.has(*effect)) {
             match effect {
                 Effect::CloseConnections => self.close_connections(device),
@@ -380,6 +393,7 @@ impl Change<'_> {
         }
         self.touch(device);
         let mut details = vec![("from", made.from.name()), ("to", made.to.name())];
+        details.extend(grade.map(|grade| ("grade", grade)));
         details.extend(reason.map(|reason| ("reason", reason)));
         if !note.is_empty() {
             details.push(("note", note));
@@ -403,6 +417,18 @@ impl Change<'_> {
             }
         }
         Ok(())
+    }
+
+    /// How many people have to agree that a device goes for ever: two where there are two who may,
+    /// whatever else the policy says.
+    pub(crate) async fn people_to_retire(&mut self, policy: u8) -> Result<u8, Refusal> {
+        let people = self.operators().await?;
+        let may = |row: &&OperatorRow| {
+            let role = Role::from_name(&row.role);
+            row.removed_ms.is_none() && role.is_ok_and(|r| r.allows(Permission::MoveDevices))
+        };
+        let names: BTreeSet<&str> = people.iter().filter(may).map(|row| &*row.name).collect();
+        Ok(policy.max(if names.len() >= 2 { 2 } else { 1 }))
     }
 
     /// Counts people who agree on an action, the one who asks included.

@@ -35,6 +35,9 @@
 //! device(who, &DeviceId) -> DeviceDetails
 //! history(who, &DeviceId, limit: u32) -> Vec<audit::Entry>
 //! move_device(who, &DeviceId, to: State, note: &str) -> Moved
+//! move_device_with(who, &DeviceId, &Wish) -> Moved            with a command, or a new owner
+//! give_command(who, &DeviceId, &[u8], note: &str) -> Commanded
+//! developer_products(who) -> Vec<DeveloperProduct>; mark_developer_product(who, &ClassId)
 //! sites(who) -> Vec<SiteView>; add_site(who, &NewSite); revoke_site(who, &SiteId)
 //! import_batch(who, &[u8]) -> BatchTaken
 //! put_object(who, &Sha256Digest, limit_bytes: u64, stream) -> ringfort_store::Put
@@ -62,8 +65,10 @@
 pub mod audit;
 
 mod clock;
+mod commands;
 mod contact;
 mod deployments;
+mod developer;
 mod enrol;
 mod evidence;
 mod factory;
@@ -81,7 +86,9 @@ mod update;
 mod views;
 
 pub use clock::{Clock, ManualClock, SystemClock};
+pub use commands::{CommandView, Commanded};
 pub use contact::Answer;
+pub use developer::{DEVELOPER_DAYS, DEVELOPER_DEVICES, DeveloperProduct};
 pub use enrol::Enrolled;
 pub use fleet::{Fleet, FleetConfig, Policy};
 pub use people::{NewOperator, Operator, OperatorView, Permission, Role};

@@ -3,13 +3,15 @@
 use ringfort_cose::Reason;
 use ringfort_lifecycle::{Actor, Proof, Proofs, Request, State, judge};
 use ringfort_store::{CertificateRow, Contact, DeviceFilter, DeviceRow, Read};
+use ringfort_trust::CommandAction;
 use ringfort_trust::ids::{AnchorsVersion, ClassId, DeviceId, SequenceNumber, Ueid, VendorId};
 
 use crate::audit::Entry;
+use crate::commands::{check_note, was_wiped_since};
 use crate::fleet::{Change, IDEVID, LDEVID};
 use crate::{
-    CertificateKind, CertificateView, DeviceDetails, DeviceQuery, DeviceView, Fleet, FleetStatus,
-    Moved, Operator, PAGE_MAX, Permission, Refusal, RunningView, TargetView,
+    CertificateKind, CertificateView, CommandView, DeviceDetails, DeviceQuery, DeviceView, Fleet,
+    FleetStatus, Moved, Operator, PAGE_MAX, Permission, Refusal, RunningView, TargetView, Wish,
 };
 
 impl Fleet {
@@ -74,6 +76,7 @@ impl Fleet {
         certificates.extend(read.certificates_of(id.as_str(), LDEVID).await?);
         let running = read.running(id.as_str()).await?;
         let updates = read.targets_of_device(id.as_str(), i64::from(PAGE_MAX)).await?;
+        let commands = read.commands_of_device(id.as_str(), i64::from(PAGE_MAX)).await?;
         Ok(DeviceDetails {
             device: view(&mut read, row).await?,
             running: running
@@ -94,6 +97,10 @@ impl Fleet {
             updates: updates
                 .into_iter()
                 .map(TargetView::from_row)
+                .collect::<Result<_, Refusal>>()?,
+            commands: commands
+                .into_iter()
+                .map(CommandView::from_row)
                 .collect::<Result<_, Refusal>>()?,
         })
     }
@@ -117,13 +124,8 @@ impl Fleet {
 
     /// Moves a device to another lifecycle state, or notes that this person agrees to it.
     ///
-    /// What the rules ask to be proven is taken from what the hub has seen itself: possession, when
-    /// the device spoke under mutual TLS since it is in its state; new operational keys, when it
-    /// asked for a certificate for one.
-    ///
     /// # Errors
-    /// `role-forbids`, `not-found`, `illegal-move`, `proof-missing`; `malformed` for a note beyond
-    /// 256 bytes.
+    /// As [`Fleet::move_device_with`].
     pub async fn move_device(
         &self,
         who: &Operator,
@@ -131,12 +133,43 @@ impl Fleet {
         to: State,
         note: &str,
     ) -> Result<Moved, Refusal> {
+        self.move_device_with(who, id, &Wish { to, note, command: None, owner: None }).await
+    }
+
+    /// The same with what else goes with a move.
+    ///
+    /// What the rules ask to be proven is taken from what the hub has seen itself: possession, when
+    /// the device spoke under mutual TLS since it is in its state; new operational keys, when it
+    /// asked for a certificate for one; wiped keys, when it carried out a command since.
+    ///
+    /// # Errors
+    /// `role-forbids`, `not-found`, `illegal-move`, `proof-missing`; `malformed` for a note beyond
+    /// 256 bytes or an owner where there is none to name; those of [`Fleet::give_command`];
+    /// `unsupported` for a command that does not go with the move.
+    pub async fn move_device_with(
+        &self,
+        who: &Operator,
+        id: &DeviceId,
+        wish: &Wish<'_>,
+    ) -> Result<Moved, Refusal> {
         who.require(Permission::MoveDevices)?;
-        if note.len() > 256 {
-            return Err(Refusal::new(Reason::Malformed, "a note has at most 256 bytes"));
+        check_note(wish.note)?;
+        let to = wish.to;
+        let owner = owner_of(wish)?;
+        let command = wish.command.map(|document| self.check_command(id, document)).transpose()?;
+        let fits = command.as_ref().is_none_or(|command| {
+            matches!(
+                (to, command.action),
+                (State::Transfer, CommandAction::WipeOperational)
+                    | (State::Retired, CommandAction::Decommission)
+            )
+        });
+        if !fits {
+            let detail = format!("no command of this kind goes with a move to {to}");
+            return Err(Refusal::new(Reason::Unsupported, detail));
         }
-        let (who, device, note) = (who.clone(), *id, note.to_owned());
-        let policy = self.inner.policy.clone();
+        let (who, device, note) = (who.clone(), *id, wish.note.to_owned());
+        let mut policy = self.inner.policy.clone();
         let name = who.name().to_owned();
         self.change(&name, move |change| {
             Box::pin(async move {
@@ -144,7 +177,14 @@ impl Fleet {
                 let row = find(change, &device).await?;
                 let from = State::from_name(&row.state)?;
                 let proofs = proofs_of(change, &row).await?;
-                let action = format!("move {from} {to}");
+                let mut action = format!("move {from} {to}");
+                if let Some(command) = &command {
+                    command.check_against(change, from).await?;
+                    action = format!("{action} {}", ringfort_cose::Sha256Digest(command.digest));
+                }
+                if to == State::Retired {
+                    policy.approvals = change.people_to_retire(policy.approvals).await?;
+                }
                 let approvals = change.approve(id, &action, &who, &policy).await?;
                 let request = Request { actor: Actor::Operator, approvals, proofs };
                 let made = match judge(from, to, &request) {
@@ -161,9 +201,17 @@ impl Fleet {
                     }
                 };
                 change.clear_approvals(id).await?;
-                change.apply_move(&device, &made, None, &note).await?;
-                if to == State::Deployed {
-                    back_in_the_field(change, &device, &row).await?;
+                // A device that is to be retired by its own hand has to be heard until then.
+                if to != State::Retired || command.is_none() {
+                    change.apply_move(&device, &made, None, &note).await?;
+                }
+                if let Some(command) = command {
+                    command.keep(change, approvals.given, who.name(), &note).await?;
+                }
+                match to {
+                    State::Deployed => back_in_the_field(change, &device, &row).await?,
+                    State::Provisioned => hand_over(change, &device, &row, owner).await?,
+                    _ => {}
                 }
                 let row = find(change, &device).await?;
                 Ok(Moved::Done(view(change, row).await?))
@@ -171,6 +219,42 @@ impl Fleet {
         })
         .await
     }
+}
+
+/// The owner that a wish names, where there is one to name.
+fn owner_of(wish: &Wish<'_>) -> Result<Option<String>, Refusal> {
+    let Some(owner) = wish.owner else { return Ok(None) };
+    let long = owner.is_empty() || owner.len() > 64;
+    if wish.to != State::Provisioned || long || owner.chars().any(char::is_control) {
+        return Err(Refusal::new(
+            Reason::Malformed,
+            "an owner has 1 to 64 bytes and is named with the move to provisioned",
+        ));
+    }
+    Ok(Some(owner.to_owned()))
+}
+
+/// What goes with a device's being handed over: nothing of the old owner's is left with it.
+async fn hand_over(
+    change: &mut Change<'_>,
+    device: &DeviceId,
+    row: &DeviceRow,
+    owner: Option<String>,
+) -> Result<(), Refusal> {
+    let id = device.as_str();
+    if row.pending_key.is_some() {
+        // It asks again; then it is a first enrolment.
+        change.set_pending_key(id, None).await?;
+    }
+    if let Some(owner) = owner {
+        change.set_device_owner(id, &owner).await?;
+        change.log("device-handed-over", id, &[("owner", &owner)]).await?;
+    }
+    let mut contact = change.contact(id).await?.unwrap_or_default();
+    contact.link_current = None;
+    contact.link_previous = None;
+    change.put_contact(id, &contact).await?;
+    Ok(())
 }
 
 /// What goes with an approved return: the alarm is settled, the chain of links begins again, and
@@ -207,8 +291,9 @@ async fn proofs_of(change: &mut Change<'_>, row: &DeviceRow) -> Result<Proofs, R
         proofs = proofs.with(Proof::Possession);
     }
     let now_ms = change.now_ms;
-    if change.live_certificates(&row.device, LDEVID, now_ms).await? == 0 {
-        // The hub refuses keys of revoked certificates for ever, so to it they are wiped.
+    if change.live_certificates(&row.device, LDEVID, now_ms).await? == 0
+        && was_wiped_since(change, &row.device, row.state_since_ms).await?
+    {
         proofs = proofs.with(Proof::OperationalKeysWiped);
     }
     Ok(proofs)
@@ -231,6 +316,8 @@ async fn view(read: &mut Read, row: DeviceRow) -> Result<DeviceView, Refusal> {
         state: State::from_name(&row.state)?,
         state_since_ms: row.state_since_ms,
         state_reason: row.reason,
+        grade: row.grade,
+        owner: row.owner,
         alarm: row.alarm,
         added_ms: row.added_ms,
         last_seen_ms: (contact.last_seen_ms > 0).then_some(contact.last_seen_ms),

@@ -32,6 +32,10 @@ pub struct DeviceView {
     pub state_since_ms: i64,
     /// Why, a reason code.
     pub state_reason: Option<String>,
+    /// What the state rests on: `attested`, `not-attested`; none where nothing had to be shown.
+    pub grade: Option<String>,
+    /// Whom it was handed to; none for its first owner.
+    pub owner: Option<String>,
     /// An alarm that nobody has settled, a reason code.
     pub alarm: Option<String>,
     /// When it entered the registry.
@@ -55,6 +59,8 @@ pub struct DeviceDetails {
     pub certificates: Vec<CertificateView>,
     /// Its way through its deployments, newest first.
     pub updates: Vec<TargetView>,
+    /// The commands that people signed for it, newest first.
+    pub commands: Vec<crate::CommandView>,
 }
 
 /// What a device says it runs, for one class.
@@ -110,6 +116,20 @@ pub struct DeviceQuery {
     pub after: Option<DeviceId>,
     /// At most so many; 1 to [`crate::PAGE_MAX`].
     pub limit: u32,
+}
+
+/// A move that is asked for.
+#[derive(Clone, Copy, Debug)]
+pub struct Wish<'a> {
+    /// To this state.
+    pub to: State,
+    /// Why, for the audit log; at most 256 bytes.
+    pub note: &'a str,
+    /// A command that goes with it: `wipe-operational` with `transfer`, `decommission` with
+    /// `retired`. The device is retired when it has carried out the latter.
+    pub command: Option<&'a [u8]>,
+    /// Whom the device is handed to, with `provisioned`.
+    pub owner: Option<&'a str>,
 }
 
 /// The result of asking for a move.

@@ -1,5 +1,6 @@
 //! Carries out what the state machine asks for.
 
+mod commands;
 mod download;
 mod slots;
 mod unpack;
@@ -19,6 +20,7 @@ use crate::session::Session;
 use crate::state::boot_id;
 use crate::{AgentError, keys};
 
+pub(crate) use commands::mark_end;
 pub(crate) use slots::Slots;
 
 /// The agent's hands: session, hub and runner.
@@ -33,12 +35,22 @@ pub(crate) struct Driver<'a, H, R> {
     interval_seconds: Option<u32>,
     /// The last order whose end was logged.
     logged: Option<OrderNumber>,
+    /// Has a command destroyed the key that the hub is spoken to with?
+    wiped: bool,
 }
 
 impl<'a, H: Hub, R: Runner> Driver<'a, H, R> {
     pub(crate) fn new(session: &'a mut Session, hub: &'a mut H, runner: &'a mut R) -> Self {
-        let queue = VecDeque::new();
-        Driver { session, hub, runner, queue, envelope: None, interval_seconds: None, logged: None }
+        Driver {
+            session,
+            hub,
+            runner,
+            queue: VecDeque::new(),
+            envelope: None,
+            interval_seconds: None,
+            logged: None,
+            wiped: false,
+        }
     }
 
     /// Takes up what was cut.
@@ -58,6 +70,10 @@ impl<'a, H: Hub, R: Runner> Driver<'a, H, R> {
     pub(crate) async fn poll(&mut self) -> Result<Option<u32>, AgentError> {
         self.check_in().await?;
         self.work().await?;
+        if self.wiped {
+            // There is no key any more to speak with.
+            return Ok(Some(1));
+        }
         if self.session.device.result_report().is_some() {
             self.report_result().await?;
             self.work().await?;
@@ -218,6 +234,7 @@ impl<'a, H: Hub, R: Runner> Driver<'a, H, R> {
                 }
                 Ok(())
             }
+            Action::ReportResult if self.has_last_word() => self.last_word().await,
             Action::ReportResult => self.report_result().await,
             Action::ReportRefusal => {
                 if let Some(report) = self.session.device.refusal_report() {
@@ -225,6 +242,10 @@ impl<'a, H: Hub, R: Runner> Driver<'a, H, R> {
                 }
                 Ok(())
             }
+            Action::WipeOperational => self.wipe_operational().await,
+            Action::DestroyIdentity => self.destroy_identity().await,
+            Action::UnlockDebug => self.unlock_debug().await,
+            Action::End => self.end(),
             Action::Alarm(alarm) => {
                 error!(alarm = alarm.text(), "alarm");
                 Ok(())

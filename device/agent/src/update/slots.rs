@@ -148,6 +148,11 @@ impl Slots {
         Ok(())
     }
 
+    /// Removes what a slot holds.
+    pub(crate) fn remove(&self, slot: Slot) -> Result<(), AgentError> {
+        self.disk.remove(&self.dir.join(slot.name()))
+    }
+
     /// Points `current` at a slot, by one atomic rename.
     pub(crate) fn activate(&self, slot: Option<Slot>) -> Result<(), AgentError> {
         let current = self.dir.join("current");

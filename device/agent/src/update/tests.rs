@@ -7,6 +7,7 @@ use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use ringfort_cose::{AwsLc, Sha256Digest, Verify};
 use ringfort_messages::{CheckIn, CheckInAnswer, Link, LinkId, Report, UpdateState};
+use ringfort_trust::CommandAction;
 use ringfort_trust::ids::{AnchorsVersion, DeviceId};
 
 use super::Driver;
@@ -22,6 +23,8 @@ struct FakeHub {
     fleet: Fleet,
     /// The order to give, until it has ended.
     order: Option<(u64, Vec<u8>)>,
+    /// The command to give, until it has ended.
+    command: Option<(u64, CommandAction, Vec<u8>)>,
     payloads: Vec<Vec<u8>>,
     reports: Vec<Report>,
     anchors: Vec<Vec<u8>>,
@@ -35,6 +38,7 @@ impl FakeHub {
         FakeHub {
             fleet: Fleet::new(),
             order: None,
+            command: None,
             payloads: Vec::new(),
             reports: Vec::new(),
             anchors: Vec::new(),
@@ -60,8 +64,12 @@ impl Hub for FakeHub {
                 .update
                 .is_some_and(|update| update.order.0 == number && update.state.is_terminal())
         };
-        let token = match &self.order {
-            Some((number, envelope)) if !ended(*number) => {
+        let given = self.command.as_ref().filter(|(number, _, _)| !ended(*number));
+        let token = match (&self.order, given) {
+            (_, Some((number, action, command))) => {
+                self.fleet.command_order(check_in.nonce, *number, *action, command)
+            }
+            (Some((number, envelope)), _) if !ended(*number) && self.command.is_none() => {
                 self.fleet.order(check_in.nonce, *number, manifest_of(envelope))
             }
             _ => self.fleet.time(check_in.nonce),
@@ -70,7 +78,7 @@ impl Hub for FakeHub {
         let id = LinkId { counter: self.links, random: [0; 16] };
         let answer = CheckInAnswer {
             token: &token,
-            command: None,
+            command: given.map(|(_, _, command)| &command[..]),
             link: Link::issue(id, &DeviceId::new("dev-a").unwrap(), |_| [0; 32]),
             newest_anchors: AnchorsVersion(1 + self.anchors.len() as u64),
             interval_seconds: 1,
@@ -108,6 +116,7 @@ struct FakeRunner {
     current: std::path::PathBuf,
     sick: &'static [u8],
     started: Vec<Vec<u8>>,
+    unlocked: u32,
 }
 
 impl FakeRunner {
@@ -116,6 +125,7 @@ impl FakeRunner {
             current: config.slots_dir().join("current/component-0"),
             sick: b"",
             started: Vec::new(),
+            unlocked: 0,
         }
     }
 }
@@ -136,6 +146,14 @@ impl Runner for FakeRunner {
 
     async fn slot(&mut self, _: &str) -> Result<(), String> {
         Ok(())
+    }
+
+    async fn unlock(&mut self) -> Result<(), String> {
+        self.unlocked += 1;
+        match self.sick.is_empty() {
+            true => Ok(()),
+            false => Err("the port did not answer".into()),
+        }
     }
 }
 
@@ -440,3 +458,6 @@ async fn one_agent_at_a_time_has_the_state() {
     drop(session);
     assert!(Session::open(&config, Disk::default()).is_ok());
 }
+
+#[path = "command_tests.rs"]
+mod commands;

@@ -8,7 +8,8 @@ use ringfort_messages::{CheckInAnswer, Link, LinkId};
 use ringfort_suit::{NewComponent, NewRelease};
 use ringfort_trust::ids::*;
 use ringfort_trust::{
-    Anchors, AnchorsSpec, AuditHead, Content, KeySpec, Order, ProductSpec, Role, Task, TokenClaims,
+    Anchors, AnchorsSpec, AuditHead, CommandAction, CommandClaims, Content, KeySpec, Order,
+    ProductSpec, Role, Task, TokenClaims,
 };
 
 pub const NONCE: Nonce = Nonce([7; 16]);
@@ -19,14 +20,15 @@ pub struct Fleet {
     pub anchor_keys: Vec<SoftSigner>,
     pub release_keys: Vec<SoftSigner>,
     pub order_key: SoftSigner,
+    pub command_keys: Vec<SoftSigner>,
     pub spec: AnchorsSpec,
 }
 
 impl Fleet {
     pub fn new() -> Fleet {
         let keys = || (0..3).map(|_| SoftSigner::generate_p256().unwrap()).collect::<Vec<_>>();
-        let (anchor_keys, release_keys, order_key) =
-            (keys(), keys(), SoftSigner::generate_p256().unwrap());
+        let (anchor_keys, release_keys, command_keys) = (keys(), keys(), keys());
+        let order_key = SoftSigner::generate_p256().unwrap();
         let specs = |role, keys: &[SoftSigner]| -> Vec<KeySpec> {
             keys.iter()
                 .enumerate()
@@ -34,6 +36,7 @@ impl Fleet {
                 .collect()
         };
         let mut named = specs(Role::Anchor, &anchor_keys);
+        named.extend(specs(Role::Command, &command_keys[..2]));
         named.push(KeySpec::new(Role::Order, order_key.public_key(), "order"));
         let spec = AnchorsSpec {
             fleet: FleetId([1; 16]),
@@ -54,7 +57,7 @@ impl Fleet {
             spare: None,
             revoked: Vec::new(),
         };
-        Fleet { anchor_keys, release_keys, order_key, spec }
+        Fleet { anchor_keys, release_keys, order_key, command_keys, spec }
     }
 
     pub fn anchors(&self) -> Vec<u8> {
@@ -125,6 +128,28 @@ impl Fleet {
         }))
     }
 
+    /// A command for the device, as its command keys would sign it.
+    pub fn command_claims(&self, number: u64, action: CommandAction) -> CommandClaims {
+        CommandClaims {
+            fleet: self.spec.fleet,
+            device: DeviceId::new("dev-a").unwrap(),
+            issued: UnixTime(NOW - 60),
+            expires: UnixTime(NOW + 86_400),
+            number: OrderNumber(number),
+            action,
+            nonce: None,
+        }
+    }
+
+    /// The order that names a command.
+    pub fn command_order(&self, number: u64, action: CommandAction, command: &[u8]) -> Vec<u8> {
+        self.sign(&self.claims(Content::Order(Order {
+            number: OrderNumber(number),
+            task: Task::Command { action, command: AwsLc.sha256(&[command]) },
+            min_anchors: AnchorsVersion(1),
+        })))
+    }
+
     pub fn time(&self, size: u64) -> Vec<u8> {
         self.sign(&self.claims(Content::Time(AuditHead { size, root: digest(size as u8) })))
     }
@@ -176,6 +201,11 @@ impl Bench {
 
     pub fn answer(&mut self, token: &[u8]) -> Actions {
         let answer = answer(token, 1);
+        self.give(Event::Answer { answer: &answer, nonce: NONCE })
+    }
+
+    pub fn answer_with(&mut self, token: &[u8], command: Option<&[u8]>) -> Actions {
+        let answer = CheckInAnswer { command, ..answer(token, 1) };
         self.give(Event::Answer { answer: &answer, nonce: NONCE })
     }
 
@@ -246,7 +276,7 @@ pub fn identity() -> Identity {
 }
 
 pub fn settings() -> Settings {
-    Settings { built: UnixTime(1_800_000_000), trial_attempts: 2 }
+    Settings { built: UnixTime(1_800_000_000), trial_attempts: 2, debug_unlock: true }
 }
 
 /// Names of actions, in order, without what they carry.

@@ -265,7 +265,7 @@ fn an_order_from_a_medium_needs_no_nonce_and_no_second_word() {
     claims.nonce = None;
     let order = bench.fleet.sign(&claims);
     assert_eq!(
-        names(&bench.give(Event::OfflineOrder { token: &order })),
+        names(&bench.give(Event::OfflineOrder { token: &order, command: None })),
         "Persist ReportProgress FetchManifest"
     );
     assert!(!bench.device.clock().is_trusted(), "a medium only raises the floor");

@@ -268,6 +268,22 @@ fn the_longest_record_fits_its_bound() {
     record.audit = Some(ringfort_trust::AuditHead { size: u64::MAX, root: digest(1) });
     record.active = Some(ringfort_device::Slot::A);
     record.counter = u64::MAX;
+    for byte in 0..8 {
+        let ledger = ringfort_trust::CommandLedger {
+            key: ringfort_cose::Thumbprint([byte; 32]),
+            last: ringfort_trust::ids::OrderNumber(u64::MAX),
+        };
+        record.command_ledgers.put(ledger).unwrap();
+    }
+    record.command = Some(ringfort_device::CommandInProgress {
+        order: ringfort_trust::ids::OrderNumber(u64::MAX),
+        signer: ringfort_cose::Thumbprint([1; 32]),
+        action: ringfort_trust::CommandAction::Decommission,
+        command: digest(1),
+        phase: ringfort_device::CommandPhase::LastWord,
+    });
+    record.debug_nonce = Some(ringfort_trust::ids::Nonce([1; 16]));
+    record.decommissioned = true;
     let mut buffer = [0; Record::MAX_LEN];
     let bytes = record.encode_into(&mut buffer).unwrap();
     assert_eq!(Record::decode(bytes), Ok(record));

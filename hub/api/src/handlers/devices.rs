@@ -1,13 +1,17 @@
 use std::sync::Arc;
 
 use axum::extract::{Path, State};
-use ringfort_fleet::{DeviceQuery, Moved, State as Lifecycle};
+use ringfort_cose::Reason;
+use ringfort_fleet::{Commanded, DeviceQuery, Moved, State as Lifecycle, Wish};
 use ringfort_http::Refused;
 use ringfort_messages::DeviceId;
 use serde::Deserialize;
 
 use super::{Caller, Json, Parameters, page, page_limit};
-use crate::model::{Device, DeviceDetails, Event, Move, Outcome, Page, Problem};
+use crate::model::{
+    DeveloperProduct, Device, DeviceCommand, DeviceDetails, Event, Move, NewCommand,
+    NewDeveloperProduct, Outcome, Page, Problem,
+};
 use crate::{Api, PROBLEM, refused};
 
 /// Which devices to list. Everything that is given has to fit.
@@ -101,9 +105,65 @@ pub(crate) async fn move_to(
     Json(wanted): Json<Move>,
 ) -> Result<axum::Json<Outcome<Device>>, Refused> {
     let (id, to) = (DeviceId::new(&id)?, Lifecycle::from_name(&wanted.to)?);
-    let moved = api.fleet.move_device(&who, &id, to, &wanted.note).await.map_err(refused)?;
+    let command = wanted.command.as_deref().map(command_bytes).transpose()?;
+    let wish = Wish {
+        to,
+        note: &wanted.note,
+        command: command.as_deref(),
+        owner: wanted.owner.as_deref(),
+    };
+    let moved = api.fleet.move_device_with(&who, &id, &wish).await.map_err(refused)?;
     Ok(axum::Json(match moved {
         Moved::Done(device) => Outcome::Done { result: device.into() },
         Moved::Waiting { given, required } => Outcome::Waiting { given, required },
     }))
+}
+
+/// Hands in a command that people signed for a device, or asks for it where two people are needed.
+/// The device gets it at its next check-in.
+#[utoipa::path(post, path = "/api/v1/devices/{id}/commands", operation_id = "give_command", tag = "devices", request_body = NewCommand,
+    params(("id" = String, Path, description = "The device's id")), responses(
+    (status = 200, description = "Done", body = Outcome<DeviceCommand>), (status = "default", description = "It was refused", body = Problem, content_type = PROBLEM)))]
+pub(crate) async fn give_command(
+    State(api): State<Arc<Api>>,
+    Caller(who): Caller,
+    Path(id): Path<String>,
+    Json(wanted): Json<NewCommand>,
+) -> Result<axum::Json<Outcome<DeviceCommand>>, Refused> {
+    let (id, command) = (DeviceId::new(&id)?, command_bytes(&wanted.command)?);
+    let given = api.fleet.give_command(&who, &id, &command, &wanted.note).await.map_err(refused)?;
+    Ok(axum::Json(match given {
+        Commanded::Done(command) => Outcome::Done { result: command.into() },
+        Commanded::Waiting { given, required } => Outcome::Waiting { given, required },
+    }))
+}
+
+/// The products for developers.
+#[utoipa::path(get, path = "/api/v1/developer-products", operation_id = "list_developer_products", tag = "devices", responses(
+    (status = 200, description = "Done", body = Vec<DeveloperProduct>), (status = "default", description = "It was refused", body = Problem, content_type = PROBLEM)))]
+pub(crate) async fn developer_products(
+    State(api): State<Arc<Api>>,
+    Caller(who): Caller,
+) -> Result<axum::Json<Vec<DeveloperProduct>>, Refused> {
+    let products = api.fleet.developer_products(&who).await.map_err(refused)?;
+    Ok(axum::Json(products.into_iter().map(DeveloperProduct::from).collect()))
+}
+
+/// Makes a product one for developers, for ever.
+#[utoipa::path(post, path = "/api/v1/developer-products", operation_id = "add_developer_product", tag = "devices", request_body = NewDeveloperProduct, responses(
+    (status = 200, description = "Done", body = DeveloperProduct), (status = "default", description = "It was refused", body = Problem, content_type = PROBLEM)))]
+pub(crate) async fn add_developer_product(
+    State(api): State<Arc<Api>>,
+    Caller(who): Caller,
+    Json(wanted): Json<NewDeveloperProduct>,
+) -> Result<axum::Json<DeveloperProduct>, Refused> {
+    let class =
+        wanted.class.parse().map_err(|_| Refused::new(Reason::Malformed, "a class is a UUID"))?;
+    let product = api.fleet.mark_developer_product(&who, &class).await.map_err(refused)?;
+    Ok(axum::Json(product.into()))
+}
+
+fn command_bytes(text: &str) -> Result<Vec<u8>, Refused> {
+    hex::decode(text)
+        .map_err(|_| Refused::new(Reason::Malformed, "the command is not in hexadecimal"))
 }

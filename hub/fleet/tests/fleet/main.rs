@@ -3,11 +3,14 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod audit;
+mod commands;
 mod contact;
 mod deployments;
+mod developer;
 mod enrolment;
 mod factory;
 mod lifecycle;
+mod moves;
 mod people;
 mod properties;
 mod releases;

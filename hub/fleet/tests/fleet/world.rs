@@ -22,7 +22,8 @@ use ringfort_trust::ids::{
     UnixTime, VendorId,
 };
 use ringfort_trust::{
-    Anchors, AnchorsSpec, Content, KeySpec, Order, ProductSpec, Role, Token, TokenClaims,
+    Anchors, AnchorsSpec, CommandAction, CommandClaims, Content, KeySpec, Order, ProductSpec, Role,
+    Task, Token, TokenClaims,
 };
 use tempfile::TempDir;
 use zeroize::Zeroizing;
@@ -71,6 +72,7 @@ pub struct World {
     pub order_key: Arc<SoftSigner>,
     pub evidence_key: Arc<SoftSigner>,
     pub station_key: Arc<SoftSigner>,
+    pub command_key: Arc<SoftSigner>,
     pub device_ca: Issuer,
     pub factory_ca: Issuer,
     pub anchors: Vec<Vec<u8>>,
@@ -127,6 +129,7 @@ impl World {
             order_key,
             evidence_key,
             station_key: key(),
+            command_key: key(),
             device_ca,
             factory_ca,
             anchors: Vec::new(),
@@ -202,6 +205,7 @@ impl World {
         let mut keys: Vec<KeySpec> =
             self.anchor_keys.iter().map(|k| key(Role::Anchor, k, None)).collect();
         keys.push(key(Role::Order, &self.order_key, None));
+        keys.push(key(Role::Command, &self.command_key, None));
         keys.push(key(Role::Station, &self.station_key, Some(SiteId::new(SITE).unwrap())));
         let product = |class: ClassId, name: &str| ProductSpec {
             vendor: VENDOR,
@@ -292,6 +296,31 @@ impl World {
         device.enrol(self).await.unwrap();
         device.check_in(self).await.unwrap();
         device
+    }
+
+    /// A command for a device, valid for a week.
+    pub fn command(&self, device: &str, number: u64, action: CommandAction) -> Vec<u8> {
+        self.command_by(&self.command_key, device, number, action)
+    }
+
+    pub fn command_by(
+        &self,
+        key: &SoftSigner,
+        device: &str,
+        number: u64,
+        action: CommandAction,
+    ) -> Vec<u8> {
+        let now = self.clock.now_ms() as u64 / 1000;
+        let claims = CommandClaims {
+            fleet: FLEET,
+            device: device_id(device),
+            issued: UnixTime(now),
+            expires: UnixTime(now + 7 * 24 * 3600),
+            number: OrderNumber(number),
+            action,
+            nonce: (action == CommandAction::DebugUnlock).then_some(Nonce([1; 16])),
+        };
+        claims.sign(&AwsLc, key).unwrap()
     }
 
     pub fn release_spec(&self, sequence: u64, payload: &[u8]) -> NewRelease {
@@ -526,6 +555,38 @@ impl Device {
         }
     }
 
+    /// Checks in, and gives the order with the command that came beside it.
+    pub async fn hear(&mut self, world: &World) -> (Option<Order>, Option<Vec<u8>>) {
+        let status = self.status(world);
+        let session = self.by_ldevid(world).await.unwrap();
+        let answer = world.fleet.check_in(&session, &status).await.unwrap();
+        self.link = Some(answer.link);
+        let order = match open_token(world, &answer.token).content {
+            Content::Time(_) => None,
+            Content::Order(order) => Some(order),
+        };
+        (order, answer.command)
+    }
+
+    /// Takes the command it is given and says that it carries it out.
+    pub async fn take_command(&mut self, world: &World) -> Order {
+        let (order, command) = self.hear(world).await;
+        let order = order.expect("an order");
+        let Task::Command { command: digest, .. } = order.task else { panic!("a command") };
+        assert_eq!(sha256(&command.expect("the command")), digest);
+        self.last_order = order.number.0;
+        self.report(world, &order, Reported::Written, None).await.unwrap();
+        order
+    }
+
+    /// Loses its operational key, as a command told it to, and says so from then on.
+    pub fn wipe(&mut self, order: &Order) {
+        self.new_operational_key();
+        self.link = None;
+        let state = Reported::Confirmed;
+        self.update = Some(UpdateStatus { order: order.number, state, reason: None });
+    }
+
     /// Takes the order it is given.
     pub async fn take_order(&mut self, world: &World) -> Order {
         let order = self.check_in(world).await.unwrap().expect("an order");
@@ -549,7 +610,10 @@ impl Device {
     }
 
     pub fn report_of(&self, order: &Order, state: Reported, reason: Option<ReasonCode>) -> Report {
-        let ringfort_trust::Task::Install { manifest } = order.task else { panic!("an install") };
+        let manifest = match order.task {
+            Task::Install { manifest } => manifest,
+            Task::Command { command, .. } => command,
+        };
         Report {
             order: order.number,
             class: self.class,

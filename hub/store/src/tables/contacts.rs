@@ -26,6 +26,8 @@ pub struct Contact {
     pub reported: Option<Vec<u8>>,
     /// Whether it has an open target. Read with the rest, never written.
     pub open: bool,
+    /// Whether it has an open command. Read with the rest, never written.
+    pub commanded: bool,
 }
 
 /// What a device says it runs, per class.
@@ -53,7 +55,8 @@ impl Read {
         Ok(sqlx::query_as(
             "SELECT last_seen_ms, link_counter, link_current, link_previous, last_order, \
              anchors_version, agent_version, audit_size, reported, \
-             EXISTS (SELECT 1 FROM targets t WHERE t.device = $1 AND t.open = 1) AS open \
+             EXISTS (SELECT 1 FROM targets t WHERE t.device = $1 AND t.open = 1) AS open, \
+             EXISTS (SELECT 1 FROM commands c WHERE c.device = $1 AND c.open = 1) AS commanded \
              FROM contacts WHERE device = $1",
         )
         .bind(device)

@@ -36,6 +36,10 @@ pub struct DeviceRow {
     pub pending_key: Option<Vec<u8>>,
     /// When it entered the registry.
     pub added_ms: i64,
+    /// Whom it was handed to; none for its first owner.
+    pub owner: Option<String>,
+    /// What its state rests on.
+    pub grade: Option<String>,
 }
 
 /// A device to enter.

@@ -3,6 +3,7 @@
 
 mod audit;
 mod certificates;
+mod commands;
 mod contacts;
 mod deployments;
 mod devices;
@@ -14,6 +15,7 @@ mod trust;
 
 pub use audit::AuditRow;
 pub use certificates::{CertificateRow, IdentityRow, KnownKey, NewCertificate, RevokedRow};
+pub use commands::CommandRow;
 pub use contacts::{Contact, Running};
 pub use deployments::{DeploymentRow, NewDeployment};
 pub use devices::{DeviceFilter, DeviceRow, NewDevice, StateCount};
