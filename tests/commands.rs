@@ -127,3 +127,30 @@ fn only_a_command_key_signs_and_only_what_it_signed_is_taken() {
     field.ok(&format!("device command send dev-1 {command} --note right"));
     field.until_command("dev-1", "confirmed");
 }
+
+#[test]
+fn a_product_for_developers_has_short_certificates_and_the_doctor_names_it() {
+    let field = Field::start();
+    let bench = &field.local.bench;
+    let anchors = bench.ok("pki anchors inspect hub/anchors/1.cbor --json").json();
+    let class = anchors["products"][0]["class_id"].as_str().unwrap().to_owned();
+    let doctor = || bench.run("hub doctor --dir hub --json").json()["findings"].clone();
+    let named = |findings: &Value| {
+        findings.as_array().unwrap().iter().any(|found| found["fault"] == "developer-product")
+    };
+    assert!(!named(&doctor()));
+    field.ok(&format!("device developer --class {class}"));
+    field.operator(&format!("device developer --class {class}")).refused("already-exists");
+    field.make_device("dev-1");
+    let listed = field.ok("device developer --json").json();
+    assert_eq!(listed[0]["devices"], 1);
+    assert!(named(&doctor()));
+    let device = field.run("dev-1");
+    let seen = field.until_state("dev-1", "deployed");
+    let own = &seen["certificates"][1];
+    let life = own["not_after_ms"].as_i64().unwrap() - own["not_before_ms"].as_i64().unwrap();
+    let day = 24 * 3600 * 1000;
+    assert!((29 * day..=31 * day).contains(&life), "{life}");
+    field.update("1.0");
+    drop(device);
+}

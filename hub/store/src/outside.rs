@@ -106,6 +106,29 @@ impl Outside {
         .await?)
     }
 
+    /// The classes of the products for developers, each with the number of its devices that are
+    /// not in this state. None in a database from before there were any.
+    pub async fn developer_products(
+        &mut self,
+        except_state: &str,
+    ) -> Result<Vec<(Vec<u8>, i64)>, StoreError> {
+        let known: i64 = sqlx::query_scalar(
+            "SELECT COUNT(*) FROM sqlite_master WHERE type = 'table' AND name = 'developer_products'",
+        )
+        .fetch_one(&mut self.connection)
+        .await?;
+        if known == 0 {
+            return Ok(Vec::new());
+        }
+        Ok(sqlx::query_as(
+            "SELECT p.class, (SELECT COUNT(*) FROM devices d WHERE d.class = p.class \
+             AND d.state <> $1) FROM developer_products p ORDER BY p.class",
+        )
+        .bind(except_state)
+        .fetch_all(&mut self.connection)
+        .await?)
+    }
+
     /// A value that stands alone.
     pub async fn meta(&mut self, name: &str) -> Result<Option<Vec<u8>>, StoreError> {
         Ok(sqlx::query_scalar("SELECT value FROM meta WHERE name = $1")

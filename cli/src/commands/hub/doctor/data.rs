@@ -62,6 +62,14 @@ async fn database(
         let seen = format!("{may_approve} of operators and administrators");
         findings.push(Finding::new(Fault::TooFewPeople, "operators", seen));
     }
+    for (class, devices) in database.developer_products("retired").await? {
+        let class = <[u8; 16]>::try_from(class).map_or_else(
+            |_| "a class that cannot be read".to_owned(),
+            |class| format!("class {}", ringfort_trust::ids::ClassId(class)),
+        );
+        let seen = format!("{devices} of at most 25 devices");
+        findings.push(Finding::new(Fault::DeveloperProduct, class, seen));
+    }
     let restored = database.meta(Restored::META).await?.and_then(|b| Restored::from_bytes(&b));
     if restored.is_some_and(|restored| restored.acknowledged_ms.is_none()) {
         findings.push(Finding::new(Fault::NotAcknowledged, DATABASE, "restored"));

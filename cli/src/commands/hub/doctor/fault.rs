@@ -112,6 +112,9 @@ faults! {
     TooFewPeople "too-few-people"
         "Two people have to agree, and fewer than two operators may: nothing of that kind can be done."
         "Add a second operator or administrator.";
+    DeveloperProduct "developer-product"
+        "A product is for developers: its certificates live 30 days, and its devices never ship."
+        "Keep it for desks; ship products of another class.";
     AddressOfThisMachine "address-of-this-machine"
         "The hub is to be reached under a name that leads each device to itself."
         "Give the host name under which devices and operators reach the hub.";
