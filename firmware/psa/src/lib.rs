@@ -2,7 +2,8 @@
 //! and [`update`], PSA Firmware Update 1.0, for whoever may call that service.
 //!
 //! The feature `partition` or `nonsecure` says which side the crate is built for. Unsafe code is in
-//! `trap.rs` and `gateway.rs` only: the two ways into the manager.
+//! `trap.rs` and `gateway.rs`, the two ways into the manager, and in `service.rs`, where the manager
+//! writes a message.
 
 #![no_std]
 #![deny(unsafe_code)]

@@ -1,5 +1,9 @@
 //! What a partition can do. A call that breaks a rule does not return: the partition has failed.
 
+#![allow(unsafe_code)]
+
+use core::mem::MaybeUninit;
+
 use crate::client::Status;
 use crate::trap::svc;
 
@@ -46,12 +50,13 @@ pub fn poll(mask: u32) -> u32 {
 ///
 /// # Errors
 /// `DOES_NOT_EXIST` when its client went away meanwhile.
+#[inline(always)]
 pub fn get(signal: u32) -> Result<Message, Status> {
-    let mut message =
-        Message { kind: 0, handle: 0, client: 0, remembered: 0, in_size: [0; 4], out_size: [0; 4] };
-    let to = core::ptr::from_mut(&mut message) as u32;
+    let mut message = MaybeUninit::<Message>::uninit();
+    let to = message.as_mut_ptr() as u32;
     match svc(17, signal, to, 0, 0) as i32 {
-        0 => Ok(message),
+        // SAFETY: the manager has written all 48 bytes, and every pattern of bits is a message.
+        0 => Ok(unsafe { message.assume_init() }),
         status => Err(Status(status)),
     }
 }

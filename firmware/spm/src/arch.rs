@@ -421,11 +421,13 @@ pub enum Tick {
 
 /// Starts the tick from its beginning, or stops it.
 pub fn ticking(tick: Tick) {
-    let reload = if tick == Tick::Soon { 1000 } else { TICK_MS * 20_000 };
     write(SYSTICK, 0);
-    write(SYSTICK + 4, reload - 1);
-    write(SYSTICK + 8, 0);
-    write(SYSTICK, if tick == Tick::Off { 0 } else { 7 });
+    if tick != Tick::Off {
+        let reload = if tick == Tick::Soon { 1000 } else { TICK_MS * 20_000 };
+        write(SYSTICK + 4, reload - 1);
+        write(SYSTICK + 8, 0);
+        write(SYSTICK, 7);
+    }
 }
 
 /// Opens or closes an interrupt; closing does not forget that it is pending.

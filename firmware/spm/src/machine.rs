@@ -275,7 +275,7 @@ fn name(thread: usize) -> &'static str {
 /// The eight words that the hardware stacked first.
 pub fn frame(at: u32) -> [u32; 8] {
     // SAFETY: the stack of the thread that was interrupted, on which the hardware wrote them.
-    unsafe { read_volatile(at as *const [u32; 8]) }
+    unsafe { *(at as *const [u32; 8]) }
 }
 
 /// The record of the last failure, which a warm reset does not touch.

@@ -94,28 +94,13 @@ extern "C" fn spm_handle(number: u32, frame: u32, exc_return: u32) -> *const Con
     if from_thread && from_secure && exc_return & arch::EXC_NO_FP == 0 {
         arch::save_fp();
     }
-    // A partition that non-secure code interrupted cannot be started anew under it.
     let current = manager.rules.current();
-    let is_under = current != Rules::agent() && !from_secure;
-    let failures = manager.rules.failures();
-    let reset = match number {
-        11 => manager.service(frame, exc_return, from_thread && from_secure),
-        15 => {
-            let counts = manager.hardware.tick_counts();
-            counts && manager.rules.tick(&mut manager.hardware, arch::TICK_MS)
-        }
-        3..=7 => {
-            let (reset, goes_on) = manager.fault(number, frame, from_thread, from_secure);
-            from_thread |= goes_on;
-            reset
-        }
-        2 => {
-            console::line("watchdog", &[]);
-            true
-        }
-        _ => manager.interrupt(number.wrapping_sub(16)),
+    let reset = if number == 11 {
+        manager.service(frame, exc_return, from_thread && from_secure)
+    } else {
+        manager.event(number, frame, &mut from_thread, from_secure)
     };
-    if reset || is_under && manager.rules.failures() != failures {
+    if reset {
         console::line("reset", &[]);
         arch::reset();
     }
@@ -127,11 +112,44 @@ extern "C" fn spm_handle(number: u32, frame: u32, exc_return: u32) -> *const Con
         return core::ptr::null();
     }
     let next = manager.rules.schedule();
-    manager.hardware.switch(next);
+    if next != current {
+        manager.hardware.switch(next);
+    }
     manager.hardware.context(next)
 }
 
 impl Manager {
+    /// Everything but a call. `true` when the device has to reset.
+    #[inline(never)]
+    fn event(
+        &mut self,
+        number: u32,
+        frame: u32,
+        from_thread: &mut bool,
+        from_secure: bool,
+    ) -> bool {
+        // A partition that non-secure code interrupted cannot be started anew under it.
+        let is_under = self.rules.current() != Rules::agent() && !from_secure;
+        let failures = self.rules.failures();
+        let reset = match number {
+            15 => {
+                let counts = self.hardware.tick_counts();
+                counts && self.rules.tick(&mut self.hardware, arch::TICK_MS)
+            }
+            3..=7 => {
+                let (reset, goes_on) = self.fault(number, frame, *from_thread, from_secure);
+                *from_thread |= goes_on;
+                reset
+            }
+            2 => {
+                console::line("watchdog", &[]);
+                true
+            }
+            _ => self.interrupt(number.wrapping_sub(16)),
+        };
+        reset || is_under && self.rules.failures() != failures
+    }
+
     fn service(&mut self, frame: u32, exc_return: u32, is_thread: bool) -> bool {
         if !is_thread {
             fatal("call from a handler", frame, 0);

@@ -29,13 +29,13 @@ extern "C" fn partition_main() -> ! {
             if signals & signal != 0
                 && let Ok(message) = service::get(signal)
             {
-                serve(message);
+                serve(&message);
             }
         }
     }
 }
 
-fn serve(message: Message) {
+fn serve(message: &Message) {
     match message.kind {
         service::CONNECT => message.reply(Status::SUCCESS),
         service::DISCONNECT => message.reply(Status::SUCCESS),

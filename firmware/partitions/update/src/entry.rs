@@ -28,9 +28,10 @@ use product::update::{FIRMWARE_UPDATE_SIGNAL, HEALTH as CHECKS, TRIAL_MS};
 extern "C" fn partition_main() -> ! {
     static mut SERVICE: MaybeUninit<Service> = MaybeUninit::uninit();
     static mut SCRATCH_MEMORY: [u8; SCRATCH] = [0; SCRATCH];
+    let (service, scratch) = (&raw mut SERVICE, &raw mut SCRATCH_MEMORY);
     // SAFETY: the only uses, and this runs once in a life of the partition.
-    let (place, scratch) = unsafe { (&mut *(&raw mut SERVICE), &mut *(&raw mut SCRATCH_MEMORY)) };
-    let service = place.write(Service::new(scratch));
+    let (service, scratch) = unsafe { (&mut *service, &mut *scratch) };
+    let service = service.write(Service::new(scratch));
     service.open();
     loop {
         service::wait(FIRMWARE_UPDATE_SIGNAL);

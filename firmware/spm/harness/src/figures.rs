@@ -16,6 +16,7 @@ const BARS: &[(&str, u32)] = &[
     ("psa_framework_version", 250),
     ("psa_version", 250),
     ("psa_call_16_in", 2500),
+    ("psa_call_16_in_16_out", 2500),
     ("psa_call_0_in_0_out", 2500),
 ];
 
