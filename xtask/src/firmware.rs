@@ -1,5 +1,6 @@
 //! `cargo xtask firmware`: the firmware workspace's own tasks.
 
+mod debian;
 mod spm;
 mod steps;
 mod toolchain;

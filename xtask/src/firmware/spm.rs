@@ -123,11 +123,8 @@ fn build() -> Result<Images> {
     let mut generator = Command::new(target.join("host/generator"));
     generator.current_dir(folder()).args(["build", "partitions/tests.toml", "--out"]);
     generator.arg(&product).arg("--target").arg(&target);
-    if let Toolchain::Source(wrapper) = &toolchain {
-        // The generator's own cargo takes all of it from here.
-        generator.env("RUSTC", wrapper).env("RUSTC_BOOTSTRAP", "1");
-        generator.env("CARGO_UNSTABLE_BUILD_STD", "core");
-    }
+    // The generator's own cargo takes all of it from here.
+    generator.envs(toolchain.environment());
     start(&mut generator)?;
     let applications = [("traps", "target"), ("updates", "target,semihosting")];
     for (name, features) in applications {
