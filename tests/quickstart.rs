@@ -33,6 +33,7 @@ fn one_command_leads_from_the_factory_to_confirmed_updates_and_refused_attacks()
 
     let first = quickstart(&place, &payload);
     check(&first, "1.1");
+    one_exchange_has_one_id_in_both_logs(&place);
 
     // The same folder again: the same devices take the next release.
     let second = quickstart(&place, &payload);
@@ -63,6 +64,25 @@ fn check(object: &Value, release: &str) {
     );
     assert!(object["seconds"].as_f64().is_some_and(|seconds| seconds > 0.0));
     assert!(object["hub_rss_mib"].as_u64().is_some_and(|mib| mib > 0));
+}
+
+/// What the hub calls an exchange is what the device calls it.
+fn one_exchange_has_one_id_in_both_logs(place: &Path) {
+    let log = |name: &str| {
+        let path = place.join("log").join(format!("{name}.log"));
+        std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
+    };
+    let (hub, device) = (log("hub"), log("dev-a"));
+    let named: Vec<&str> = device
+        .split("exchange=\"")
+        .skip(1)
+        .filter_map(|rest| rest.split('"').next())
+        .filter(|id| id.len() == 32)
+        .collect();
+    assert!(named.len() > 3, "the device names its exchanges: {device}");
+    for id in named {
+        assert!(hub.contains(&format!("id={id}")), "{id} is not in the hub's log");
+    }
 }
 
 fn ids(object: &Value) -> Vec<&str> {

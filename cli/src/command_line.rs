@@ -6,9 +6,11 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
-use crate::commands::{agent, assess, audit, deploy, device, factory, hub, pki, release};
+use crate::commands::{
+    agent, assess, audit, deploy, device, factory, hub, login, pki, release, user,
+};
 use crate::failure::Failure;
-use crate::output::{self, conclude_quietly};
+use crate::output::{self, conclude, conclude_quietly};
 use crate::quickstart;
 
 /// Reads the arguments, runs the command, shows what came of it.
@@ -36,6 +38,8 @@ pub fn run(mut arguments: Vec<OsString>) -> ExitCode {
         Command::Assess(options) => assess::run(options, json),
         Command::Pki { command } => command.run(operator_dir.as_deref(), json),
         Command::Hub { command } => command.run(operator_dir.as_deref(), json),
+        Command::Login(options) => conclude(login::run(&options, operator_dir.as_deref()), json),
+        Command::User { dir, command } => command.run(dir.or(operator_dir).as_deref(), json),
         Command::Factory { command } => command.run(operator_dir.as_deref(), json),
         Command::Release { command } => command.run(operator_dir.as_deref(), json),
         Command::Device { dir, command } => command.run(dir.or(operator_dir).as_deref(), json),
@@ -93,6 +97,17 @@ enum Command {
     Hub {
         #[command(subcommand)]
         command: hub::Command,
+    },
+    /// Make a key here and register it at a hub, with an invitation
+    Login(login::Options),
+    /// Say who may do what at the hub
+    User {
+        /// The operator's folder [default: ~/.config/ringfort]
+        #[arg(long, global = true, value_name = "DIR")]
+        dir: Option<PathBuf>,
+
+        #[command(subcommand)]
+        command: user::Command,
     },
     /// Run a factory site: give devices their identity
     Factory {
@@ -161,6 +176,7 @@ impl Command {
             Command::Hub { command } => command.talks_to_hub(),
             Command::Factory { command } => command.talks_to_hub(),
             Command::Release { command } => command.talks_to_hub(),
+            Command::Login(_) | Command::User { .. } => true,
             Command::Device { .. } | Command::Deploy { .. } | Command::Audit { .. } => true,
         }
     }
@@ -192,7 +208,7 @@ fn help_template() -> String {
 /// The groups of commands in order of use.
 const GROUPS: &[(&str, &[&str])] = &[
     ("Try", &["quickstart"]),
-    ("Set up", &["pki", "hub", "factory"]),
+    ("Set up", &["pki", "hub", "login", "user", "factory"]),
     ("Build and sign", &["release"]),
     ("Operate", &["device", "deploy", "audit"]),
     ("Assess", &["assess"]),

@@ -36,6 +36,13 @@ pub fn request(signer: &dyn Sign) -> Outcome<Vec<u8>> {
     request.to_der().map_err(|e| cannot(&e))
 }
 
+/// The same in PEM (RFC 7468, section 7).
+pub fn request_pem(signer: &dyn Sign) -> Outcome<String> {
+    let request = request(signer)?;
+    der::pem::encode_string("CERTIFICATE REQUEST", der::pem::LineEnding::LF, &request)
+        .map_err(|e| cannot(&e))
+}
+
 /// Ecdsa-Sig-Value (RFC 5480, appendix A).
 #[derive(Sequence)]
 struct EcdsaSignature<'a> {

@@ -12,6 +12,8 @@ pub fn start(json: bool) {
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
+        // A log that cannot be written, on a full disk say, must not stop what it tells of.
+        .log_internal_errors(false)
         .with_ansi(std::io::stderr().is_terminal());
     // A second start in the same process keeps the first log, which is what is wanted.
     let _ = if json { builder.json().try_init() } else { builder.try_init() };

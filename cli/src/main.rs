@@ -8,6 +8,7 @@
 
 mod address;
 mod anchors;
+mod ask;
 mod clock;
 mod command_line;
 mod commands;
@@ -15,7 +16,9 @@ mod csr;
 mod envelope_file;
 mod failure;
 mod files;
+mod invitation;
 mod keys;
+mod log_seen;
 mod logging;
 mod operator;
 mod output;

@@ -7,8 +7,10 @@
 //!   operator.pem    the operator's certificate
 //!   operator.sealed the operator's key, unless it is in a token
 //!   evidence.pub    signs the heads of the audit log
+//!   audit-seen.json what was seen of that log
 //! ```
 
+use std::cell::Cell;
 use std::future::Future;
 use std::path::{Path, PathBuf};
 
@@ -20,7 +22,9 @@ use serde::{Deserialize, Serialize};
 use tokio::runtime::Runtime;
 
 use crate::failure::{Failure, Outcome};
-use crate::{files, keys, runtime};
+use crate::invitation::SYSTEM;
+use crate::log_seen::{self, Alarm, Seen, Shown, Step};
+use crate::{files, keys, output, runtime};
 
 /// What stands in `operator.toml`. Paths are relative to the folder.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -28,7 +32,7 @@ use crate::{files, keys, runtime};
 pub struct Settings {
     /// Host and port of the hub's operator address.
     pub hub: String,
-    /// The Server CA's certificates, PEM.
+    /// The Server CA's certificates, PEM; or `system` for whatever this machine trusts.
     pub server_ca: PathBuf,
     /// The operator's certificate, PEM.
     pub certificate: PathBuf,
@@ -42,8 +46,11 @@ pub struct Settings {
 /// A connection to a hub as one operator.
 pub struct Operator {
     folder: PathBuf,
+    settings: Settings,
     client: Client,
     runtime: Runtime,
+    /// Whether this command has compared the audit log with what was seen of it.
+    followed: Cell<bool>,
 }
 
 impl Operator {
@@ -58,10 +65,22 @@ impl Operator {
         };
         let key = keys::open(&location, pin_file.as_deref())?;
         let certificate = certificates(&folder.join(&settings.certificate))?.swap_remove(0);
-        let server_cas = certificates(&folder.join(&settings.server_ca))?;
-        let options = ClientOptions { address: settings.hub, server_cas, certificate, key };
+        let server_cas = trusted(&server_ca(&folder, &settings)?)?;
+        let address = settings.hub.clone();
+        let options = ClientOptions { address, server_cas, certificate, key };
         let client = Client::new(options).map_err(client_failure)?;
-        Ok(Operator { folder, client, runtime: runtime::new()? })
+        let (runtime, followed) = (runtime::new()?, Cell::new(false));
+        Ok(Operator { folder, settings, client, runtime, followed })
+    }
+
+    /// What stands in the folder's settings.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// What the hub's certificate must come from: certificates in PEM, or `system`.
+    pub fn server_ca(&self) -> Outcome<String> {
+        server_ca(&self.folder, &self.settings)
     }
 
     /// The folder.
@@ -74,9 +93,83 @@ impl Operator {
         &self.client
     }
 
-    /// Waits for a request's answer.
+    /// Waits for a request's answer. The first one of a command is followed by a look at the audit
+    /// log: if it is not the one that was seen before, that is said on standard error.
     pub fn wait<T>(&self, request: impl Future<Output = Result<T, ClientError>>) -> Outcome<T> {
-        self.runtime.block_on(request).map_err(client_failure)
+        let answer = self.runtime.block_on(request).map_err(client_failure)?;
+        if !self.followed.replace(true)
+            && let Some(alarm) = self.follow_log()
+        {
+            output::progress(format!(
+                "warning: the hub's audit log is not the one that was seen from here: {alarm}\n  \
+                 why:  The hub was restored from a backup, or somebody rewrote its past.\n  \
+                 next: After a restore: ringfort audit accept. Else compare {} and an earlier \
+                 `ringfort audit export` with a new one.",
+                self.folder.join(log_seen::FILE).display()
+            ));
+        }
+        Ok(answer)
+    }
+
+    /// Follows the audit log from where it was seen last. What cannot be asked or kept is left for
+    /// the next time; an alarm stays until somebody accepts the log.
+    pub fn follow_log(&self) -> Option<Alarm> {
+        let key = self.evidence_key().ok()?;
+        let shown = self.shown()?;
+        let seen = Seen::read(&self.folder);
+        let mut step = log_seen::follow(seen.as_ref(), &shown, &[], &key);
+        if let Step::Needs { from } = step {
+            let entries = self.entries(from)?;
+            step = log_seen::follow(seen.as_ref(), &shown, &entries, &key);
+        }
+        match step {
+            Step::Alarm(alarm) => Some(alarm),
+            Step::Remember(new) if seen.as_ref() != Some(&new) => {
+                // A folder that cannot be written, an automation's for instance, remembers nothing.
+                let _ = new.write(&self.folder);
+                None
+            }
+            Step::Remember(_) | Step::Needs { .. } => None,
+        }
+    }
+
+    /// Takes the audit log as the hub shows it now for the one to follow from here on.
+    pub fn accept_log(&self) -> Outcome<u64> {
+        self.followed.set(true);
+        let head = self.wait(self.client.audit_head())?;
+        let shown = Shown { checkpoint: head.checkpoint, frontier: head.frontier };
+        match log_seen::follow(None, &shown, &[], &self.evidence_key()?) {
+            Step::Remember(seen) => {
+                seen.write(&self.folder)?;
+                Ok(log_seen::size(&shown.frontier))
+            }
+            Step::Alarm(alarm) => Err(Failure::failed(
+                "the audit log is not accepted",
+                format!("{alarm}."),
+                "Ask who replaced the hub's evidence key; a new one comes with new invitations.",
+            )),
+            Step::Needs { .. } => Ok(0),
+        }
+    }
+
+    fn shown(&self) -> Option<Shown> {
+        let head = self.runtime.block_on(self.client.audit_head()).ok()?;
+        Some(Shown { checkpoint: head.checkpoint, frontier: head.frontier })
+    }
+
+    /// Entries from a place on, not more than a command should wait for.
+    fn entries(&self, from: u64) -> Option<Vec<Vec<u8>>> {
+        let mut entries = Vec::new();
+        let mut next = Some(from);
+        for _ in 0..PAGES {
+            let Some(from) = next else { break };
+            let page = self.runtime.block_on(self.client.audit_entries(from, PAGE)).ok()?;
+            for entry in &page.entries {
+                entries.push(hex::decode(entry).ok()?);
+            }
+            next = page.next;
+        }
+        Some(entries)
     }
 
     /// The key that signs the heads of the audit log.
@@ -93,7 +186,7 @@ impl Settings {
             Failure::failed(
                 format!("{} cannot be used", path.display()),
                 error.message().to_owned(),
-                "Mend that line; `ringfort hub init` shows a whole one.",
+                "Mend that line; `ringfort login` writes a whole one.",
             )
         })
     }
@@ -141,12 +234,13 @@ fn find(dir: Option<&Path>) -> Outcome<PathBuf> {
         Failure::failed(
             format!("there is no {FILE} in {place}"),
             "A command that talks to a hub needs an operator's certificate and key.",
-            "Name the folder with --dir, for instance --dir ./quickstart.",
+            "Name the folder with --dir, or make one with `ringfort login INVITATION`.",
         )
     })
 }
 
-fn own_folder() -> Option<PathBuf> {
+/// The user's own folder.
+pub fn own_folder() -> Option<PathBuf> {
     let base = std::env::var_os("XDG_CONFIG_HOME")
         .map(PathBuf::from)
         .or_else(|| std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".config")))?;
@@ -154,19 +248,49 @@ fn own_folder() -> Option<PathBuf> {
 }
 
 fn certificates(path: &Path) -> Outcome<Vec<Vec<u8>>> {
-    let text = files::read_text(path, MAX_BYTES)?;
+    certificates_in(&files::read_text(path, MAX_BYTES)?).ok_or_else(|| no_certificate(path))
+}
+
+/// The certificates in a PEM text, DER; none where there is none.
+fn certificates_in(text: &str) -> Option<Vec<Vec<u8>>> {
     let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(text.as_bytes())
         .map(|certificate| certificate.map(|der| der.to_vec()))
         .collect();
-    let found = found.unwrap_or_default();
-    if found.is_empty() {
-        return Err(Failure::failed(
-            format!("{} holds no certificate", path.display()),
-            "It should hold certificates in PEM.",
-            "Copy it again from where it was made.",
-        ));
+    found.ok().filter(|found| !found.is_empty())
+}
+
+fn no_certificate(path: &Path) -> Failure {
+    Failure::failed(
+        format!("{} holds no certificate", path.display()),
+        "It should hold certificates in PEM.",
+        "Copy it again from where it was made.",
+    )
+}
+
+fn server_ca(folder: &Path, settings: &Settings) -> Outcome<String> {
+    match settings.server_ca.as_os_str() == SYSTEM {
+        true => Ok(SYSTEM.to_owned()),
+        false => files::read_text(&folder.join(&settings.server_ca), MAX_BYTES),
     }
-    Ok(found)
+}
+
+/// What a hub's certificate must come from, DER: the certificates in a text, or what this machine
+/// trusts.
+pub fn trusted(server_ca: &str) -> Outcome<Vec<Vec<u8>>> {
+    if server_ca != SYSTEM {
+        return certificates_in(server_ca)
+            .ok_or_else(|| no_certificate(Path::new("the text for the Server CA")));
+    }
+    let bundle = BUNDLES.iter().map(Path::new).find(|path| path.is_file());
+    let bundle = bundle.ok_or_else(|| {
+        Failure::failed(
+            "this machine trusts no authorities",
+            format!("None of these files is there: {}.", BUNDLES.join(", ")),
+            "Install the package ca-certificates, or put the authority's certificate into the \
+             operator's folder and name it as server_ca in operator.toml.",
+        )
+    })?;
+    certificates_in(&files::read_text(bundle, MAX_BUNDLE)?).ok_or_else(|| no_certificate(bundle))
 }
 
 /// The settings' file name.
@@ -174,3 +298,15 @@ const FILE: &str = "operator.toml";
 /// The audit log's key, beside them.
 pub const EVIDENCE_KEY: &str = "evidence.pub";
 const MAX_BYTES: usize = 64 * 1024;
+/// Where systems keep the authorities that they trust.
+const BUNDLES: [&str; 4] = [
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/ssl/ca-bundle.pem",
+    "/etc/ssl/cert.pem",
+];
+const MAX_BUNDLE: usize = 4 * 1024 * 1024;
+/// Entries of a page.
+const PAGE: u32 = 1000;
+/// Pages of the audit log that one command reads at most; the next one goes on.
+const PAGES: usize = 10;

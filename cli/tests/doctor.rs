@@ -111,7 +111,8 @@ fn what_is_wrong_with_the_stored_data_is_found() {
     for (change, fault) in [
         ("UPDATE _sqlx_migrations SET version = 9999 WHERE version = 2", "database-newer"),
         ("UPDATE audit SET at_ms = at_ms + 86400000", "clock-behind"),
-        ("DELETE FROM operators WHERE name <> 'admin'", "too-few-people"),
+        ("UPDATE operators SET removed_ms = 2 WHERE name <> 'admin'", "too-few-people"),
+        ("DELETE FROM operators WHERE name <> 'admin'", "single-approval"),
         ("INSERT INTO objects VALUES (randomblob(32), 5, 1)", "object-missing"),
     ] {
         sql(&database, change);
@@ -297,7 +298,8 @@ fn healthy_hub() -> Bench {
     init(&bench);
     sql(
         &bench.path("hub/hub.db"),
-        "INSERT INTO operators VALUES (randomblob(32), 'second', 'operator', randomblob(32), 1, NULL)",
+        "INSERT INTO operators (fingerprint, name, role, key_digest, added_ms) \
+         VALUES (randomblob(32), 'second', 'operator', randomblob(32), 1)",
     );
     bench
 }

@@ -31,6 +31,8 @@ pub enum Command {
         #[arg(long, value_name = "PUB")]
         key: Option<PathBuf>,
     },
+    /// Follow the hub's log from what it is now: after a restore, or once a warning was looked into
+    Accept,
 }
 
 impl Command {
@@ -39,6 +41,7 @@ impl Command {
         match self {
             Command::Export { out } => conclude(export(dir, &out), json),
             Command::Verify { log, key } => conclude(verify(dir, &log, key.as_deref()), json),
+            Command::Accept => conclude(accept(dir), json),
         }
     }
 }
@@ -86,6 +89,10 @@ fn verify(dir: Option<&Path>, log: &Path, key: Option<&Path>) -> Outcome<Report>
     judge(&export, &key)
 }
 
+fn accept(dir: Option<&Path>) -> Outcome<Accepted> {
+    Ok(Accepted { entries: Operator::open(dir)?.accept_log()? })
+}
+
 fn judge(export: &Export, key: &ringfort_cose::PublicKey) -> Outcome<Report> {
     let entries: Vec<Vec<u8>> = export
         .entries
@@ -106,6 +113,17 @@ fn broken(what: String) -> Failure {
         "Somebody changed the log, or the file was damaged on its way.",
         "Export it again; if it persists, compare with an older export and find out who had access.",
     )
+}
+
+#[derive(Serialize)]
+struct Accepted {
+    entries: u64,
+}
+
+impl fmt::Display for Accepted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "The log of {} entries is the one that is followed from here on", self.entries)
+    }
 }
 
 #[derive(Serialize)]

@@ -9,5 +9,7 @@ pub mod deploy;
 pub mod device;
 pub mod factory;
 pub mod hub;
+pub mod login;
 pub mod pki;
 pub mod release;
+pub mod user;

@@ -50,9 +50,19 @@ pub struct Hub {
 
 impl Hub {
     pub fn start(bench: &Bench) -> Hub {
-        let mut process = Command::new(env!("CARGO_BIN_EXE_ringfort"))
-            .args(["hub", "serve", "--json", "--dir"])
-            .arg(bench.path("hub"))
+        Hub::start_with(bench, &[])
+    }
+
+    /// The same with more in its environment.
+    pub fn start_with(bench: &Bench, environment: &[(&str, &str)]) -> Hub {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_ringfort"));
+        command.args(["hub", "serve", "--json", "--dir"]).arg(bench.path("hub"));
+        Hub::run(command.envs(environment.iter().copied()), bench)
+    }
+
+    /// Runs a command that serves this hub, and returns when it serves.
+    pub fn run(command: &mut Command, bench: &Bench) -> Hub {
+        let mut process = command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(fs::File::create(bench.path("hub.log")).unwrap())
@@ -64,6 +74,11 @@ impl Hub {
         let serving =
             serde_json::from_str(&line).unwrap_or_else(|e| panic!("{e}: {line}{}", log()));
         Hub { process, serving }
+    }
+
+    /// The process.
+    pub fn pid(&self) -> u32 {
+        self.process.id()
     }
 
     pub fn stop(mut self) -> i32 {

@@ -219,6 +219,9 @@ reasons! {
     ServerkeygenRefused "serverkeygen-refused"
         "Keys are never generated at the hub."
         "Make the key inside the device and use simpleenroll.";
+    InvitationInvalid "invitation-invalid"
+        "The invitation is not known here, or was used before."
+        "Ask an administrator for a new one; if you did not use this one, say so: somebody else did.";
     MisdirectedRequest "misdirected-request"
         "The host named in the request is not the one that answered."
         "Use the address of the right listener.";

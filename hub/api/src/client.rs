@@ -16,9 +16,10 @@ use hyper::body::Frame;
 use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper_util::rt::TokioIo;
 use ringfort_cose::{Reason, Sha256Digest, Sign};
+use rustls::client::WantsClientCert;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
-use rustls::{ClientConfig, RootCertStore};
+use rustls::{ClientConfig, ConfigBuilder, RootCertStore};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::net::TcpStream;
@@ -27,10 +28,11 @@ use tokio_rustls::TlsConnector;
 use tokio_util::io::ReaderStream;
 
 use crate::model::{
-    AnchorsTaken, AuditEntries, BatchTaken, Checkpoint, Deployment, DeveloperProduct, Device,
-    DeviceAuthority, DeviceCommand, DeviceDetails, Event, Move, NewCommand, NewDeployment,
-    NewDeveloperProduct, NewOperator, NewSite, ObjectStored, Operator, Outcome, Page, Problem,
-    Release, Restored, Site, Status, Target,
+    AnchorsTaken, Approval, AuditEntries, BatchTaken, Checkpoint, Deployment, DeveloperProduct,
+    Device, DeviceAuthority, DeviceCommand, DeviceDetails, Event, Invitation, Login, Move,
+    NewCommand, NewDeployment, NewDeveloperProduct, NewInvitation, NewLogin, NewOperator, NewSite,
+    ObjectStored, OpenInvitation, Operator, Outcome, Page, Problem, Registered, Release, Restored,
+    Site, Status, Target,
 };
 use crate::signing_key::RemoteKey;
 
@@ -123,26 +125,30 @@ impl Client {
     /// # Errors
     /// A certificate, the key or the address cannot be used.
     pub fn new(options: ClientOptions) -> Result<Client, ClientError> {
-        let unusable = |what| move |error: rustls::Error| unusable(what, error);
-        let mut roots = RootCertStore::empty();
-        for certificate in options.server_cas {
-            roots.add(CertificateDer::from(certificate)).map_err(unusable("the Server CA"))?;
-        }
         let chain = vec![CertificateDer::from(options.certificate)];
         let certified = CertifiedKey::new(chain, Arc::new(RemoteKey(options.key)));
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let config = ClientConfig::builder_with_provider(provider)
-            .with_protocol_versions(&[&rustls::version::TLS13])
-            .map_err(unusable("TLS"))?
-            .with_root_certificates(roots)
+        let config = trusting(options.server_cas)?
             .with_client_cert_resolver(Arc::new(SingleCertAndKey::from(certified)));
+        Client::with(options.address, config)
+    }
+
+    /// A client of somebody who has no certificate yet; it can [`Client::login`] with an
+    /// invitation.
+    ///
+    /// # Errors
+    /// A certificate or the address cannot be used.
+    pub fn invited(address: String, server_cas: Vec<Vec<u8>>) -> Result<Client, ClientError> {
+        Client::with(address, trusting(server_cas)?.with_no_client_auth())
+    }
+
+    fn with(address: String, config: ClientConfig) -> Result<Client, ClientError> {
         let authority: http::uri::Authority =
-            options.address.parse().map_err(|error| self::unusable("the address", error))?;
+            address.parse().map_err(|error| self::unusable("the address", error))?;
         let host = authority.host().trim_start_matches('[').trim_end_matches(']').to_owned();
         let server_name =
             ServerName::try_from(host).map_err(|error| self::unusable("the address", error))?;
         Ok(Client {
-            address: options.address,
+            address,
             server_name,
             connector: TlsConnector::from(Arc::new(config)),
             connection: Mutex::new(None),
@@ -165,8 +171,9 @@ impl Client {
         self.get("/api/v1/status").await
     }
 
-    /// Acknowledges that the hub was restored from a backup.
-    pub async fn acknowledge_restore(&self) -> Result<Restored, ClientError> {
+    /// Acknowledges that the hub was restored from a backup, or asks for it where two
+    /// administrators exist.
+    pub async fn acknowledge_restore(&self) -> Result<Outcome<Restored>, ClientError> {
         let (_, body) = self.send(Method::POST, "/api/v1/restore/acknowledge", None).await?;
         json(&body)
     }
@@ -350,7 +357,12 @@ impl Client {
 
     /// The signed head of the audit log.
     pub async fn audit_checkpoint(&self) -> Result<String, ClientError> {
-        self.get::<Checkpoint>("/api/v1/audit/checkpoint").await.map(|head| head.checkpoint)
+        self.audit_head().await.map(|head| head.checkpoint)
+    }
+
+    /// The same with the tree at that head.
+    pub async fn audit_head(&self) -> Result<Checkpoint, ClientError> {
+        self.get("/api/v1/audit/checkpoint").await
     }
 
     /// Entries of the audit log, as they are hashed.
@@ -363,9 +375,38 @@ impl Client {
         self.get(&Query::default().page(after).on("/api/v1/operators")).await
     }
 
-    /// Adds an operator.
-    pub async fn add_operator(&self, operator: &NewOperator) -> Result<(), ClientError> {
-        self.send_json("/api/v1/operators", operator).await.map(drop)
+    /// Adds an operator, or asks for it where two people are needed.
+    pub async fn add_operator(
+        &self,
+        operator: &NewOperator,
+    ) -> Result<Outcome<Registered>, ClientError> {
+        self.post("/api/v1/operators", operator).await
+    }
+
+    /// Invites somebody, or asks for it where two people are needed.
+    pub async fn invite(&self, new: &NewInvitation) -> Result<Outcome<Invitation>, ClientError> {
+        self.post("/api/v1/invitations", new).await
+    }
+
+    /// Invitations that can still be used.
+    pub async fn invitations(&self, after: &After) -> Result<Page<OpenInvitation>, ClientError> {
+        self.get(&Query::default().page(after).on("/api/v1/invitations")).await
+    }
+
+    /// Takes back the invitations of a name.
+    pub async fn withdraw_invitation(&self, name: &str) -> Result<(), ClientError> {
+        let path = format!("/api/v1/invitations/{}", segment(name));
+        self.send(Method::DELETE, &path, None).await.map(drop)
+    }
+
+    /// What waits for a second person.
+    pub async fn approvals(&self, after: &After) -> Result<Page<Approval>, ClientError> {
+        self.get(&Query::default().page(after).on("/api/v1/approvals")).await
+    }
+
+    /// Registers a key with an invitation.
+    pub async fn login(&self, login: &NewLogin) -> Result<Login, ClientError> {
+        self.post("/api/v1/login", login).await
     }
 
     /// Ends an operator's access.
@@ -485,6 +526,23 @@ impl Client {
         }
         ClientError::Unreachable { address: self.address.clone(), detail }
     }
+}
+
+/// TLS 1.3 with these authorities and no others. Where many are given, as a system's are, those
+/// that cannot be read are passed over.
+fn trusting(
+    server_cas: Vec<Vec<u8>>,
+) -> Result<ConfigBuilder<ClientConfig, WantsClientCert>, ClientError> {
+    let mut roots = RootCertStore::empty();
+    let given = server_cas.into_iter().map(CertificateDer::from);
+    if let (0, _) = roots.add_parsable_certificates(given) {
+        return Err(unusable("the Server CA", "it is not a certificate of an authority"));
+    }
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    Ok(ClientConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[&rustls::version::TLS13])
+        .map_err(|error| unusable("TLS", error))?
+        .with_root_certificates(roots))
 }
 
 type Body = BoxBody<Bytes, std::io::Error>;

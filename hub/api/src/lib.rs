@@ -3,7 +3,8 @@
 //! [`router`] answers; who is calling comes as an [`OperatorPeer`] in the request's extensions.
 //! Roles are the fleet's rules. [`openapi`] describes every path; the description is checked in as
 //! `docs/openapi.json` and compared in a test. To add an address: a handler in `handlers/` with its
-//! `#[utoipa::path]`, a route below, a line in `openapi.rs`, a method in `client.rs`.
+//! `#[utoipa::path]`, a route below, a line in `openapi.rs` and one in `roles.rs`, a method in
+//! `client.rs`.
 #![forbid(unsafe_code)]
 
 pub mod client;
@@ -12,6 +13,7 @@ pub mod model;
 mod handlers;
 mod openapi;
 mod problem;
+pub mod roles;
 mod signing_key;
 
 use std::net::SocketAddr;
@@ -23,11 +25,15 @@ use axum::extract::DefaultBodyLimit;
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{delete, get, post, put};
 use ringfort_cose::Reason;
-use ringfort_fleet::{Fleet, Operator};
-use ringfort_http::{BodyBounds, Hosts, Refused, Seen, exchange, hear_out, own_host};
+use ringfort_fleet::{Fleet, Operator, OperatorAuthority};
+use ringfort_http::{
+    BodyBounds, Hosts, Refused, Seen, Shares, exchange, fair_share, hear_out, own_host,
+};
 use tokio::sync::Notify;
 
-use handlers::{audit, deployments, device_ca, devices, operators, releases, sites, status};
+use handlers::{
+    audit, deployments, device_ca, devices, invitations, operators, releases, sites, status,
+};
 
 pub use openapi::openapi;
 
@@ -36,6 +42,10 @@ pub use openapi::openapi;
 pub struct ApiConfig {
     /// The names that the listener answers to.
     pub hosts: Hosts,
+    /// How much each sender may ask for.
+    pub shares: Arc<Shares>,
+    /// Certifies the keys of people.
+    pub operator_authority: OperatorAuthority,
     /// How long the body of a request may take that is read whole.
     pub body_time: Duration,
     /// Is notified when a site or the anchors have changed.
@@ -92,7 +102,11 @@ pub fn router(fleet: Fleet, config: ApiConfig) -> Router {
         .route("/audit/checkpoint", get(audit::checkpoint))
         .route("/audit/entries", get(audit::entries))
         .route("/operators", get(operators::list).post(operators::add))
-        .route("/operators/{fingerprint}", delete(operators::remove));
+        .route("/operators/{fingerprint}", delete(operators::remove))
+        .route("/approvals", get(invitations::approvals))
+        .route("/invitations", get(invitations::list).post(invitations::invite))
+        .route("/invitations/{name}", delete(invitations::withdraw))
+        .route("/login", post(invitations::login));
     Router::new()
         .nest("/api/v1", v1)
         .route("/healthz", get(status::healthy))
@@ -100,7 +114,9 @@ pub fn router(fleet: Fleet, config: ApiConfig) -> Router {
         .fallback(async || Refused::from(Reason::NotFound))
         .method_not_allowed_fallback(async || Refused::from(Reason::WrongMethod))
         .layer(DefaultBodyLimit::disable())
+        .layer(from_fn_with_state(api.clone(), roles::admit))
         .layer(from_fn_with_state(hosts, own_host))
+        .layer(from_fn_with_state(api.config.shares.clone(), fair_share))
         .layer(from_fn_with_state(HEAR_OUT, hear_out))
         .layer(from_fn(problem::render))
         .layer(from_fn_with_state("operator", exchange))

@@ -438,6 +438,10 @@ pub struct Deployment {
 pub struct Checkpoint {
     /// A signed note (C2SP tlog-checkpoint).
     pub checkpoint: String,
+    /// The tree at that head, hexadecimal: size (8 bytes), hash of the last entry, roots of the
+    /// complete subtrees from the largest on. Whoever keeps it can follow the log by its new
+    /// entries alone.
+    pub frontier: String,
 }
 
 /// The authority that issues devices' operational certificates.
@@ -473,6 +477,8 @@ pub struct Operator {
     pub added_ms: i64,
     /// Until when, if access has ended.
     pub removed_ms: Option<i64>,
+    /// When the certificate ends, where that is known.
+    pub not_after_ms: Option<i64>,
 }
 
 /// An operator to add.
@@ -483,8 +489,102 @@ pub struct NewOperator {
     pub name: String,
     /// The role.
     pub role: String,
-    /// The client certificate that the Operator CA issued, PEM.
+    /// The client certificate that the Operator CA issued elsewhere, PEM.
+    #[serde(default)]
+    pub certificate: Option<String>,
+    /// In its place: a certificate request for the operator's key, PEM. The names in it do not
+    /// matter.
+    #[serde(default)]
+    pub request: Option<String>,
+}
+
+/// An operator who was added.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Registered {
+    /// The name.
+    pub name: String,
+    /// The role.
+    pub role: String,
+    /// SHA-256 of the certificate, hexadecimal.
+    pub fingerprint: String,
+    /// The certificate, PEM.
     pub certificate: String,
+    /// When it ends.
+    pub not_after_ms: i64,
+}
+
+/// Somebody to invite.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewInvitation {
+    /// A name that no operator has.
+    pub name: String,
+    /// The role.
+    pub role: String,
+}
+
+/// An invitation that was made. Its secret is shown this once.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Invitation {
+    /// Who is invited.
+    pub name: String,
+    /// The role.
+    pub role: String,
+    /// What proves the invitation: 32 hexadecimal digits.
+    pub secret: String,
+    /// Until when it works.
+    pub ends_ms: i64,
+}
+
+/// An invitation that can still be used.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct OpenInvitation {
+    /// Who is invited.
+    pub name: String,
+    /// The role.
+    pub role: String,
+    /// By whom.
+    pub invited_by: String,
+    /// Until when it works.
+    pub ends_ms: i64,
+}
+
+/// A key to register.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewLogin {
+    /// The invitation's secret: 32 hexadecimal digits.
+    pub secret: String,
+    /// A certificate request for the key, PEM. The names in it do not matter.
+    pub request: String,
+}
+
+/// A key that was registered.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Login {
+    /// The name.
+    pub name: String,
+    /// The role.
+    pub role: String,
+    /// The certificate, PEM.
+    pub certificate: String,
+    /// When it ends.
+    pub not_after_ms: i64,
+}
+
+/// Somebody's consent to something that takes two people.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Approval {
+    /// What it is about: a device, `operator/…`, `release/…`, `hub`.
+    pub subject: String,
+    /// What is to be done.
+    pub action: String,
+    /// Who consents.
+    pub operator: String,
+    /// Since when.
+    pub given_ms: i64,
+    /// Until when.
+    pub ends_ms: i64,
 }
 
 impl From<fleet::FleetStatus> for Status {
@@ -701,6 +801,25 @@ impl From<fleet::OperatorView> for Operator {
             fingerprint: hex::encode(view.fingerprint),
             added_ms: view.added_ms,
             removed_ms: view.removed_ms,
+            not_after_ms: view.not_after_ms,
         }
+    }
+}
+
+impl From<fleet::InvitationView> for OpenInvitation {
+    fn from(view: fleet::InvitationView) -> OpenInvitation {
+        OpenInvitation {
+            name: view.name,
+            role: view.role.name().to_owned(),
+            invited_by: view.invited_by,
+            ends_ms: view.ends_ms,
+        }
+    }
+}
+
+impl From<fleet::ApprovalView> for Approval {
+    fn from(view: fleet::ApprovalView) -> Approval {
+        let fleet::ApprovalView { subject, action, operator, given_ms, ends_ms } = view;
+        Approval { subject, action, operator, given_ms, ends_ms }
     }
 }

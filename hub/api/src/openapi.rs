@@ -1,6 +1,8 @@
 use utoipa::OpenApi;
 
-use crate::handlers::{audit, deployments, device_ca, devices, operators, releases, sites, status};
+use crate::handlers::{
+    audit, deployments, device_ca, devices, invitations, operators, releases, sites, status,
+};
 
 /// The description of the operator interface, OpenAPI 3.1 in JSON.
 pub fn openapi() -> String {
@@ -53,7 +55,12 @@ pub fn openapi() -> String {
         audit::entries,
         operators::list,
         operators::add,
-        operators::remove
+        operators::remove,
+        invitations::login,
+        invitations::invite,
+        invitations::list,
+        invitations::withdraw,
+        invitations::approvals
     )
 )]
 struct Description;

@@ -17,7 +17,7 @@ fn the_description_that_is_checked_in_is_the_current_one() {
 fn every_operation_describes_its_refusals_and_its_path_parameters() {
     let description: serde_json::Value = serde_json::from_str(&ringfort_api::openapi()).unwrap();
     let paths = description["paths"].as_object().unwrap();
-    assert_eq!(paths.len(), 28);
+    assert_eq!(paths.len(), 34);
     let mut names = Vec::new();
     for (path, operations) in paths {
         for (method, operation) in operations.as_object().unwrap() {
@@ -49,4 +49,21 @@ fn every_reference_in_the_description_has_its_schema() {
     for name in references.map(|rest| rest.split('"').next().unwrap()) {
         assert!(schemas.contains_key(name), "{name}");
     }
+}
+
+#[test]
+fn every_operation_says_what_it_asks_of_its_caller() {
+    use ringfort_api::roles::ADDRESSES;
+    let description: serde_json::Value = serde_json::from_str(&ringfort_api::openapi()).unwrap();
+    let mut described = Vec::new();
+    for (path, operations) in description["paths"].as_object().unwrap() {
+        for method in operations.as_object().unwrap().keys() {
+            described.push((method.to_uppercase(), path.clone()));
+        }
+    }
+    let mut listed: Vec<_> =
+        ADDRESSES.iter().map(|a| (a.method.to_owned(), a.path.to_owned())).collect();
+    described.sort_unstable();
+    listed.sort_unstable();
+    assert_eq!(listed, described);
 }

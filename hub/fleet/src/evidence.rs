@@ -2,6 +2,7 @@
 
 use ringfort_cose::Reason;
 use ringfort_pki::{Crl, RevocationReason, Revoked, SerialNumber};
+use ringfort_store::Frontier;
 
 use crate::audit::{self, Head};
 use crate::fleet::LDEVID;
@@ -14,9 +15,19 @@ impl Fleet {
     /// # Errors
     /// `internal` when the evidence key does not sign.
     pub async fn audit_checkpoint(&self) -> Result<String, Refusal> {
+        Ok(self.audit_head().await?.0)
+    }
+
+    /// The same with the tree's frontier at that head. Its root is the head's, so it needs no
+    /// signature; who keeps it can follow the log from there by its new entries alone.
+    ///
+    /// # Errors
+    /// `internal` when the evidence key does not sign.
+    pub async fn audit_head(&self) -> Result<(String, Frontier), Refusal> {
         let frontier = self.read().await?.audit_frontier().await?;
         let head = Head { size: frontier.size(), root: frontier.root() };
-        Ok(audit::checkpoint(&self.inner.fleet, &head, &*self.inner.evidence_key)?)
+        let note = audit::checkpoint(&self.inner.fleet, &head, &*self.inner.evidence_key)?;
+        Ok((note, frontier))
     }
 
     /// The public key that signs the heads.

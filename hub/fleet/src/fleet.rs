@@ -3,11 +3,12 @@
 use std::collections::BTreeSet;
 use std::fmt;
 use std::ops::{Deref, DerefMut};
+use std::sync::atomic::AtomicI64;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use aws_lc_rs::{hmac, rand};
 use ringfort_cose::{AwsLc, PublicKey, Reason, Sha256Digest, Sign, Thumbprint};
-use ringfort_lifecycle::{Approvals, Effect, Grade as MoveGrade, Move};
+use ringfort_lifecycle::{Effect, Grade as MoveGrade, Move};
 use ringfort_pki::{Issuer, KeyKind, SubjectKey};
 use ringfort_store::{Op, OperatorRow, Read, Store, Write};
 use ringfort_trust::ids::{AnchorsVersion, DeviceId, FleetId};
@@ -93,6 +94,8 @@ pub(crate) struct Inner {
     pub(crate) access: Arc<Access>,
     anchors: RwLock<Option<Arc<AnchorsDocument>>>,
     pub(crate) restored: RwLock<Option<Restored>>,
+    /// Until when an invitation can be used, Unix milliseconds.
+    pub(crate) login_until: Arc<AtomicI64>,
 }
 
 /// What has to hear of a change of access.
@@ -151,10 +154,12 @@ impl Fleet {
                 access: Access::new(),
                 anchors: RwLock::new(None),
                 restored: RwLock::new(None),
+                login_until: Arc::default(),
             }),
         };
         fleet.load_anchors().await?;
         fleet.load_restored().await?;
+        fleet.load_invitations().await?;
         fleet.note_own_keys().await?;
         Ok(fleet)
     }
@@ -192,17 +197,21 @@ impl Fleet {
     /// Says who a certificate of the operator listener stands for.
     ///
     /// # Errors
-    /// `unknown-certificate`, `certificate-revoked`.
+    /// `unknown-certificate`, `certificate-revoked`, `certificate-expired`.
     pub async fn operator(&self, fingerprint: &[u8; 32]) -> Result<Operator, Refusal> {
         let row = self.read().await?.operator(fingerprint).await?;
         let row = row.ok_or(Reason::UnknownCertificate)?;
         if row.removed_ms.is_some() {
             return Err(Refusal::new(Reason::CertificateRevoked, row.name));
         }
+        // A resumed TLS session does not look at it again.
+        if row.not_after_ms.is_some_and(|end| end <= self.now_ms()) {
+            return Err(Refusal::new(Reason::CertificateExpired, row.name));
+        }
         Ok(Operator::registered(row.name, Role::from_name(&row.role)?))
     }
 
-    /// Tells of devices whose open connections have to be closed. A receiver that falls behind is
+    /// Tells of devices and operators whose open connections have to be closed. A receiver that falls behind is
     /// told so, and then closes all of them.
     pub fn access_changes(&self) -> broadcast::Receiver<AccessChange> {
         self.inner.access.changes.subscribe()
@@ -353,7 +362,14 @@ impl Change<'_> {
         self.touch(device);
         let (access, device) = (Arc::clone(&self.access), *device);
         // Nobody listening is fine: then there are no connections.
-        self.store.after_commit(move || drop(access.changes.send(AccessChange { device })));
+        self.store.after_commit(move || drop(access.changes.send(AccessChange::Device(device))));
+    }
+
+    /// The connections with an operator's certificate are to be closed.
+    pub(crate) fn close_connections_of_operator(&mut self, fingerprint: [u8; 32]) {
+        let access = Arc::clone(&self.access);
+        let change = AccessChange::Operator(fingerprint);
+        self.store.after_commit(move || drop(access.changes.send(change)));
     }
 
     /// Makes a move that the lifecycle rules have allowed, with everything that goes with it.
@@ -429,21 +445,6 @@ impl Change<'_> {
         };
         let names: BTreeSet<&str> = people.iter().filter(may).map(|row| &*row.name).collect();
         Ok(policy.max(if names.len() >= 2 { 2 } else { 1 }))
-    }
-
-    /// Counts people who agree on an action, the one who asks included.
-    pub(crate) async fn approve(
-        &mut self,
-        subject: &str,
-        action: &str,
-        operator: &Operator,
-        policy: &Policy,
-    ) -> Result<Approvals, Refusal> {
-        let now_ms = self.now_ms;
-        let ends_ms = now_ms.saturating_add(policy.approval_life_ms);
-        self.put_approval(subject, action, operator.name(), now_ms, ends_ms).await?;
-        let given = self.approvals(subject, action, now_ms).await?.len();
-        Ok(Approvals { given: u8::try_from(given).unwrap_or(u8::MAX), required: policy.approvals })
     }
 }
 

@@ -9,6 +9,7 @@
 //! people     operator · devices · device · history · move_device · add_site · import_batch
 //!            put_object · add_release · releases · add_anchors · create_deployment · deployments
 //!            deployment · targets · pause · resume · halt · add_operator · remove_operator · operators
+//!            invite · redeem · register · withdraw · invitations · login_is_open · approvals
 //! restore    Restored::mark (before a hub runs) · restored · acknowledge_restore
 //! audit      audit_checkpoint · audit_entries · audit::verify (offline)
 //! server     access_changes · tick · status · crls
@@ -47,18 +48,20 @@
 //! deployments(who, limit) -> Vec<DeploymentView>; deployment(who, id: &str) -> DeploymentView
 //! targets(who, id: &str, after: Option<&DeviceId>, limit) -> Vec<TargetView>
 //! pause(who, id); resume(who, id); halt(who, id) -> DeploymentView
-//! add_operator(who, &NewOperator); remove_operator(who, &[u8; 32]); operators(who)
+//! add_operator(who, &NewOperator) -> Agreed<Registered>; remove_operator(who, &[u8; 32]); operators(who)
+//! invite(who, name, Role) -> Agreed<Invitation>; redeem(&OperatorAuthority, &secret, &Csr) -> Registered
 //!
 //! Restored::mark(&Store, backup_ms, now_ms) -> Restored       after a backup was put back
 //! restored() -> Option<Restored>                              not async
-//! acknowledge_restore(who) -> Restored
+//! acknowledge_restore(who) -> Agreed<Restored>
 //!
 //! audit_checkpoint() -> String                                a signed note, C2SP tlog-checkpoint
 //! audit_entries(who, from: u64, limit: u32) -> Vec<Vec<u8>>   the bytes that are hashed
 //! audit::verify(&[entry bytes], &checkpoint, &PublicKey) -> Result<Head, Broken>   not async
 //! crls() -> Vec<ringfort_pki::Crl> ; whole_crl(who) -> ringfort_pki::Crl
 //! tick() -> how many targets ran out of time
-//! access_changes() -> broadcast::Receiver<AccessChange>       not async; close that device's connections
+//! health() -> Health                                          whether the registry answers
+//! access_changes() -> broadcast::Receiver<AccessChange>       not async; close those connections
 //! ```
 #![forbid(unsafe_code)]
 
@@ -73,6 +76,8 @@ mod enrol;
 mod evidence;
 mod factory;
 mod fleet;
+mod health;
+mod invitations;
 mod operators;
 mod people;
 mod refusal;
@@ -91,7 +96,12 @@ pub use contact::Answer;
 pub use developer::{DEVELOPER_DAYS, DEVELOPER_DEVICES, DeveloperProduct};
 pub use enrol::Enrolled;
 pub use fleet::{Fleet, FleetConfig, Policy};
-pub use people::{NewOperator, Operator, OperatorView, Permission, Role};
+pub use health::Health;
+pub use invitations::{OperatorAuthority, SECRET_BYTES};
+pub use people::{
+    ApprovalView, Invitation, InvitationView, NewOperator, Operator, OperatorView, Permission,
+    Registered, Role,
+};
 pub use refusal::Refusal;
 pub use restored::Restored;
 pub use session::{CertificateKind, ClientCertificate, DeviceSession};

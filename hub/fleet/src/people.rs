@@ -92,6 +92,16 @@ impl Operator {
         Operator { name: format!("host:{name}"), role: Role::Admin }
     }
 
+    /// Not a person of the registry, but somebody with the hub's directory in his hands.
+    pub(crate) fn is_at_the_host(&self) -> bool {
+        Operator::is_host_name(&self.name)
+    }
+
+    /// No registered name has a colon.
+    pub(crate) fn is_host_name(name: &str) -> bool {
+        name.starts_with("host:")
+    }
+
     pub(crate) fn registered(name: String, role: Role) -> Operator {
         Operator { name, role }
     }
@@ -145,6 +155,70 @@ pub struct OperatorView {
     pub added_ms: i64,
     /// Until when, if access has ended.
     pub removed_ms: Option<i64>,
+    /// When the certificate ends, where that is known.
+    pub not_after_ms: Option<i64>,
+}
+
+/// An operator who was added.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Registered {
+    /// The name.
+    pub name: String,
+    /// The role.
+    pub role: Role,
+    /// SHA-256 of the certificate.
+    pub fingerprint: [u8; 32],
+    /// When the certificate ends.
+    pub not_after_ms: i64,
+    /// The certificate, DER.
+    pub certificate: Vec<u8>,
+}
+
+/// An invitation that was just made: the only time that its secret is seen.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Invitation {
+    /// Who is invited.
+    pub name: String,
+    /// The role.
+    pub role: Role,
+    /// What proves the invitation.
+    pub secret: [u8; crate::SECRET_BYTES],
+    /// Until when it works.
+    pub ends_ms: i64,
+}
+
+impl fmt::Debug for Invitation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Invitation({}, {})", self.name, self.role)
+    }
+}
+
+/// An invitation that can still be used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InvitationView {
+    /// Who is invited.
+    pub name: String,
+    /// The role.
+    pub role: Role,
+    /// By whom.
+    pub invited_by: String,
+    /// Until when.
+    pub ends_ms: i64,
+}
+
+/// Somebody's consent to something that takes two people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ApprovalView {
+    /// What it is about: a device, `operator/…`, `release/…`, `hub`.
+    pub subject: String,
+    /// What is to be done.
+    pub action: String,
+    /// Who consents.
+    pub operator: String,
+    /// Since when.
+    pub given_ms: i64,
+    /// Until when.
+    pub ends_ms: i64,
 }
 
 #[cfg(test)]

@@ -19,7 +19,9 @@ use crate::evidence::CRL_NUMBER;
 use crate::factory::seconds_to_ms;
 use crate::fleet::{Access, Change, LDEVID};
 use crate::session::HOLD;
-use crate::{CertificateKind, ClientCertificate, Fleet, Operator, PAGE_MAX, Permission, Refusal};
+use crate::{
+    Agreed, CertificateKind, ClientCertificate, Fleet, Operator, PAGE_MAX, Permission, Refusal,
+};
 
 /// What a hub knows about its being restored. Times are Unix milliseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -110,13 +112,16 @@ impl Fleet {
     /// lacks: retirements and suspensions above all. From here on the hub serves as before, and
     /// deadlines go on from where they stood at the backup.
     ///
+    /// It takes two administrators where two exist.
+    ///
     /// # Errors
     /// `role-forbids`; `not-found` when the hub was not restored; `already-exists` when it was
     /// acknowledged before.
-    pub async fn acknowledge_restore(&self, who: &Operator) -> Result<Restored, Refusal> {
+    pub async fn acknowledge_restore(&self, who: &Operator) -> Result<Agreed<Restored>, Refusal> {
         who.require(Permission::Administer)?;
+        let (person, policy) = (who.clone(), self.inner.policy.clone());
         let acknowledged = self
-            .change(who.name(), |change| {
+            .change(who.name(), move |change| {
                 Box::pin(async move {
                     let mut restored =
                         read(change.meta(Restored::META).await?)?.ok_or_else(|| {
@@ -128,16 +133,27 @@ impl Fleet {
                             "the restore was acknowledged before",
                         ));
                     }
+                    let agreed = change
+                        .approve_as(Permission::Administer, "hub", ACKNOWLEDGE, &person, &policy)
+                        .await?;
+                    if agreed.given < agreed.required {
+                        change.log("restore-approved", "hub", &[]).await?;
+                        let (given, required) = (agreed.given, agreed.required);
+                        return Ok(Agreed::Waiting { given, required });
+                    }
+                    change.clear_approvals("hub").await?;
                     let now_ms = change.now_ms.max(restored.restored_ms);
                     restored.acknowledged_ms = Some(now_ms);
                     change.put_meta(Restored::META, &restored.to_bytes()).await?;
                     change.put_off_deadlines(now_ms.saturating_sub(restored.backup_ms)).await?;
                     change.log("restore-acknowledged", "hub", &[]).await?;
-                    Ok(restored)
+                    Ok(Agreed::Done(restored))
                 })
             })
             .await?;
-        self.keep_restored(Some(acknowledged));
+        if let Agreed::Done(restored) = &acknowledged {
+            self.keep_restored(Some(*restored));
+        }
         Ok(acknowledged)
     }
 
@@ -297,3 +313,5 @@ fn read(bytes: Option<Vec<u8>>) -> Result<Option<Restored>, Refusal> {
 const JUMP: i64 = 24 * 3600 * 1000;
 /// By how much the Device CA dates certificates back, at most.
 const BACKDATE_MS: i64 = 3600 * 1000;
+/// What two administrators agree to.
+const ACKNOWLEDGE: &str = "acknowledge the restore";

@@ -347,9 +347,25 @@ pub struct FleetStatus {
     pub restored: Option<Restored>,
 }
 
-/// A device whose open connections have to be closed: what it may do has changed.
+/// Whose open connections have to be closed: what they may do has changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct AccessChange {
-    /// The device.
-    pub device: DeviceId,
+pub enum AccessChange {
+    /// A device's.
+    Device(DeviceId),
+    /// Those of an operator's certificate, by its SHA-256.
+    Operator([u8; 32]),
+}
+
+/// What came of asking for something that may take two people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Agreed<T> {
+    /// It was done.
+    Done(T),
+    /// Others have to ask for the same.
+    Waiting {
+        /// Different people who asked so far.
+        given: u8,
+        /// How many it takes.
+        required: u8,
+    },
 }

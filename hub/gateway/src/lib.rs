@@ -8,6 +8,7 @@
 mod crl;
 mod device_api;
 mod est;
+mod health;
 mod peer;
 mod problem;
 mod range;
@@ -21,14 +22,14 @@ use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{get, post};
 use ringfort_cose::Reason;
 use ringfort_fleet::Fleet;
-use ringfort_http::{BodyBounds, Hosts, Refused, exchange, hear_out, own_host};
+use ringfort_http::{BodyBounds, Hosts, Refused, Shares, exchange, fair_share, hear_out, own_host};
 
 pub use crl::CrlShelf;
 pub use peer::{ConnectionHandle, DeviceCertificate, Peer};
 pub use problem::render;
 
 /// What the gateway needs besides the fleet.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct GatewayConfig {
     /// What EST's cacerts answers: the Device CA and what is above it, DER. It never changes what
     /// a device trusts for TLS; only anchors do.
@@ -39,6 +40,8 @@ pub struct GatewayConfig {
     pub hosts: Hosts,
     /// How long a request's body may take.
     pub body_time: Duration,
+    /// How much each sender may ask for.
+    pub shares: Arc<Shares>,
 }
 
 /// The routes of the device listener.
@@ -53,6 +56,7 @@ pub fn router(fleet: Fleet, config: GatewayConfig) -> Router {
         .route("/.well-known/est/serverkeygen", post(est::server_key_generation))
         .route("/.well-known/est/fullcmc", post(est::full_cmc))
         .route("/crl/{name}", get(crl::shard))
+        .route("/healthz", get(health::healthy))
         .route("/v1/time", post(device_api::time))
         .route("/v1/anchors/{version}", get(device_api::anchors))
         .route("/v1/check-in", post(device_api::check_in))
@@ -63,6 +67,7 @@ pub fn router(fleet: Fleet, config: GatewayConfig) -> Router {
         .method_not_allowed_fallback(async || Refused::from(Reason::WrongMethod))
         .layer(DefaultBodyLimit::disable())
         .layer(from_fn_with_state(hosts, own_host))
+        .layer(from_fn_with_state(gateway.config.shares.clone(), fair_share))
         .layer(from_fn_with_state(HEAR_OUT, hear_out))
         .layer(from_fn(problem::render))
         .layer(from_fn_with_state("device", exchange))

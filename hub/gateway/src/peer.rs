@@ -38,12 +38,13 @@ pub struct DeviceCertificate {
 pub struct ConnectionHandle {
     closing: CancellationToken,
     device: Arc<OnceLock<DeviceId>>,
+    operator: Arc<OnceLock<[u8; 32]>>,
 }
 
 impl ConnectionHandle {
     /// A handle whose connection closes with its parent.
     pub fn new(closing: CancellationToken) -> ConnectionHandle {
-        ConnectionHandle { closing, device: Arc::default() }
+        ConnectionHandle { closing, device: Arc::default(), operator: Arc::default() }
     }
 
     /// The device at the other end, once it was identified.
@@ -54,6 +55,16 @@ impl ConnectionHandle {
     /// Notes which device it is; the first word counts.
     pub fn is_with(&self, device: DeviceId) {
         let _ = self.device.set(device);
+    }
+
+    /// SHA-256 of the operator's certificate at the other end.
+    pub fn operator(&self) -> Option<[u8; 32]> {
+        self.operator.get().copied()
+    }
+
+    /// Notes which operator's certificate it is; the first word counts.
+    pub fn is_with_operator(&self, fingerprint: [u8; 32]) {
+        let _ = self.operator.set(fingerprint);
     }
 
     /// Whether it was asked to close.

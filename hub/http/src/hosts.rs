@@ -39,7 +39,8 @@ impl Hosts {
         port_fits && self.has_name(host)
     }
 
-    fn has_name(&self, host: &str) -> bool {
+    /// Whether a name or an address is one of ours.
+    pub fn has_name(&self, host: &str) -> bool {
         let host = host.strip_suffix('.').unwrap_or(host);
         self.names.iter().any(|name| name.eq_ignore_ascii_case(host))
     }

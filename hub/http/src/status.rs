@@ -20,6 +20,7 @@ pub fn status(reason: Reason) -> StatusCode {
         | Reason::ThresholdNotMet
         | Reason::WrongFleet
         | Reason::WrongIssuer
+        | Reason::InvitationInvalid
         | Reason::OverQuota => StatusCode::FORBIDDEN,
         Reason::NotFound => StatusCode::NOT_FOUND,
         Reason::WrongMethod => StatusCode::METHOD_NOT_ALLOWED,

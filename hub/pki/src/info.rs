@@ -90,6 +90,17 @@ impl CertificateInfo {
     }
 }
 
+/// From when to when a certificate is valid, Unix seconds, whatever its key is.
+///
+/// # Errors
+/// It cannot be read.
+pub fn validity(der: &[u8]) -> Result<(u64, u64), Error> {
+    let certificate = Certificate::from_der(der).map_err(Error::malformed("certificate"))?;
+    let validity = certificate.tbs_certificate().validity();
+    let seconds = |time: x509_cert::time::Time| time.to_unix_duration().as_secs();
+    Ok((seconds(validity.not_before), seconds(validity.not_after)))
+}
+
 fn signature_verifies(der: &[u8], key: &SubjectKey) -> bool {
     let Ok(signed) = crate::csr::Signed::from_der(der) else { return false };
     signed.verify(key).is_ok()

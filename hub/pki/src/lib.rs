@@ -36,7 +36,7 @@ pub use crl::{Crl, CrlPolicy, RevocationReason, Revoked};
 pub use csr::{Csr, NamesAllowed};
 pub use csr_attributes::csr_attributes;
 pub use error::Error;
-pub use info::CertificateInfo;
+pub use info::{CertificateInfo, validity};
 pub use issuer::{Idevid, Issued, Issuer, Ldevid, Operator, Server, ServerName};
 pub use key::{KeyKind, SubjectKey};
 pub use pem::{CERTIFICATE, CRL, PUBLIC_KEY, from_pem, to_pem};

@@ -1,4 +1,4 @@
-//! The connections that are open: counted, bounded, closed when a device loses its access.
+//! The connections that are open: counted, bounded, closed when their holder loses access.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -64,13 +64,21 @@ impl Connections {
         of_device.for_each(|(_, handle)| handle.close());
     }
 
+    /// Closes every connection with this operator's certificate.
+    pub(crate) fn close_operator(&self, fingerprint: [u8; 32]) {
+        let open = self.lock();
+        let theirs = open.handles.values().filter(|(_, h)| h.operator() == Some(fingerprint));
+        theirs.for_each(|(_, handle)| handle.close());
+    }
+
     /// Closes every connection.
     pub(crate) fn close_all(&self) {
         self.lock().handles.values().for_each(|(_, handle)| handle.close());
     }
 
-    pub(crate) fn len(&self) -> usize {
-        self.lock().handles.len()
+    /// How many are open that are not an operator's.
+    pub(crate) fn of_devices(&self) -> usize {
+        self.lock().handles.values().filter(|(_, handle)| handle.operator().is_none()).count()
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Open> {
@@ -107,7 +115,7 @@ mod tests {
         assert!(admit(there).is_none(), "three in all are enough");
         drop(first);
         assert!(admit(here).is_some());
-        assert_eq!(connections.len(), 2);
+        assert_eq!(connections.of_devices(), 2);
     }
 
     #[tokio::test]

@@ -10,6 +10,9 @@ pub enum StartError {
     /// `loopback_only` is set and the socket is reachable from elsewhere.
     #[error("{0} is reachable from other machines, and this hub is for this machine only")]
     NotLoopback(SocketAddr),
+    /// Devices and operators cannot be told apart.
+    #[error("devices and operators share a port, so their addresses need different names")]
+    OneNameForTwo,
     /// No key could be made for the listener.
     #[error("no key could be made for the listener")]
     ServerKey,
@@ -19,6 +22,9 @@ pub enum StartError {
     /// The Operator CA's certificate cannot be trusted.
     #[error("the Operator CA's certificate cannot be used: {0}")]
     OperatorAuthority(String),
+    /// A chain without a certificate.
+    #[error("there is no certificate in the operator listener's chain")]
+    NoCertificate,
     /// TLS cannot be set up.
     #[error("TLS cannot be set up: {0}")]
     Tls(#[from] rustls::Error),

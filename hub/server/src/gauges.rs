@@ -8,14 +8,26 @@ use ringfort_pki::{CertificateInfo, Crl};
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
+use crate::expiry::Ending;
 use crate::{ServerConfig, StartError};
 
 /// When the hub's authorities end. They do not change while it runs.
-pub(crate) fn authorities(config: &ServerConfig) -> Result<(), StartError> {
-    certificate("device-ca", &config.device_ca)?;
-    certificate("server-ca", config.server_ca.certificate_der())?;
-    certificate("operator-ca", &config.operator_ca)?;
-    config.roots.iter().try_for_each(|root| certificate("root", root))
+pub(crate) fn authorities(config: &ServerConfig) -> Result<Vec<Ending>, StartError> {
+    let mut endings = vec![
+        certificate("device-ca", &config.device_ca)?,
+        certificate("server-ca", config.server_ca.certificate_der())?,
+        certificate("operator-ca", config.operator_authority.issuer.certificate_der())?,
+    ];
+    for root in &config.roots {
+        endings.push(certificate("root", root)?);
+    }
+    Ok(endings)
+}
+
+/// When the operator listener's certificate ends that others issued.
+pub(crate) fn public_certificate(not_after: u64) {
+    gauge!(CERTIFICATE_EXPIRY, "certificate" => "operator-listener", "name" => "")
+        .set(not_after as f64);
 }
 
 /// When the first of the CRLs that are served ends.
@@ -70,11 +82,12 @@ async fn measure(fleet: &Fleet) -> Result<(), Refusal> {
     Ok(())
 }
 
-fn certificate(kind: &'static str, der: &[u8]) -> Result<(), StartError> {
+fn certificate(kind: &'static str, der: &[u8]) -> Result<Ending, StartError> {
     let info = CertificateInfo::parse(der)?;
     let name = info.common_name.unwrap_or_default();
-    gauge!(CERTIFICATE_EXPIRY, "certificate" => kind, "name" => name).set(info.not_after as f64);
-    Ok(())
+    gauge!(CERTIFICATE_EXPIRY, "certificate" => kind, "name" => name.clone())
+        .set(info.not_after as f64);
+    Ok(Ending { kind, name, not_before: info.not_before, not_after: info.not_after })
 }
 
 /// Counting a large fleet takes a moment, and nobody looks more often.

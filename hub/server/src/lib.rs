@@ -1,15 +1,17 @@
 //! Wiring: TLS, listeners, bounds, tasks, metrics.
 //!
-//! [`Server::start`] takes a [`Fleet`] and two bound sockets and serves them until
-//! [`Running::shutdown`]: devices on one, operators on the other.
+//! [`Server::start`] takes a [`Fleet`] and serves until [`Running::shutdown`]: devices on one
+//! socket, operators on another, or both on one, told apart by the name that they ask for.
 #![forbid(unsafe_code)]
 
 mod client_auth;
 mod connections;
 mod error;
+mod expiry;
 mod gauges;
 mod listener;
 mod metrics;
+mod public_identity;
 mod tasks;
 mod tls;
 mod trust;
@@ -18,24 +20,25 @@ mod watched_io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use arc_swap::ArcSwap;
 use ringfort_api::ApiConfig;
-use ringfort_fleet::Fleet;
+use ringfort_fleet::{Fleet, OperatorAuthority};
 use ringfort_gateway::{CrlShelf, GatewayConfig};
-use ringfort_http::Hosts;
+use ringfort_http::{Hosts, Shares};
 use ringfort_pki::{Issuer, ServerName};
 use tokio::net::TcpListener;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::connections::{Caps, Connections};
-use crate::listener::{Listener, is_loopback};
+use crate::listener::{Lane, Listener, is_loopback};
 use crate::tls::TlsMaker;
 use crate::trust::Trust;
 
 pub use crate::error::StartError;
 pub use crate::listener::Limits;
+pub use crate::public_identity::PublicIdentity;
+pub use ringfort_http::Rate;
 
 /// What the server needs besides the fleet and its sockets.
 #[derive(Clone)]
@@ -50,10 +53,13 @@ pub struct ServerConfig {
     pub operator_port: Option<u16>,
     /// Issues the certificates of both listeners.
     pub server_ca: Issuer,
+    /// A certificate for the operator listener that others issued, and each later one; in its
+    /// place the Server CA issues one.
+    pub operator_identity: Option<watch::Receiver<PublicIdentity>>,
     /// How long those are valid.
     pub server_lifetime_days: u32,
-    /// The certificate of the Operator CA, DER.
-    pub operator_ca: Vec<u8>,
+    /// Certifies the keys of people. Only certificates of its Operator CA are met.
+    pub operator_authority: OperatorAuthority,
     /// The certificate of the Device CA, DER.
     pub device_ca: Vec<u8>,
     /// What is above the Device CA, DER, for EST's cacerts: the root.
@@ -79,30 +85,41 @@ pub struct Running {
 
 impl Server {
     /// Starts serving. The sockets are bound by the caller, who also decides about the runtime.
+    /// Without a second one operators share the first with devices; the names of the two sides must
+    /// differ then.
     ///
     /// # Errors
-    /// A socket that is not on this machine while `loopback_only`, certificates that are not what
-    /// they should be, a fleet that does not answer.
+    /// A socket that is not on this machine while `loopback_only`, one socket for one name,
+    /// certificates that are not what they should be, a fleet that does not answer.
     pub async fn start(
         config: ServerConfig,
         fleet: Fleet,
         devices: TcpListener,
-        operators: TcpListener,
+        operators: impl Into<Option<TcpListener>>,
     ) -> Result<Running, StartError> {
-        let (device_address, operator_address) = (devices.local_addr()?, operators.local_addr()?);
+        let operators: Option<TcpListener> = operators.into();
+        let device_address = devices.local_addr()?;
+        let operator_address = match &operators {
+            Some(operators) => operators.local_addr()?,
+            None => device_address,
+        };
+        let device_hosts = hosts(&config.device_names, device_address, config.device_port);
+        let operator_hosts = hosts(&config.operator_names, operator_address, config.operator_port);
+        if operators.is_none() && device_hosts.names.iter().any(|n| operator_hosts.has_name(n)) {
+            return Err(StartError::OneNameForTwo);
+        }
         for address in [device_address, operator_address] {
             if config.loopback_only && !is_loopback(address.ip()) {
                 return Err(StartError::NotLoopback(address));
             }
         }
         let metrics = metrics::recorder()?;
-        gauges::authorities(&config)?;
+        let authorities = gauges::authorities(&config)?;
         let (stopping, tasks) = (CancellationToken::new(), TaskTracker::new());
         let trust_changed = Arc::new(Notify::new());
         let limits = config.limits;
-        let caps = Caps { all: limits.connections, per_address: limits.connections_per_address };
-        let connections = Connections::new(caps);
         let crls = Arc::new(CrlShelf::default());
+        let operator_ca = config.operator_authority.issuer.certificate_der().to_vec();
 
         let days = config.server_lifetime_days;
         let trust = Arc::new(
@@ -111,38 +128,30 @@ impl Server {
                 TlsMaker::new(config.server_ca.clone(), config.device_names.clone(), days)?,
                 TlsMaker::new(config.server_ca.clone(), config.operator_names.clone(), days)?,
                 config.device_ca.clone(),
-                config.operator_ca.clone(),
+                operator_ca,
+                config.operator_identity.clone(),
             )
             .await?,
         );
-        let listener =
-            |name, tls: &Arc<ArcSwap<rustls::ServerConfig>>, router, meet, connections| {
-                Arc::new(Listener {
-                    name,
-                    tls: tls.clone(),
-                    router,
-                    meet,
-                    limits,
-                    connections,
-                    loopback_only: config.loopback_only,
-                    stopping: stopping.clone(),
-                    tasks: tasks.clone(),
-                })
-            };
+        let shares = || Shares::new(limits.per_certificate, limits.per_address);
+        let (device_shares, operator_shares) = (shares(), shares());
         let ca_certificates = [vec![config.device_ca.clone()], config.roots.clone()].concat();
         let device_router = ringfort_gateway::router(
             fleet.clone(),
             GatewayConfig {
                 ca_certificates,
                 crls: crls.clone(),
-                hosts: hosts(&config.device_names, device_address, config.device_port),
+                hosts: device_hosts.clone(),
                 body_time: limits.body,
+                shares: device_shares.clone(),
             },
         );
         let operator_router = ringfort_api::router(
             fleet.clone(),
             ApiConfig {
-                hosts: hosts(&config.operator_names, operator_address, config.operator_port),
+                hosts: operator_hosts.clone(),
+                shares: operator_shares.clone(),
+                operator_authority: config.operator_authority.clone(),
                 body_time: limits.body,
                 trust_changed: trust_changed.clone(),
                 device_ca: config.device_ca.clone(),
@@ -150,26 +159,48 @@ impl Server {
                 metrics: Arc::new(move || metrics.render()),
             },
         );
-        let devices_open = connections.clone();
-        let device_listener = listener(
-            "device",
-            &trust.device_tls,
-            device_router,
-            trust::meet_device(trust.clone()),
-            devices_open,
-        );
-        let operator_listener = listener(
-            "operator",
-            &trust.operator_tls,
-            operator_router,
-            trust::meet_operator(),
-            Connections::new(caps),
-        );
-        tasks.spawn(device_listener.run(devices));
-        tasks.spawn(operator_listener.run(operators));
+        let (of_devices, of_operators) = (trust.clone(), trust.clone());
+        let device_lane = Lane {
+            name: "device",
+            hosts: device_hosts,
+            tls: Box::new(move || of_devices.device_tls()),
+            router: device_router,
+            meet: trust::meet_device(trust.clone()),
+            shares: device_shares,
+        };
+        let operator_lane = Lane {
+            name: "operator",
+            hosts: operator_hosts,
+            tls: Box::new(move || of_operators.operator_tls()),
+            router: operator_router,
+            meet: trust::meet_operator(),
+            shares: operator_shares,
+        };
+        let sockets = match operators {
+            Some(operators) => vec![(devices, vec![device_lane]), (operators, vec![operator_lane])],
+            None => vec![(devices, vec![device_lane, operator_lane])],
+        };
+        let caps = Caps { all: limits.connections, per_address: limits.connections_per_address };
+        let mut connections = Vec::new();
+        for (socket, lanes) in sockets {
+            let open = Connections::new(caps);
+            connections.push(open.clone());
+            let listener = Arc::new(Listener {
+                lanes,
+                limits,
+                connections: open,
+                loopback_only: config.loopback_only,
+                stopping: stopping.clone(),
+                tasks: tasks.clone(),
+            });
+            tasks.spawn(listener.run(socket));
+        }
         let work = tasks::Work { fleet, trust, trust_changed, connections, crls };
         work.sign_crls().await?;
         tasks.spawn(gauges::watch(work.fleet.clone(), stopping.clone()));
+        let public = config.operator_identity;
+        let watch = expiry::Watch { fleet: work.fleet.clone(), authorities, public };
+        tasks.spawn(watch.run(stopping.clone()));
         work.spawn(&tasks, &stopping);
         tracing::info!(%device_address, %operator_address, "serving");
         Ok(Running { device_address, operator_address, stopping, tasks })

@@ -1,11 +1,11 @@
-//! One listener: accepts, bounds, ends TLS, and hands requests to a router.
+//! One socket: accepts, bounds, ends TLS, and hands requests to the router of whoever was asked for.
 
 use std::convert::Infallible;
+use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
 use axum::Router;
 use axum::body::Body;
 use http::Request;
@@ -15,11 +15,13 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use ringfort_cose::Reason;
 use ringfort_gateway::ConnectionHandle;
-use ringfort_http::ServerNameIndication;
+use ringfort_http::{Hosts, Rate, Sender, ServerNameIndication, Shares};
+use ringfort_pki::fingerprint;
+use rustls::server::Acceptor;
 use rustls::{CertificateError, ServerConfig};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
-use tokio_rustls::TlsAcceptor;
+use tokio_rustls::LazyConfigAcceptor;
 use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -45,6 +47,11 @@ pub struct Limits {
     pub connections: usize,
     /// Open connections of one address; a site behind one address translator counts as one.
     pub connections_per_address: usize,
+    /// Requests with one certificate.
+    pub per_certificate: Rate,
+    /// Requests from one address, where a handshake counts as ten; a site behind one address
+    /// translator counts as one.
+    pub per_address: Rate,
 }
 
 impl Default for Limits {
@@ -57,6 +64,8 @@ impl Default for Limits {
             drain: Duration::from_secs(10),
             connections: 8192,
             connections_per_address: 1024,
+            per_certificate: Rate { per_second: 100, burst: 2_000 },
+            per_address: Rate { per_second: 5_000, burst: 50_000 },
         }
     }
 }
@@ -68,11 +77,23 @@ pub(crate) type Meet = Box<
     dyn Fn(SocketAddr, &rustls::ServerConnection, &ConnectionHandle) -> Introduce + Send + Sync,
 >;
 
-pub(crate) struct Listener {
+/// What clients ask for by a name: devices' side or people's.
+pub(crate) struct Lane {
     pub(crate) name: &'static str,
-    pub(crate) tls: Arc<ArcSwap<ServerConfig>>,
+    pub(crate) hosts: Hosts,
+    /// The TLS configuration in force.
+    pub(crate) tls: Box<dyn Fn() -> Arc<ServerConfig> + Send + Sync>,
     pub(crate) router: Router,
     pub(crate) meet: Meet,
+    pub(crate) shares: Arc<Shares>,
+}
+
+/// A socket and what is behind it: one lane, or two that are told apart by the name that the client
+/// asks for (RFC 6066, section 3).
+pub(crate) struct Listener {
+    /// Whoever asks for no name, or for one that nobody has here, gets the first, which refuses
+    /// requests for hosts that are not its own.
+    pub(crate) lanes: Vec<Lane>,
     pub(crate) limits: Limits,
     pub(crate) connections: Arc<Connections>,
     pub(crate) loopback_only: bool,
@@ -92,7 +113,7 @@ impl Listener {
                 Ok((stream, address)) => self.admit(stream, address),
                 Err(error) => {
                     // Out of descriptors, most likely: waiting lets some go.
-                    tracing::error!(listener = self.name, %error, "cannot accept");
+                    tracing::error!(listener = self.name(), %error, "cannot accept");
                     tokio::time::sleep(Duration::from_millis(100)).await;
                 }
             }
@@ -101,12 +122,18 @@ impl Listener {
 
     fn admit(self: &Arc<Listener>, stream: TcpStream, address: SocketAddr) {
         if self.loopback_only && !is_loopback(address.ip()) {
-            self.turned_away(address, "not-loopback");
+            turned_away(self.name(), address, "not-loopback");
             return;
         }
+        let in_share =
+            self.lanes.iter().all(|lane| lane.shares.take_handshake(address.ip()).is_ok());
         let handle = ConnectionHandle::new(self.stopping.child_token());
-        let Some(open) = self.connections.admit(address.ip(), handle) else {
-            self.turned_away(address, Reason::TooManyRequests.code());
+        let admitted = match in_share {
+            true => self.connections.admit(address.ip(), handle),
+            false => None,
+        };
+        let Some(open) = admitted else {
+            turned_away(self.name(), address, Reason::TooManyRequests.code());
             return;
         };
         let listener = self.clone();
@@ -115,40 +142,63 @@ impl Listener {
 
     async fn serve(&self, stream: TcpStream, address: SocketAddr, open: OpenConnection) {
         let _ = stream.set_nodelay(true);
-        let acceptor = TlsAcceptor::from(self.tls.load_full());
         let stream = WatchedIo::new(stream, self.limits.idle);
         let accepted = tokio::select! {
             () = open.handle.closed() => return,
-            accepted = timeout(self.limits.handshake, acceptor.accept(stream)) => accepted,
+            accepted = timeout(self.limits.handshake, self.shake_hands(stream)) => accepted,
         };
-        let stream = match accepted {
-            Ok(Ok(stream)) => stream,
-            Ok(Err(error)) => return self.turned_away(address, handshake_reason(&error)),
-            Err(_) => return self.turned_away(address, Reason::SlowTransfer.code()),
-        };
-        self.serve_http(stream, address, &open.handle).await;
+        match accepted {
+            Ok(Ok((lane, stream))) => self.serve_http(lane, stream, address, &open.handle).await,
+            Ok(Err((name, error))) => turned_away(name, address, handshake_reason(&error)),
+            Err(_) => turned_away(self.name(), address, Reason::SlowTransfer.code()),
+        }
+    }
+
+    /// Reads which name the client asks for, then goes on as that lane.
+    async fn shake_hands(&self, stream: Watched) -> Result<Met<'_>, (&'static str, io::Error)> {
+        let greeted = LazyConfigAcceptor::new(Acceptor::default(), stream).await;
+        let greeted = greeted.map_err(|error| (self.name(), error))?;
+        let lane = self.lane(greeted.client_hello().server_name());
+        match greeted.into_stream((lane.tls)()).await {
+            Ok(stream) => Ok((lane, stream)),
+            Err(error) => Err((lane.name, error)),
+        }
+    }
+
+    fn lane(&self, server_name: Option<&str>) -> &Lane {
+        let asked = self
+            .lanes
+            .iter()
+            .find(|lane| server_name.is_some_and(|server_name| lane.hosts.has_name(server_name)));
+        // There is always a first one: a listener is made with one or two.
+        asked.unwrap_or(&self.lanes[0])
     }
 
     async fn serve_http(
         &self,
-        stream: TlsStream<WatchedIo<TcpStream>>,
+        lane: &Lane,
+        stream: TlsStream<Watched>,
         address: SocketAddr,
         handle: &ConnectionHandle,
     ) {
         let tls = stream.get_ref().1;
-        let introduce = Arc::new((self.meet)(address, tls, handle));
+        let introduce = Arc::new((lane.meet)(address, tls, handle));
         let indication = ServerNameIndication(tls.server_name().map(Arc::from));
-        metrics::counter!("ringfort_handshakes_total", "listener" => self.name,
+        let leaf = tls.peer_certificates().and_then(<[_]>::first);
+        let sender =
+            Sender { address: address.ip(), certificate: leaf.map(|leaf| fingerprint(leaf)) };
+        metrics::counter!("ringfort_handshakes_total", "listener" => lane.name,
             "protocol" => protocol(tls), "resumed" => resumed(tls))
         .increment(1);
 
         let service = service_fn(|request: Request<Incoming>| {
-            let (router, introduce) = (self.router.clone(), introduce.clone());
+            let (router, introduce) = (lane.router.clone(), introduce.clone());
             let indication = indication.clone();
             async move {
                 let mut request = request.map(Body::new);
                 introduce(request.extensions_mut());
                 request.extensions_mut().insert(indication);
+                request.extensions_mut().insert(sender);
                 Ok::<_, Infallible>(match router.oneshot(request).await {
                     Ok(response) => response,
                     Err(never) => match never {},
@@ -164,13 +214,18 @@ impl Listener {
                 connection.as_mut().graceful_shutdown();
                 match timeout(self.limits.drain, connection).await {
                     Ok(ended) => ended,
-                    Err(_) => return tracing::warn!(listener = self.name, %address, "cut off"),
+                    Err(_) => return tracing::warn!(listener = lane.name, %address, "cut off"),
                 }
             }
         };
         if let Err(error) = ended {
-            tracing::debug!(listener = self.name, %address, %error, "connection ended");
+            tracing::debug!(listener = lane.name, %address, %error, "connection ended");
         }
+    }
+
+    /// What connections are counted under before it is known whom they are for.
+    fn name(&self) -> &'static str {
+        self.lanes[0].name
     }
 
     fn http(&self) -> auto::Builder<TokioExecutor> {
@@ -187,14 +242,18 @@ impl Listener {
             .max_header_list_size(MAX_HEADER_BYTES as u32);
         builder
     }
-
-    fn turned_away(&self, address: SocketAddr, reason: &'static str) {
-        metrics::counter!("ringfort_connections_refused_total", "listener" => self.name,
-            "reason" => reason)
-        .increment(1);
-        tracing::info!(listener = self.name, %address, reason, "connection refused");
-    }
 }
+
+fn turned_away(listener: &'static str, address: SocketAddr, reason: &'static str) {
+    metrics::counter!("ringfort_connections_refused_total", "listener" => listener,
+        "reason" => reason)
+    .increment(1);
+    tracing::info!(listener, %address, reason, "connection refused");
+}
+
+type Watched = WatchedIo<TcpStream>;
+/// Whom a client wants, and the way to the client.
+type Met<'a> = (&'a Lane, TlsStream<Watched>);
 
 /// Whether an address is this machine's own, also as IPv4 in IPv6.
 pub(crate) fn is_loopback(address: IpAddr) -> bool {
@@ -202,7 +261,7 @@ pub(crate) fn is_loopback(address: IpAddr) -> bool {
 }
 
 /// The reason code of a handshake that failed.
-fn handshake_reason(error: &std::io::Error) -> &'static str {
+fn handshake_reason(error: &io::Error) -> &'static str {
     let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
     match inner {
         Some(rustls::Error::NoCertificatesPresented) => Reason::NoClientCertificate.code(),
@@ -210,7 +269,7 @@ fn handshake_reason(error: &std::io::Error) -> &'static str {
             CertificateError::Expired | CertificateError::ExpiredContext { .. },
         )) => Reason::CertificateExpired.code(),
         Some(rustls::Error::InvalidCertificate(_)) => Reason::UnknownCertificate.code(),
-        _ if error.kind() == std::io::ErrorKind::TimedOut => Reason::SlowTransfer.code(),
+        _ if error.kind() == io::ErrorKind::TimedOut => Reason::SlowTransfer.code(),
         _ => "handshake-failed",
     }
 }

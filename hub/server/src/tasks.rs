@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use ringfort_fleet::{Fleet, Refusal};
+use ringfort_fleet::{AccessChange, Fleet, Refusal};
 use ringfort_gateway::CrlShelf;
 use tokio::sync::Notify;
 use tokio::sync::broadcast::error::RecvError;
@@ -21,7 +21,8 @@ pub(crate) struct Work {
     pub(crate) fleet: Fleet,
     pub(crate) trust: Arc<Trust>,
     pub(crate) trust_changed: Arc<Notify>,
-    pub(crate) connections: Arc<Connections>,
+    /// Of the socket that devices use, and of the other where there are two.
+    pub(crate) connections: Vec<Arc<Connections>>,
     pub(crate) crls: Arc<CrlShelf>,
 }
 
@@ -42,7 +43,7 @@ impl Work {
         tasks.spawn(self.keep_time(stopping.clone()));
     }
 
-    /// A device whose access changed starts anew: its connections are closed.
+    /// Who has other access than before starts anew: his connections are closed.
     async fn close_connections(self, changed: Arc<Notify>, stopping: CancellationToken) {
         let mut changes = self.fleet.access_changes();
         loop {
@@ -51,11 +52,19 @@ impl Work {
                 change = changes.recv() => change,
             };
             match change {
-                Ok(change) => self.connections.close_device(change.device),
-                Err(RecvError::Lagged(_)) => self.connections.close_all(),
+                Ok(AccessChange::Device(device)) => {
+                    self.connections.iter().for_each(|open| open.close_device(device));
+                    changed.notify_one();
+                }
+                Ok(AccessChange::Operator(fingerprint)) => {
+                    self.connections.iter().for_each(|open| open.close_operator(fingerprint));
+                }
+                Err(RecvError::Lagged(_)) => {
+                    self.connections.iter().for_each(|open| open.close_all());
+                    changed.notify_one();
+                }
                 Err(RecvError::Closed) => return,
             }
-            changed.notify_one();
         }
     }
 
@@ -93,11 +102,12 @@ impl Work {
             }
             match self.trust.refresh().await {
                 // Who a connection is with was judged under the trust of before.
-                Ok(true) => self.connections.close_all(),
+                Ok(true) => self.connections.iter().for_each(|open| open.close_all()),
                 Ok(false) => {}
                 Err(error) => tracing::error!(%error, "trust could not be renewed"),
             }
-            metrics::gauge!("ringfort_device_connections").set(self.connections.len() as f64);
+            let of_devices = self.connections.first().map_or(0, |open| open.of_devices());
+            metrics::gauge!("ringfort_device_connections").set(of_devices as f64);
         }
     }
 }

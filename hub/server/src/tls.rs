@@ -14,18 +14,20 @@ use rustls::crypto::CryptoProvider;
 use rustls::crypto::aws_lc_rs::sign::any_ecdsa_type;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::server::danger::ClientCertVerifier;
-use rustls::server::{ProducesTickets, ServerConfig, WebPkiClientVerifier};
+use rustls::server::{ProducesTickets, ServerConfig, VerifierBuilderError, WebPkiClientVerifier};
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{RootCertStore, SupportedProtocolVersion};
 
-use crate::StartError;
 use crate::client_auth::{ClientAuthorities, ProofOfPossession};
+use crate::{PublicIdentity, StartError};
 
 /// What makes a listener's TLS configuration.
 pub(crate) struct TlsMaker {
     provider: Arc<CryptoProvider>,
     /// Each listener has its own ticket keys; they rotate by themselves and outlive swaps.
     tickets: Arc<dyn ProducesTickets>,
+    /// A session that began without a certificate is not resumed where one is asked for.
+    inviting_tickets: Arc<dyn ProducesTickets>,
     server_ca: Issuer,
     names: Vec<ServerName>,
     lifetime_days: u32,
@@ -39,6 +41,24 @@ pub(crate) struct Identity {
     pub(crate) renew_at: u64,
 }
 
+/// What operators are met with.
+pub(crate) struct OperatorConfigs {
+    pub(crate) strict: Arc<ServerConfig>,
+    pub(crate) inviting: Arc<ServerConfig>,
+}
+
+impl Identity {
+    /// A certificate that others issued and others renew.
+    pub(crate) fn of_others(public: &PublicIdentity) -> Identity {
+        Identity { certified: public.certified.clone(), renew_at: u64::MAX }
+    }
+
+    /// Whether both are the same certificate.
+    pub(crate) fn is(&self, other: &Identity) -> bool {
+        self.certified.cert == other.certified.cert
+    }
+}
+
 impl TlsMaker {
     pub(crate) fn new(
         server_ca: Issuer,
@@ -48,6 +68,7 @@ impl TlsMaker {
         Ok(TlsMaker {
             provider: Arc::new(rustls::crypto::aws_lc_rs::default_provider()),
             tickets: rustls::crypto::aws_lc_rs::Ticketer::new()?,
+            inviting_tickets: rustls::crypto::aws_lc_rs::Ticketer::new()?,
             server_ca,
             names,
             lifetime_days,
@@ -83,23 +104,29 @@ impl TlsMaker {
         authorities: &ClientAuthorities,
     ) -> Result<Arc<ServerConfig>, StartError> {
         let verifier = ProofOfPossession::new(authorities.names(), &self.provider);
-        self.config(identity, Arc::new(verifier), rustls::ALL_VERSIONS)
+        self.config(identity, Arc::new(verifier), rustls::ALL_VERSIONS, &self.tickets)
     }
 
-    /// The operator listener's configuration: TLS 1.3, a certificate of the Operator CA or no
-    /// connection.
-    pub(crate) fn operator_config(
+    /// The operator listener's configurations: TLS 1.3, a certificate of the Operator CA or no
+    /// connection; and while somebody is invited, a certificate of that CA or none.
+    pub(crate) fn operator_configs(
         &self,
         identity: &Identity,
         operator_ca: &[u8],
-    ) -> Result<Arc<ServerConfig>, StartError> {
+    ) -> Result<OperatorConfigs, StartError> {
         let mut roots = RootCertStore::empty();
         roots.add(CertificateDer::from(operator_ca.to_vec()))?;
+        let unusable =
+            |error: VerifierBuilderError| StartError::OperatorAuthority(error.to_string());
         let verifier =
-            WebPkiClientVerifier::builder_with_provider(Arc::new(roots), self.provider.clone())
-                .build()
-                .map_err(|error| StartError::OperatorAuthority(error.to_string()))?;
-        self.config(identity, verifier, &[&rustls::version::TLS13])
+            WebPkiClientVerifier::builder_with_provider(Arc::new(roots), self.provider.clone());
+        let with = verifier.clone().build().map_err(unusable)?;
+        let without = verifier.allow_unauthenticated().build().map_err(unusable)?;
+        let versions = &[&rustls::version::TLS13];
+        Ok(OperatorConfigs {
+            strict: self.config(identity, with, versions, &self.tickets)?,
+            inviting: self.config(identity, without, versions, &self.inviting_tickets)?,
+        })
     }
 
     fn config(
@@ -107,13 +134,14 @@ impl TlsMaker {
         identity: &Identity,
         verifier: Arc<dyn ClientCertVerifier>,
         versions: &[&'static SupportedProtocolVersion],
+        tickets: &Arc<dyn ProducesTickets>,
     ) -> Result<Arc<ServerConfig>, StartError> {
         let resolver = SingleCertAndKey::from(identity.certified.as_ref().clone());
         let mut config = ServerConfig::builder_with_provider(self.provider.clone())
             .with_protocol_versions(versions)?
             .with_client_cert_verifier(verifier)
             .with_cert_resolver(Arc::new(resolver));
-        config.ticketer = self.tickets.clone();
+        config.ticketer = tickets.clone();
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         Ok(Arc::new(config))
     }

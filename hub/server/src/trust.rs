@@ -9,22 +9,24 @@ use ringfort_fleet::{CertificateKind, Fleet, Operator};
 use ringfort_gateway::{DeviceCertificate, Peer};
 use ringfort_pki::fingerprint;
 use rustls::ServerConfig;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, watch};
 
-use crate::StartError;
 use crate::client_auth::{ClientAuthorities, Vouches};
 use crate::listener::Meet;
-use crate::tls::{Identity, TlsMaker, unix_now};
+use crate::tls::{Identity, OperatorConfigs, TlsMaker, unix_now};
+use crate::{PublicIdentity, StartError};
 
-/// What both listeners run on.
+/// What both sides run on.
 pub(crate) struct Trust {
     fleet: Fleet,
     device: TlsMaker,
     operator: TlsMaker,
     device_ca: Vec<u8>,
     operator_ca: Vec<u8>,
-    pub(crate) device_tls: Arc<ArcSwap<ServerConfig>>,
-    pub(crate) operator_tls: Arc<ArcSwap<ServerConfig>>,
+    device_tls: ArcSwap<ServerConfig>,
+    operator_tls: ArcSwap<OperatorConfigs>,
+    /// A certificate that others issue for the operator listener, and each later one.
+    public: Option<watch::Receiver<PublicIdentity>>,
     authorities: ArcSwap<ClientAuthorities>,
     current: Mutex<Current>,
 }
@@ -43,21 +45,27 @@ impl Trust {
         operator: TlsMaker,
         device_ca: Vec<u8>,
         operator_ca: Vec<u8>,
+        mut public: Option<watch::Receiver<PublicIdentity>>,
     ) -> Result<Trust, StartError> {
         let factory_cas = self::factory_cas(&fleet).await?;
         let authorities = self::authorities(&device_ca, &factory_cas)?;
+        let operator_identity = match &mut public {
+            Some(public) => Identity::of_others(&public.borrow_and_update()),
+            None => operator.identity()?,
+        };
         let current =
-            Current { device: device.identity()?, operator: operator.identity()?, factory_cas };
+            Current { device: device.identity()?, operator: operator_identity, factory_cas };
         let device_tls = device.device_config(&current.device, &authorities)?;
-        let operator_tls = operator.operator_config(&current.operator, &operator_ca)?;
+        let operator_tls = operator.operator_configs(&current.operator, &operator_ca)?;
         Ok(Trust {
             fleet,
             device,
             operator,
             device_ca,
             operator_ca,
-            device_tls: Arc::new(ArcSwap::new(device_tls)),
-            operator_tls: Arc::new(ArcSwap::new(operator_tls)),
+            device_tls: ArcSwap::new(device_tls),
+            operator_tls: ArcSwap::from_pointee(operator_tls),
+            public,
             authorities: ArcSwap::from_pointee(authorities),
             current: Mutex::new(current),
         })
@@ -80,13 +88,35 @@ impl Trust {
             current.factory_cas = factory_cas;
             tracing::info!("the device listener's trust or certificate was renewed");
         }
-        if now >= current.operator.renew_at {
-            let identity = self.operator.identity()?;
-            self.operator_tls.store(self.operator.operator_config(&identity, &self.operator_ca)?);
+        let given = self.public.as_ref().map(|public| Identity::of_others(&public.borrow()));
+        let identity = match given {
+            Some(given) if given.is(&current.operator) => None,
+            Some(given) => Some(given),
+            None if now >= current.operator.renew_at => Some(self.operator.identity()?),
+            None => None,
+        };
+        if let Some(identity) = identity {
+            let configs = self.operator.operator_configs(&identity, &self.operator_ca)?;
+            self.operator_tls.store(Arc::new(configs));
             current.operator = identity;
             tracing::info!("the operator listener's certificate was renewed");
         }
         Ok(narrowed)
+    }
+
+    /// What devices are met with.
+    pub(crate) fn device_tls(&self) -> Arc<ServerConfig> {
+        self.device_tls.load_full()
+    }
+
+    /// What operators are met with. Somebody without a certificate is let in only while somebody is
+    /// invited.
+    pub(crate) fn operator_tls(&self) -> Arc<ServerConfig> {
+        let configs = self.operator_tls.load();
+        match self.fleet.login_is_open() {
+            true => configs.inviting.clone(),
+            false => configs.strict.clone(),
+        }
     }
 }
 
@@ -113,11 +143,14 @@ pub(crate) fn meet_device(trust: Arc<Trust>) -> Meet {
     })
 }
 
-/// An operator's certificate was verified in the handshake, or there is no connection.
+/// An operator's certificate was verified in the handshake, or there is no connection; while
+/// somebody is invited there may be none.
 pub(crate) fn meet_operator() -> Meet {
-    Box::new(|address, tls, _connection| {
+    Box::new(|address, tls, connection| {
         let leaf = tls.peer_certificates().and_then(<[_]>::first);
         let peer = OperatorPeer { address, fingerprint: leaf.map(|der| fingerprint(der)) };
+        // One without a certificate is nobody's, and not a device's either.
+        connection.is_with_operator(peer.fingerprint.unwrap_or_default());
         Box::new(move |extensions| {
             extensions.insert(peer.clone());
         })

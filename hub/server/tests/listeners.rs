@@ -9,7 +9,7 @@ use std::time::Duration;
 use common::{Identity, Options, World, tls};
 use ringfort_api::model::NewSite;
 use ringfort_cose::Reason;
-use ringfort_fleet::{Role, State};
+use ringfort_fleet::{OperatorAuthority, Role, State};
 use ringfort_messages::{Nonce, TimeRequest};
 use ringfort_pki::{CERTIFICATE, Issuer, SubjectKey, to_pem};
 use ringfort_server::{Limits, Server, ServerConfig, StartError};
@@ -282,8 +282,12 @@ async fn a_hub_for_this_machine_only_does_not_listen_for_others() {
         operator_names: vec![ringfort_pki::ServerName::Dns("localhost".into())],
         operator_port: None,
         server_ca: server_ca(&world),
+        operator_identity: None,
         server_lifetime_days: 30,
-        operator_ca: world.operator_ca.certificate_der().to_vec(),
+        operator_authority: OperatorAuthority {
+            issuer: world.operator_ca.clone(),
+            lifetime_days: 30,
+        },
         device_ca: world.device_ca.certificate_der().to_vec(),
         roots: vec![],
         loopback_only: true,

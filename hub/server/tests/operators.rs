@@ -63,7 +63,8 @@ async fn an_operator_is_added_with_a_certificate_made_elsewhere() {
     let new = NewOperator {
         name: "olga".into(),
         role: "operator".into(),
-        certificate: to_pem(CERTIFICATE, &certificate).unwrap(),
+        certificate: Some(to_pem(CERTIFICATE, &certificate).unwrap()),
+        request: None,
     };
     admin.add_operator(&new).await.unwrap();
     let olga = Client::new(ringfort_api::client::ClientOptions {
@@ -258,7 +259,8 @@ fn no_release() -> NewDeployment {
 }
 
 fn nobody() -> NewOperator {
-    NewOperator { name: "x".into(), role: "viewer".into(), certificate: String::new() }
+    let certificate = Some(String::new());
+    NewOperator { name: "x".into(), role: "viewer".into(), certificate, request: None }
 }
 
 fn hex_decode(text: &str) -> Vec<u8> {

@@ -22,7 +22,15 @@ pub enum StoreError {
     /// The disk did not read or write.
     #[error("disk input or output failed: {0}")]
     Io(String),
-    /// The schema is newer than this program, or a migration failed.
+    /// The database was written by a newer program. It never goes back.
+    #[error("the database has schema {held}, and this program knows {known}")]
+    Newer {
+        /// The newest version that the database has.
+        held: i64,
+        /// The newest version that this program knows.
+        known: i64,
+    },
+    /// A migration failed, or one that was applied is not what this program knows.
     #[error("the schema could not be brought up to date: {0}")]
     Schema(String),
     /// A range that begins behind the end of its object.

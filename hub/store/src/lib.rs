@@ -17,6 +17,7 @@ mod objects;
 mod outside;
 mod store;
 mod tables;
+mod upgrade;
 mod writer;
 
 pub use error::StoreError;
@@ -25,4 +26,5 @@ pub use objects::{ObjectStream, Objects, Put, PutError};
 pub use outside::{Outside, Schema, object_file};
 pub use store::{Read, Store, StoreConfig};
 pub use tables::*;
+pub use upgrade::copy_of;
 pub use writer::{Op, Write};

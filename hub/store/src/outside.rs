@@ -96,11 +96,11 @@ impl Outside {
             .collect()
     }
 
-    /// How many operators have a role that may approve and have not lost their access.
-    pub async fn people_who_may_approve(&mut self) -> Result<i64, StoreError> {
-        Ok(sqlx::query_scalar(
-            "SELECT COUNT(DISTINCT name) FROM operators \
-             WHERE removed_ms IS NULL AND role IN ('operator', 'admin')",
+    /// How many people have a role that may approve: now, and counting those whose access ended.
+    pub async fn people_who_may_approve(&mut self) -> Result<(i64, i64), StoreError> {
+        Ok(sqlx::query_as(
+            "SELECT COUNT(DISTINCT CASE WHEN removed_ms IS NULL THEN name END), \
+             COUNT(DISTINCT name) FROM operators WHERE role IN ('operator', 'admin')",
         )
         .fetch_one(&mut self.connection)
         .await?)

@@ -9,7 +9,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, S
 use sqlx::{Sqlite, SqliteConnection, SqlitePool};
 
 use crate::writer::{Op, Write, WriterHandle};
-use crate::{Objects, StoreError};
+use crate::{Objects, StoreError, upgrade};
 
 /// Where the data lies.
 #[derive(Clone, Debug)]
@@ -50,10 +50,11 @@ pub struct Store {
 }
 
 impl Store {
-    /// Opens the store, brings the schema up to date and starts the writer task.
+    /// Opens the store, brings the schema up to date and starts the writer task. A database of an
+    /// older schema is copied beside itself first ([`crate::copy_of`]).
     ///
     /// # Errors
-    /// [`StoreError::Schema`] when the database is of a newer version, else what the disk or the
+    /// [`StoreError::Newer`] when the database is of a newer version, else what the disk or the
     /// database said.
     pub async fn open(config: StoreConfig) -> Result<Store, StoreError> {
         let options = SqliteConnectOptions::new()
@@ -76,6 +77,7 @@ impl Store {
             .max_lifetime(None)
             .connect_with(writer_options)
             .await?;
+        upgrade::prepare(&mut *writers.acquire().await?, &config.database).await?;
         MIGRATOR.run(&writers).await?;
         let readers = SqlitePoolOptions::new()
             .max_connections(config.readers.max(1))
@@ -123,8 +125,9 @@ impl Store {
     /// Finishes what was handed to the writer, then closes everything. Later calls fail with
     /// [`StoreError::Closed`].
     pub async fn close(&self) {
-        self.writer.close().await;
+        // Readers first: the last one to go tidies up, and they may not write.
         self.readers.close().await;
+        self.writer.close().await;
     }
 }
 

@@ -2,23 +2,23 @@
 
 use std::fmt;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Args;
-use ringfort_cose::Algorithm;
-use ringfort_fleet::{NewOperator, Operator as Person, Role};
-use ringfort_pki::{Operator, SubjectKey};
+use ringfort_fleet::{Role, SECRET_BYTES};
+use ringfort_pki::{CERTIFICATE, Csr, to_pem};
 use serde::Serialize;
 
 use super::config::{self, HubConfig, Listener};
-use super::open::{HOST, Hub, fleet_failure};
+use super::open::{Hub, fleet_failure};
 use crate::address::Address;
 use crate::anchors::Chain;
-use crate::commands::pki::authorities::{pki_failure, write_certificate};
+use crate::commands::login::Folder;
+use crate::commands::pki::authorities::pki_failure;
 use crate::commands::pki::record::Record;
 use crate::failure::{Failure, Outcome};
-use crate::operator::{EVIDENCE_KEY, Settings};
-use crate::{clock, files, keys, passphrase, runtime};
+use crate::invitation::Invitation;
+use crate::{ask, clock, csr, files, runtime};
 
 /// How the hub is to be set up.
 #[derive(Args)]
@@ -31,7 +31,8 @@ pub struct Options {
     #[arg(long, value_name = "IP:PORT")]
     pub listen: Option<SocketAddr>,
 
-    /// Address under which operators reach the hub [default: the devices' host, port 8444]
+    /// Address under which operators reach the hub: another name on the devices' port, or another
+    /// port [asked for on a terminal; default: the devices' host, port 8444]
     #[arg(long, value_name = "ADDRESS")]
     pub operator_address: Option<String>,
 
@@ -39,13 +40,28 @@ pub struct Options {
     #[arg(long, value_name = "IP:PORT")]
     pub operator_listen: Option<SocketAddr>,
 
+    /// A certificate chain for operators (PEM) that a public authority issued: a file, or
+    /// credential:NAME of systemd [default: the Server CA issues one]
+    #[arg(long, value_name = "FILE", requires = "operator_key")]
+    pub operator_certificate: Option<String>,
+
+    /// The key for it (PEM, mode 0600)
+    #[arg(long, value_name = "FILE", requires = "operator_certificate")]
+    pub operator_key: Option<String>,
+
     /// Name of the first administrator
     #[arg(long, value_name = "NAME", default_value = "admin")]
     pub admin: String,
 
-    /// The administrator's directory, to be made: key, certificate, the hub's address
+    /// Where the first administrator works on this machine: his folder, to be made, with key,
+    /// certificate and the hub's address
     #[arg(long, value_name = "DIR", default_value = "operator")]
     pub operator: PathBuf,
+
+    /// Where he works elsewhere: write an invitation for `ringfort login`, which works once, for an
+    /// hour; no key of his is made here
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["operator", "operator_pin_file"])]
+    pub invitation: Option<PathBuf>,
 
     /// Seal the administrator's key under the passphrase in this file (mode 0600) [default: a new
     /// one, kept beside the key in a file of mode 0600]
@@ -61,6 +77,7 @@ pub struct Options {
     pub poll_seconds: u32,
 
     /// What opens the hub's keys: file:NAME in its directory, or credential:NAME of systemd
+    /// (`ringfort hub seal-pin` hands it to a TPM later)
     #[arg(long, value_name = "WHERE", default_value = "file:pin")]
     pub pin: String,
 }
@@ -74,8 +91,14 @@ pub struct Report {
     devices: String,
     operators: String,
     admin: String,
-    operator: PathBuf,
-    admin_certificate_until: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    operator: Option<PathBuf>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    admin_certificate_until: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    invitation: Option<PathBuf>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    invitation_until: Option<String>,
     loopback_only: bool,
 }
 
@@ -84,7 +107,10 @@ pub fn run(options: &Options) -> Outcome<Report> {
     let record = Record::read(&options.dir)?;
     files::must_be_absent(&config::path(&options.dir))?;
     files::must_be_absent(&options.dir.join(DATABASE))?;
-    files::must_be_absent_or_empty(&options.operator)?;
+    match &options.invitation {
+        Some(invitation) => files::must_be_absent(invitation)?,
+        None => files::must_be_absent_or_empty(&options.operator).map(drop)?,
+    }
     let config = configuration(options, &record)?;
     let made = runtime::new()?.block_on(set_up(options, config));
     if made.is_err() {
@@ -101,19 +127,22 @@ fn configuration(options: &Options, record: &Record) -> Outcome<HubConfig> {
     let chain = Chain::read(&options.dir.join("anchors"))?;
     let devices = Address::parse(chain.newest()?.hub())?;
     devices.check_for(quickstart)?;
-    let operators = match &options.operator_address {
-        Some(address) => Address::parse(address)?,
-        None => Address { host: devices.host.clone(), port: OPERATOR_PORT },
-    };
+    let beside = Address { host: devices.host.clone(), port: OPERATOR_PORT };
+    let operators = Address::parse(&ask::or(
+        options.operator_address.as_deref(),
+        &format!("Devices reach the hub at {}. Address for people", devices.url()),
+        Some(&beside.authority()),
+        "--operator-address",
+    )?)?;
     operators.check_for(quickstart)?;
     let everywhere = if quickstart { [127, 0, 0, 1] } else { [0, 0, 0, 0] };
     let listen = options.listen.unwrap_or((everywhere, devices.port).into());
     let operator_listen = options.operator_listen.unwrap_or((everywhere, operators.port).into());
-    if listen == operator_listen {
+    if listen == operator_listen && (devices.host == operators.host || devices.ip().is_some()) {
         return Err(Failure::usage(
-            "devices and operators cannot share a port",
-            format!("Both would connect to {listen}."),
-            "Choose another port with --operator-address or --operator-listen.",
+            "devices and operators share a port and a name",
+            format!("Both would connect to {listen}, and only names tell them apart."),
+            "Choose another name or port with --operator-address.",
         ));
     }
     for address in [listen, operator_listen] {
@@ -131,86 +160,98 @@ fn configuration(options: &Options, record: &Record) -> Outcome<HubConfig> {
         loopback_only: quickstart,
         pin: options.pin.clone(),
         crl_shards: CRL_SHARDS,
-        devices: Listener { address: devices.url(), listen },
-        operators: Listener { address: operators.url(), listen: operator_listen },
+        devices: Listener::new(devices.url(), listen),
+        operators: Listener {
+            certificate: options.operator_certificate.clone(),
+            key: options.operator_key.clone(),
+            ..Listener::new(operators.url(), operator_listen)
+        },
+        limits: None,
+        tpm: None,
     })
 }
 
 async fn set_up(options: &Options, config: HubConfig) -> Outcome<Report> {
-    let operators = config.operators.address()?;
     let hub = Hub::open(&options.dir, config).await?;
-    let certificate = admin(&hub, &options.operator, options, &operators).await?;
-    hub.config.write(&options.dir)?;
-    Ok(Report {
+    // Whoever the first administrator is comes in as everybody after him: by an invitation.
+    let invitation = hub.invite(&options.admin, Role::Admin).await?;
+    let mut report = Report {
         name: hub.record.name.clone(),
         fleet: hub.record.fleet.clone(),
         directory: options.dir.clone(),
         devices: hub.config.devices.address.clone(),
-        operators: operators.url(),
+        operators: hub.config.operators.address.clone(),
         admin: options.admin.clone(),
-        operator: options.operator.clone(),
-        admin_certificate_until: clock::text(certificate.not_after),
+        operator: None,
+        admin_certificate_until: None,
+        invitation: None,
+        invitation_until: None,
         loopback_only: hub.config.loopback_only,
-    })
+    };
+    match &options.invitation {
+        Some(file) => {
+            invitation.write(file)?;
+            report.invitation = Some(file.clone());
+            report.invitation_until = Some(invitation.until);
+        }
+        None => {
+            let not_after_ms = log_in(&hub, &invitation, options).await?;
+            report.operator = Some(options.operator.clone());
+            report.admin_certificate_until = Some(clock::text(not_after_ms.unsigned_abs() / 1000));
+        }
+    }
+    hub.fleet.close().await;
+    hub.config.write(&options.dir)?;
+    Ok(report)
 }
 
-/// Makes the first administrator: the key here, the certificate by the Operator CA.
-async fn admin(
-    hub: &Hub,
-    directory: &Path,
-    options: &Options,
-    operators: &Address,
-) -> Outcome<ringfort_pki::Issued> {
-    files::new_directory(directory)?;
-    let (passphrase, pin_file) = match &options.operator_pin_file {
-        Some(path) => (passphrase::new(Some(path), "the administrator's key")?, None),
-        None => (passphrase::new_pin_file(&directory.join(PIN))?, Some(PIN.into())),
+/// The first administrator works at this machine: his key is made in his folder, and the invitation
+/// is used at once.
+async fn log_in(hub: &Hub, invitation: &Invitation, options: &Options) -> Outcome<i64> {
+    let pin_file = options.operator_pin_file.as_deref();
+    let mut folder = Folder::begin(&options.operator, pin_file, None)?;
+    let logged_in = async {
+        let csr = Csr::parse(&csr::request(folder.key.as_ref())?).map_err(pki_failure)?;
+        let mut secret = [0; SECRET_BYTES];
+        // It was made as so many bytes.
+        let _ = hex::decode_to_slice(&invitation.secret, &mut secret);
+        let authority = hub.operator_authority();
+        let redeemed = hub.fleet.redeem(&authority, &secret, &csr).await;
+        let registered = redeemed.map_err(fleet_failure)?;
+        let certificate = to_pem(CERTIFICATE, &registered.certificate).map_err(pki_failure)?;
+        folder.finish(invitation, &certificate)?;
+        Ok(registered.not_after_ms)
     };
-    let signer = keys::make(&directory.join("operator"), Algorithm::Esp256, &passphrase)?.key;
-    let key = SubjectKey::try_from(&signer.public_key()).map_err(pki_failure)?;
-    let operator =
-        Operator { name: &options.admin, lifetime_days: hub.record.plan().lifetimes.operator_days };
-    let issued =
-        hub.operator_ca.issue_operator(&key, &operator, clock::now()).map_err(pki_failure)?;
-    let new = NewOperator {
-        name: options.admin.clone(),
-        role: Role::Admin,
-        certificate: issued.der.clone(),
-    };
-    hub.fleet.add_operator(&Person::at_the_host(HOST), &new).await.map_err(fleet_failure)?;
-    let settings = Settings {
-        hub: operators.authority(),
-        server_ca: "server-ca.pem".into(),
-        certificate: "operator.pem".into(),
-        key: "operator.sealed".to_owned(),
-        pin_file,
-    };
-    let evidence = files::read_text(&options.dir.join("keys/evidence.pub"), 4096)?;
-    files::write_new(&directory.join(EVIDENCE_KEY), evidence.as_bytes(), files::PUBLIC)?;
-    write_certificate(&directory.join(&settings.server_ca), hub.server_ca.certificate_der())?;
-    write_certificate(&directory.join(&settings.certificate), &issued.der)?;
-    settings.write(directory)?;
-    Ok(issued)
+    let logged_in = logged_in.await;
+    if logged_in.is_err() {
+        folder.take_back();
+    }
+    logged_in
 }
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (directory, operator) = (self.directory.display(), self.operator.display());
+        let directory = self.directory.display();
         writeln!(f, "The hub {} is set up in {directory}", self.name)?;
         writeln!(f, "  devices    {}", self.devices)?;
         writeln!(f, "  operators  {}", self.operators)?;
-        let until = &self.admin_certificate_until;
-        writeln!(f, "  {operator}  key and certificate of {}, until {until}", self.admin)?;
+        if let (Some(folder), Some(until)) = (&self.operator, &self.admin_certificate_until) {
+            let folder = folder.display();
+            writeln!(f, "  {folder}  key and certificate of {}, until {until}", self.admin)?;
+        }
         if self.loopback_only {
             writeln!(f, "  it serves this machine only")?;
         }
-        write!(f, "Next: ringfort hub serve --dir {directory}")
+        write!(f, "Next: ringfort hub serve --dir {directory}")?;
+        if let (Some(file), Some(until)) = (&self.invitation, &self.invitation_until) {
+            let file = file.display();
+            write!(f, "\n      ringfort login {file}   ({} does so until {until})", self.admin)?;
+        }
+        Ok(())
     }
 }
 
 const DATABASE: &str = "hub.db";
-/// Opens the administrator's key where no passphrase was chosen.
-const PIN: &str = "pin";
 const OPERATOR_PORT: u16 = 8444;
 /// 100,000 revoked certificates make shards of about 30 KiB.
 const CRL_SHARDS: u16 = 128;

@@ -14,16 +14,22 @@ pub mod backup;
 pub mod config;
 pub mod doctor;
 pub mod init;
+pub mod invite;
 mod lock;
 pub mod open;
+mod public_certificate;
 pub mod restore;
+pub mod seal_pin;
 pub mod serve;
+mod tpm_pin;
 
 /// The commands of the group.
 #[derive(Subcommand)]
 pub enum Command {
     /// Set up the directory that `pki init` made, with its first administrator
     Init(init::Options),
+    /// Invite an administrator at a hub that is stopped: when nobody has a key any more
+    Invite(invite::Options),
     /// Run the hub until it is told to stop
     Serve(serve::Options),
     /// Tell a running hub of a factory site that `pki add-site` approved
@@ -32,6 +38,8 @@ pub enum Command {
     Backup(backup::Options),
     /// Put a hub back from a backup; it waits until an administrator acknowledges
     Restore(restore::Options),
+    /// Hand the PIN of the hub's keys to this machine's TPM
+    SealPin(seal_pin::Options),
     /// Look a hub over: find what is wrong or will be, and say what to do
     Doctor(doctor::Options),
     /// Tell a restored hub that you have looked: it serves as before from then on
@@ -48,10 +56,12 @@ impl Command {
     pub fn run(self, dir: Option<&Path>, json: bool) -> ExitCode {
         match self {
             Command::Init(options) => conclude(init::run(&options), json),
+            Command::Invite(options) => conclude(invite::run(&options), json),
             Command::Serve(options) => serve::run(&options, json),
             Command::AddSite(options) => conclude(add_site::run(&options, dir), json),
             Command::Backup(options) => conclude(backup::run(&options), json),
             Command::Restore(options) => conclude(restore::run(&options), json),
+            Command::SealPin(options) => conclude(seal_pin::run(&options), json),
             Command::Doctor(options) => doctor::run(&options, json),
             Command::Acknowledge(options) => conclude(acknowledge::run(&options, dir), json),
         }

@@ -4,10 +4,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use ringfort_cose::{AwsLc, Reason, Sign};
-use ringfort_fleet::{Fleet, FleetConfig, NewSite, Operator, Policy, Refusal, SystemClock};
+use ringfort_fleet::{
+    Agreed, Fleet, FleetConfig, NewSite, Operator, OperatorAuthority, Policy, Refusal, Role,
+    SystemClock,
+};
 use ringfort_keystore::{Passphrase, SealedKey, SealedSecret};
-use ringfort_pki::{CERTIFICATE, CrlPolicy, Issuer, from_pem};
-use ringfort_store::{Store, StoreConfig};
+use ringfort_pki::{CERTIFICATE, CrlPolicy, Issuer, from_pem, to_pem};
+use ringfort_store::{Store, StoreConfig, StoreError};
 use ringfort_trust::Anchors;
 use ringfort_trust::ids::SiteId;
 
@@ -17,6 +20,7 @@ use crate::clock;
 use crate::commands::pki::authorities::{pki_failure, read_certificate};
 use crate::commands::pki::record::Record;
 use crate::failure::{Failure, Outcome};
+use crate::invitation::{self, Invitation};
 use crate::keys::{self, key_failure};
 use crate::site_files::SiteApproval;
 
@@ -56,13 +60,9 @@ impl Hub {
         let order_key = keys.signer("order")?;
         check_named(&chain.newest()?, order_key.as_ref(), &server_ca, &record)?;
         let device_ca_der = device_ca.certificate_der().to_vec();
-        let store = Store::open(StoreConfig::in_directory(directory)).await.map_err(|e| {
-            Failure::failed(
-                format!("the hub's data in {} cannot be opened", directory.display()),
-                format!("{e}."),
-                "Check free space and owner; only one hub may run on a directory.",
-            )
-        })?;
+        let store = Store::open(StoreConfig::in_directory(directory))
+            .await
+            .map_err(|error| store_failure(directory, &error))?;
         let fleet = Fleet::open(FleetConfig {
             fleet: record.fleet_id()?,
             store,
@@ -95,6 +95,38 @@ impl Hub {
         Ok(hub)
     }
 
+    /// Invites somebody, by right of whoever works with the hub's directory.
+    pub async fn invite(&self, name: &str, role: Role) -> Outcome<Invitation> {
+        let who = Operator::at_the_host(HOST);
+        let made = match self.fleet.invite(&who, name, role).await.map_err(fleet_failure)? {
+            Agreed::Done(made) => made,
+            Agreed::Waiting { .. } => {
+                return Err(fleet_failure(Reason::ApprovalRequired.into()));
+            }
+        };
+        let server_ca = match self.config.operators.has_public_certificate() {
+            true => invitation::SYSTEM.to_owned(),
+            false => to_pem(CERTIFICATE, self.server_ca.certificate_der()).map_err(pki_failure)?,
+        };
+        Ok(Invitation {
+            hub: self.config.operators.address()?.authority(),
+            name: made.name,
+            role: made.role.name().to_owned(),
+            secret: hex::encode(made.secret),
+            until: invitation::until(made.ends_ms),
+            server_ca,
+            evidence_key: invitation::public_pem(&self.fleet.evidence_key()),
+        })
+    }
+
+    /// What certifies the keys of people.
+    pub fn operator_authority(&self) -> OperatorAuthority {
+        OperatorAuthority {
+            issuer: self.operator_ca.clone(),
+            lifetime_days: self.record.plan().lifetimes.operator_days,
+        }
+    }
+
     /// Takes in the anchors and the sites that lie in the directory and are not in the store yet.
     async fn take_in(&self, chain: &Chain) -> Outcome<()> {
         let who = Operator::at_the_host(HOST);
@@ -120,6 +152,30 @@ impl Hub {
         paths.sort_unstable();
         let is_approval = |path: &&PathBuf| path.extension().is_some_and(|e| e == "toml");
         paths.iter().filter(is_approval).map(|path| SiteApproval::read(path)).collect()
+    }
+}
+
+/// What the store refused, as a person reads it.
+fn store_failure(directory: &Path, error: &StoreError) -> Failure {
+    let what = format!("the hub's data in {} cannot be opened", directory.display());
+    match error {
+        StoreError::Newer { .. } => {
+            Failure::refused(Reason::Unsupported, what).why(format!("{error}.")).next(
+                "Run the newer ringfort again: a database never goes back. The one of before \
+                   an upgrade lies beside it, as hub.db.schema-N.",
+            )
+        }
+        StoreError::Full | StoreError::Io(_) => Failure::refused(Reason::StorageFailed, what)
+            .why(format!("{error}."))
+            .next("Make room, and check that the hub's user may write there."),
+        StoreError::Locked => Failure::refused(Reason::StorageFailed, what)
+            .why(format!("{error}."))
+            .next("End the process that holds it; only one hub may run on a directory."),
+        _ => Failure::failed(
+            what,
+            format!("{error}."),
+            "Ask `ringfort hub doctor`; only one hub may run on a directory.",
+        ),
     }
 }
 

@@ -66,7 +66,13 @@ fn put_back(options: &Options, contents: &Contents, pin: Option<&[u8]>) -> Outco
     for entry in &contents.files {
         entry.copy(&options.backup, directory)?;
     }
-    let config = HubConfig::read(directory)?;
+    let mut config = HubConfig::read(directory)?;
+    if config.pin.starts_with("tpm:") {
+        // The TPM that opened it stays with the machine that was lost.
+        config.pin = "file:pin".to_owned();
+        config.tpm = None;
+        config.replace(directory)?;
+    }
     let place = config.pin.strip_prefix("file:").map(|name| directory.join(name));
     let missing_pin = match (place, pin) {
         (Some(place), Some(pin)) => {

@@ -5,14 +5,16 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
-use ringfort_server::{Limits, Running, Server, ServerConfig, StartError};
+use ringfort_server::{Limits, PublicIdentity, Rate, Running, Server, ServerConfig, StartError};
 use sd_notify::NotifyState;
 use serde_json::json;
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 
-use super::config::HubConfig;
+use super::config::{HubConfig, Share};
 use super::lock;
 use super::open::Hub;
+use super::public_certificate::Files;
 use crate::failure::{Failure, Outcome};
 use crate::output::{self, conclude_quietly};
 use crate::runtime::{self, Stop};
@@ -38,10 +40,15 @@ async fn serve(options: &Options, json: bool) -> Outcome<()> {
     let config = HubConfig::read(&options.dir)?;
     let _lock = lock::take(&options.dir)?;
     let devices = bind(config.devices.listen).await?;
-    let operators = bind(config.operators.listen).await?;
+    let operators = match config.one_port() {
+        true => None,
+        false => Some(bind(config.operators.listen).await?),
+    };
+    let public = Files::named(&options.dir, &config)?.map(Files::watch).transpose()?;
     let hub = Hub::open(&options.dir, config).await?;
     let mut stop = Stop::new()?;
-    let running = Server::start(server_config(&hub)?, hub.fleet.clone(), devices, operators)
+    let config = server_config(&hub, public)?;
+    let running = Server::start(config, hub.fleet.clone(), devices, operators)
         .await
         .map_err(|error| not_started(&error))?;
     announce(&hub, &running, json);
@@ -50,10 +57,20 @@ async fn serve(options: &Options, json: bool) -> Outcome<()> {
     stop.wait().await;
     let _ = sd_notify::notify(&[NotifyState::Stopping]);
     running.shutdown().await;
+    hub.fleet.close().await;
     Ok(())
 }
 
-fn server_config(hub: &Hub) -> Outcome<ServerConfig> {
+fn server_config(
+    hub: &Hub,
+    operator_identity: Option<watch::Receiver<PublicIdentity>>,
+) -> Outcome<ServerConfig> {
+    let mut limits = Limits::default();
+    let rate = |share: Share| Rate { per_second: share.per_second, burst: share.burst };
+    if let Some(shares) = hub.config.limits {
+        limits.per_certificate = shares.certificate.map_or(limits.per_certificate, rate);
+        limits.per_address = shares.address.map_or(limits.per_address, rate);
+    }
     Ok(ServerConfig {
         device_names: vec![hub.config.devices.server_name()?],
         device_port: Some(hub.config.devices.address()?.port),
@@ -61,11 +78,12 @@ fn server_config(hub: &Hub) -> Outcome<ServerConfig> {
         operator_port: Some(hub.config.operators.address()?.port),
         server_ca: hub.server_ca.clone(),
         server_lifetime_days: hub.record.plan().lifetimes.server_days,
-        operator_ca: hub.operator_ca.certificate_der().to_vec(),
+        operator_identity,
+        operator_authority: hub.operator_authority(),
         device_ca: hub.device_ca.clone(),
         roots: hub.roots.clone(),
         loopback_only: hub.config.loopback_only,
-        limits: Limits::default(),
+        limits,
     })
 }
 
@@ -101,6 +119,10 @@ fn announce(hub: &Hub, running: &Running, json: bool) {
 }
 
 fn not_started(error: &StartError) -> Failure {
+    if let StartError::Fleet(refusal) = error {
+        return Failure::refused(refusal.reason, "the hub does not start")
+            .why(format!("{}.", refusal.detail));
+    }
     Failure::failed(
         "the hub does not start",
         format!("{error}."),

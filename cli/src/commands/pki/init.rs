@@ -22,7 +22,7 @@ use crate::address::Address;
 use crate::failure::{Failure, Outcome};
 use crate::product::ProductName;
 use crate::site_files::{SiteLimits, SiteRequest};
-use crate::{clock, files, output, passphrase};
+use crate::{ask, clock, files, output, passphrase};
 
 /// What to make.
 #[derive(Args)]
@@ -47,11 +47,12 @@ pub struct Options {
     #[arg(long, value_name = "DIR", default_value = "hub")]
     pub hub: PathBuf,
 
-    /// Address under which devices reach the hub: HOST or HOST:PORT
+    /// Address under which devices reach the hub: HOST or HOST:PORT [asked for on a terminal]
     #[arg(long, value_name = "ADDRESS")]
-    pub hub_address: String,
+    pub hub_address: Option<String>,
 
-    /// Where the anchors are found when the hub is not: https://HOST/PATH, any file host
+    /// Where the anchors are found when the hub is not: https://HOST/PATH, any file host [asked
+    /// for on a terminal; default: none]
     #[arg(long, value_name = "URL")]
     pub spare_address: Option<String>,
 
@@ -188,9 +189,21 @@ impl Inputs {
                 "Choose another name for a PKI that is meant to stay.",
             ));
         }
-        let address = Address::parse(&options.hub_address)?;
+        let address = Address::parse(&ask::or(
+            options.hub_address.as_deref(),
+            "Address under which devices reach the hub, for years",
+            None,
+            "--hub-address",
+        )?)?;
         address.check_for(quickstart)?;
-        let spare = options.spare_address.as_deref().map(spare_address).transpose()?;
+        let spare = ask::or(
+            options.spare_address.as_deref(),
+            "Spare address for the anchors, at another provider (https://HOST/PATH, or nothing)",
+            Some(""),
+            "--spare-address",
+        )?;
+        let spare = Some(spare).filter(|spare| !spare.is_empty());
+        let spare = spare.as_deref().map(spare_address).transpose()?;
         let mut keys = key_specs(KeyRole::Anchor, &options.anchor_key)?;
         keys.extend(key_specs(KeyRole::Command, &options.command_key)?);
         let release_keys = key_specs(KeyRole::Release, &options.release_key)?;

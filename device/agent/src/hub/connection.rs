@@ -119,6 +119,7 @@ impl Connection {
         let request = request
             .body(Full::new(body))
             .map_err(|error| AgentError::answer(Reason::UriNotAllowed, error.to_string()))?;
+        let method = request.method().clone();
         let exchange = async {
             self.sender.ready().await?;
             self.sender.send_request(request).await
@@ -127,6 +128,8 @@ impl Connection {
             .await
             .map_err(|_| self.origin.unreachable("no answer in time"))?
             .map_err(|error| request_error(&self.origin, &error))?;
+        let (status, exchange) = (response.status().as_u16(), exchange_id(&response));
+        tracing::info!(%method, path, status, exchange, "the hub answered");
         match response.status() {
             status if status.is_success() => Ok(response),
             status if status.is_redirection() => Err(AgentError::answer(
@@ -136,6 +139,12 @@ impl Connection {
             status => Err(refusal(status, response).await),
         }
     }
+}
+
+/// The id under which the hub's log has this exchange; empty where it gave none.
+fn exchange_id(response: &Response<Incoming>) -> &str {
+    let given = response.headers().get("exchange-id").and_then(|id| id.to_str().ok());
+    given.filter(|id| id.len() <= 64).unwrap_or_default()
 }
 
 /// A whole body of at most `limit` bytes, in time.

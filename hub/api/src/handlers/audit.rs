@@ -29,8 +29,8 @@ pub(crate) async fn checkpoint(
     State(api): State<Arc<Api>>,
     Caller(_): Caller,
 ) -> Result<Json<Checkpoint>, Refused> {
-    let checkpoint = api.fleet.audit_checkpoint().await.map_err(refused)?;
-    Ok(Json(Checkpoint { checkpoint }))
+    let (checkpoint, frontier) = api.fleet.audit_head().await.map_err(refused)?;
+    Ok(Json(Checkpoint { checkpoint, frontier: hex::encode(frontier.to_bytes()) }))
 }
 
 /// Entries of the audit log, as they are hashed.

@@ -2,12 +2,14 @@ use std::sync::Arc;
 
 use axum::extract::{Path, State};
 use http::StatusCode;
-use ringfort_fleet::{Permission, Role};
+use ringfort_cose::Reason;
+use ringfort_fleet::Role;
 use ringfort_http::Refused;
 use ringfort_pki::{CERTIFICATE, from_pem};
 
+use super::invitations::{answer, registered, request as request_of};
 use super::{Caller, Json, PageQuery, Parameters, hash};
-use crate::model::{NewOperator, Operator, Page, Problem};
+use crate::model::{NewOperator, Operator, Outcome, Page, Problem, Registered};
 use crate::{Api, PROBLEM, refused};
 
 /// Operators.
@@ -23,23 +25,37 @@ pub(crate) async fn list(
     Ok(axum::Json(query.cut(operators, |operator: &Operator| operator.fingerprint.clone())?))
 }
 
-/// Adds an operator.
-#[utoipa::path(post, path = "/api/v1/operators", operation_id = "add_operator", tag = "operators", request_body = NewOperator,
-    responses((status = 201, description = "It was added"), (status = "default", description = "It was refused", body = Problem, content_type = PROBLEM)))]
+/// Adds an operator by a request for a certificate or by a certificate that the Operator CA issued
+/// elsewhere; or asks for it where two people are needed.
+#[utoipa::path(post, path = "/api/v1/operators", operation_id = "add_operator", tag = "operators", request_body = NewOperator, responses(
+    (status = 201, description = "It was added", body = Outcome<Registered>),
+    (status = 202, description = "It waits for another person", body = Outcome<Registered>),
+    (status = "default", description = "It was refused", body = Problem, content_type = PROBLEM)))]
 pub(crate) async fn add(
     State(api): State<Arc<Api>>,
     Caller(who): Caller,
     Json(new): Json<NewOperator>,
-) -> Result<StatusCode, Refused> {
-    who.require(Permission::Administer).map_err(refused)?;
-    let operator = ringfort_fleet::NewOperator {
-        name: new.name,
-        role: Role::from_name(&new.role).map_err(refused)?,
-        certificate: from_pem(CERTIFICATE, &new.certificate)
-            .map_err(|error| Refused::new(error.reason(), error.to_string()))?,
+) -> Result<(StatusCode, axum::Json<Outcome<Registered>>), Refused> {
+    let role = Role::from_name(&new.role).map_err(refused)?;
+    let added = match (new.certificate, new.request) {
+        (Some(certificate), None) => {
+            let certificate = from_pem(CERTIFICATE, &certificate)
+                .map_err(|error| Refused::new(error.reason(), error.to_string()))?;
+            let operator = ringfort_fleet::NewOperator { name: new.name, role, certificate };
+            api.fleet.add_operator(&who, &operator).await
+        }
+        (None, Some(request)) => {
+            let (authority, csr) = (&api.config.operator_authority, request_of(&request)?);
+            api.fleet.register(&who, authority, &new.name, role, &csr).await
+        }
+        _ => {
+            return Err(Refused::new(
+                Reason::Malformed,
+                "either a request or a certificate has to be given",
+            ));
+        }
     };
-    api.fleet.add_operator(&who, &operator).await.map_err(refused)?;
-    Ok(StatusCode::CREATED)
+    answer(added.map_err(refused)?, registered)
 }
 
 /// Ends an operator's access.

@@ -4,18 +4,18 @@ use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::header::CONTENT_TYPE;
-use ringfort_fleet::Permission;
+use ringfort_fleet::{Agreed, Permission};
 use ringfort_http::Refused;
 use serde::Serialize;
 
 use super::Caller;
-use crate::model::{Problem, Restored, Status};
+use crate::model::{Outcome, Problem, Restored, Status};
 use crate::{Api, PROBLEM, openapi, refused};
 
 /// What a health check answers.
 #[derive(Serialize, utoipa::ToSchema)]
 pub(crate) struct Health {
-    /// `ok`: the registry answered.
+    /// `up`, or `restored`: the hub waits for an administrator.
     status: &'static str,
 }
 
@@ -23,9 +23,8 @@ pub(crate) struct Health {
 #[utoipa::path(get, path = "/healthz", operation_id = "healthy", tag = "hub", responses(
     (status = 200, description = "Done", body = Health), (status = "default", description = "It was refused", body = Problem, content_type = PROBLEM)))]
 pub(crate) async fn healthy(State(api): State<Arc<Api>>) -> Result<Response, Refused> {
-    // The checkpoint is read from the database.
-    api.fleet.audit_checkpoint().await.map_err(refused)?;
-    Ok(Json(Health { status: "ok" }).into_response())
+    let health = api.fleet.health().await.map_err(refused)?;
+    Ok(Json(Health { status: health.name() }).into_response())
 }
 
 /// Metrics in Prometheus' text format.
@@ -51,15 +50,18 @@ pub(crate) async fn status(
     Ok(Json(status.into()))
 }
 
-/// Acknowledges that the hub was restored from a backup: from here on it serves as before.
+/// Acknowledges that the hub was restored from a backup: from here on it serves as before. It takes
+/// two administrators where two exist.
 #[utoipa::path(post, path = "/api/v1/restore/acknowledge", operation_id = "acknowledge_restore", tag = "hub", responses(
-    (status = 200, description = "Done", body = Restored), (status = "default", description = "It was refused", body = Problem, content_type = PROBLEM)))]
+    (status = 200, description = "Done, or it waits for another person", body = Outcome<Restored>), (status = "default", description = "It was refused", body = Problem, content_type = PROBLEM)))]
 pub(crate) async fn acknowledge_restore(
     State(api): State<Arc<Api>>,
     Caller(who): Caller,
-) -> Result<Json<Restored>, Refused> {
-    let restored = api.fleet.acknowledge_restore(&who).await.map_err(refused)?;
-    Ok(Json(restored.into()))
+) -> Result<Json<Outcome<Restored>>, Refused> {
+    Ok(Json(match api.fleet.acknowledge_restore(&who).await.map_err(refused)? {
+        Agreed::Done(restored) => Outcome::Done { result: restored.into() },
+        Agreed::Waiting { given, required } => Outcome::Waiting { given, required },
+    }))
 }
 
 /// This description.

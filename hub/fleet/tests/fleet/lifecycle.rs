@@ -1,7 +1,7 @@
 //! Moves through the lifecycle, and that what follows from them follows at once.
 
 use ringfort_cose::Reason;
-use ringfort_fleet::{CertificateKind, Moved, Operator, Policy, State};
+use ringfort_fleet::{AccessChange, CertificateKind, Moved, Operator, Policy, State};
 
 use crate::world::{HOUR_MS, World, identify, refused};
 
@@ -13,7 +13,7 @@ async fn a_suspension_is_seen_by_the_very_next_request() {
     // Kept in memory by now.
     assert_eq!(device.by_ldevid(&world).await.unwrap().state(), State::Deployed);
     world.fleet.move_device(&world.admin, &device.id, State::Suspended, "").await.unwrap();
-    assert_eq!(changes.try_recv().unwrap().device, device.id);
+    assert_eq!(changes.try_recv().unwrap(), AccessChange::Device(device.id));
     assert_eq!(device.by_ldevid(&world).await.unwrap().state(), State::Suspended);
     device.new_operational_key();
     assert_eq!(refused(device.reenrol(&world).await), Reason::LifecycleForbids);

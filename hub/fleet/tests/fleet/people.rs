@@ -3,10 +3,13 @@
 use std::sync::Arc;
 
 use ringfort_cose::{PublicKey, Reason, Sign, SoftSigner};
-use ringfort_fleet::{Deadlines, NewDeployment, NewOperator, Operator, Role, State, Target};
-use ringfort_pki::{KeyKind, Operator as Person, SubjectKey};
+use ringfort_fleet::{
+    AccessChange, Agreed, Created, Deadlines, Invitation, Moved, NewDeployment, NewOperator,
+    Operator, OperatorAuthority, Policy, Role, State, Target,
+};
+use ringfort_pki::{Csr, KeyKind, Operator as Person, SubjectKey};
 
-use crate::world::{NOW_MS, World, key, refused, sha256};
+use crate::world::{HOUR_MS, NOW_MS, World, csr, key, refused, sha256};
 
 /// A person with a certificate. Which authority issues it is for the listener to check.
 async fn person(world: &World, name: &str, role: Role) -> (Operator, [u8; 32]) {
@@ -102,4 +105,220 @@ async fn a_name_or_a_key_in_use_is_refused() {
     world.import(&[&device]).await.unwrap();
     device.operational = sams;
     assert_eq!(refused(device.enrol(&world).await), Reason::KeyAlreadyKnown);
+}
+
+#[tokio::test]
+async fn an_invitation_registers_one_key_and_is_used_up() {
+    let world = World::new().await;
+    assert!(!world.fleet.login_is_open());
+    let invitation = invite(&world, "olga", Role::Operator).await;
+    assert!(world.fleet.login_is_open());
+    let (first, second) = (request(), request());
+    // Two at once: one of them comes second.
+    let authority = authority(&world);
+    let (one, other) = tokio::join!(
+        world.fleet.redeem(&authority, &invitation.secret, &first),
+        world.fleet.redeem(&authority, &invitation.secret, &second)
+    );
+    let (came_in, refusal) = match (one, other) {
+        (Ok(came_in), Err(refusal)) | (Err(refusal), Ok(came_in)) => (came_in, refusal),
+        both => panic!("{both:?}"),
+    };
+    assert_eq!(refusal.reason, Reason::InvitationInvalid);
+    let olga = world.fleet.operator(&came_in.fingerprint).await.unwrap();
+    assert_eq!((olga.name(), olga.role()), ("olga", Role::Operator));
+    let again = world.fleet.redeem(&authority, &invitation.secret, &request()).await;
+    assert_eq!(refused(again), Reason::InvitationInvalid);
+    assert!(!world.fleet.login_is_open(), "nobody else was invited");
+    let unknown = world.fleet.redeem(&authority, &[7; 16], &request()).await;
+    assert_eq!(refused(unknown), Reason::InvitationInvalid);
+}
+
+#[tokio::test]
+async fn an_invitation_ends_after_an_hour() {
+    let world = World::new().await;
+    let invitation = invite(&world, "olga", Role::Viewer).await;
+    let late = invite(&world, "vera", Role::Viewer).await;
+    let authority = authority(&world);
+    world.clock.advance_ms(HOUR_MS - 1);
+    world.fleet.redeem(&authority, &invitation.secret, &request()).await.unwrap();
+    world.clock.advance_ms(1);
+    assert!(!world.fleet.login_is_open());
+    let refusal = world.fleet.redeem(&authority, &late.secret, &request()).await;
+    assert_eq!(refused(refusal), Reason::Expired);
+}
+
+#[tokio::test]
+async fn an_invitation_that_was_withdrawn_or_made_again_is_refused() {
+    let world = World::new().await;
+    let authority = authority(&world);
+    let lost = invite(&world, "olga", Role::Viewer).await;
+    let second = invite(&world, "olga", Role::Viewer).await;
+    let refusal = world.fleet.redeem(&authority, &lost.secret, &request()).await;
+    assert_eq!(refused(refusal), Reason::InvitationInvalid);
+    world.fleet.withdraw(&world.admin, "olga").await.unwrap();
+    assert!(!world.fleet.login_is_open());
+    let refusal = world.fleet.redeem(&authority, &second.secret, &request()).await;
+    assert_eq!(refused(refusal), Reason::InvitationInvalid);
+    let nobody = world.fleet.withdraw(&world.admin, "olga").await;
+    assert_eq!(refused(nobody), Reason::NotFound);
+    // Not even by whoever has read the database: only the digest is in it.
+    let third = invite(&world, "olga", Role::Viewer).await;
+    let mut digest = [0; 16];
+    digest.copy_from_slice(&sha256(&third.secret).0[..16]);
+    let refusal = world.fleet.redeem(&authority, &digest, &request()).await;
+    assert_eq!(refused(refusal), Reason::InvitationInvalid);
+    world.fleet.redeem(&authority, &third.secret, &request()).await.unwrap();
+}
+
+#[tokio::test]
+async fn an_invitation_cannot_bring_in_a_key_of_somebody_else() {
+    let mut world = World::new().await;
+    let device = world.deployed("dev-a").await;
+    let invitation = invite(&world, "olga", Role::Operator).await;
+    let authority = authority(&world);
+    let of_a_device = Csr::parse(&csr(&device.operational, None)).unwrap();
+    let refusal = world.fleet.redeem(&authority, &invitation.secret, &of_a_device).await;
+    assert_eq!(refused(refusal), Reason::KeyAlreadyKnown);
+    // What was refused has used nothing up.
+    world.fleet.redeem(&authority, &invitation.secret, &request()).await.unwrap();
+}
+
+#[tokio::test]
+async fn nobody_is_called_like_the_hub_itself() {
+    let world = World::new().await;
+    for name in ["host:admin", "hub", "device", "factory", "", " olga", "a/b", "a\nb"] {
+        let refusal = refused(world.fleet.invite(&world.admin, name, Role::Viewer).await);
+        assert_eq!(refusal, Reason::Malformed, "{name:?}");
+        let new = NewOperator {
+            name: name.to_owned(),
+            ..certificate_for(&world, "olga", Role::Viewer, &key())
+        };
+        let refusal = refused(world.fleet.add_operator(&world.admin, &new).await);
+        assert_eq!(refusal, Reason::Malformed, "{name:?}");
+    }
+    invite(&world, "Olga Example", Role::Viewer).await;
+}
+
+#[tokio::test]
+async fn two_people_are_needed_as_soon_as_two_exist() {
+    let mut world = World::with_policy(Policy::default()).await;
+    let devices = [world.deployed("dev-a").await, world.deployed("dev-b").await];
+    let manifest = world.release(10).await;
+    let everybody =
+        NewDeployment { manifest, target: Target::Class, deadlines: Deadlines::default() };
+    let fleet = &world.fleet;
+    let (alice, _) = person(&world, "alice", Role::Admin).await;
+    // Who only looks or publishes is no second person.
+    person(&world, "vera", Role::Viewer).await;
+    person(&world, "ci", Role::Publisher).await;
+    let moved = fleet.move_device(&alice, &devices[0].id, State::Retired, "").await.unwrap();
+    assert!(matches!(moved, Moved::Done(_)), "{moved:?}");
+    let created = fleet.create_deployment(&alice, &everybody).await.unwrap();
+    assert!(matches!(created, Created::Done(_)));
+
+    world.deployed("dev-c").await;
+    let (bob, fingerprint) = person(&world, "bob", Role::Operator).await;
+    let moved = world.fleet.move_device(&alice, &devices[1].id, State::Retired, "").await.unwrap();
+    assert_eq!(moved, Moved::Waiting { given: 1, required: 2 });
+    let created = world.fleet.create_deployment(&alice, &everybody).await.unwrap();
+    assert_eq!(created, Created::Waiting { given: 1, required: 2 });
+    let waiting = world.fleet.approvals(&bob).await.unwrap();
+    assert_eq!(waiting.len(), 2);
+    assert!(waiting.iter().all(|approval| approval.operator == "alice"), "{waiting:?}");
+    let created = world.fleet.create_deployment(&bob, &everybody).await.unwrap();
+    assert!(matches!(created, Created::Done(_)));
+
+    // Without the second person the first is not enough again.
+    world.fleet.remove_operator(&alice, &fingerprint).await.unwrap();
+    let moved = world.fleet.move_device(&alice, &devices[1].id, State::Retired, "").await.unwrap();
+    assert_eq!(moved, Moved::Waiting { given: 1, required: 2 });
+    let (carol, _) = person(&world, "carol", Role::Operator).await;
+    let moved = world.fleet.move_device(&carol, &devices[1].id, State::Retired, "").await.unwrap();
+    assert!(matches!(moved, Moved::Done(_)), "{moved:?}");
+}
+
+#[tokio::test]
+async fn the_consent_of_somebody_who_has_lost_access_does_not_count() {
+    let mut world = World::with_policy(Policy::default()).await;
+    let device = world.deployed("dev-a").await;
+    let (alice, _) = person(&world, "alice", Role::Admin).await;
+    let (bob, fingerprint) = person(&world, "bob", Role::Operator).await;
+    world.fleet.move_device(&bob, &device.id, State::Retired, "").await.unwrap();
+    world.fleet.remove_operator(&alice, &fingerprint).await.unwrap();
+    let moved = world.fleet.move_device(&alice, &device.id, State::Retired, "").await.unwrap();
+    assert_eq!(moved, Moved::Waiting { given: 1, required: 2 });
+}
+
+#[tokio::test]
+async fn one_administrator_of_two_cannot_make_himself_a_second_person() {
+    let world = World::with_policy(Policy::default()).await;
+    let (alice, _) = person(&world, "alice", Role::Admin).await;
+    // Alone she lets the second one in.
+    let invited = world.fleet.invite(&alice, "bob", Role::Admin).await.unwrap();
+    let Agreed::Done(invitation) = invited else { panic!("{invited:?}") };
+    let authority = authority(&world);
+    let bob = world.fleet.redeem(&authority, &invitation.secret, &request()).await.unwrap();
+    let bob = world.fleet.operator(&bob.fingerprint).await.unwrap();
+
+    let waiting = Agreed::Waiting { given: 1, required: 2 };
+    for role in [Role::Operator, Role::Admin] {
+        let mallory = world.fleet.invite(&alice, "mallory", role).await.unwrap();
+        assert_eq!(mallory, waiting);
+        let again = world.fleet.invite(&alice, "mallory", role).await.unwrap();
+        assert_eq!(again, waiting, "the same person twice is one person");
+    }
+    let new = certificate_for(&world, "mallory", Role::Operator, &key());
+    let added = world.fleet.add_operator(&alice, &new).await.unwrap();
+    assert!(matches!(added, Agreed::Waiting { given: 1, required: 2 }), "{added:?}");
+    let registered =
+        world.fleet.register(&alice, &authority, "mallory", Role::Operator, &request()).await;
+    assert!(matches!(registered.unwrap(), Agreed::Waiting { given: 1, required: 2 }));
+    // Bob's consent is to one key, not to whichever comes next under the name.
+    let other = certificate_for(&world, "mallory", Role::Operator, &key());
+    let added = world.fleet.add_operator(&bob, &other).await.unwrap();
+    assert!(matches!(added, Agreed::Waiting { given: 1, required: 2 }), "{added:?}");
+
+    // Somebody who cannot approve is let in by one, and somebody whom both want is let in.
+    let viewer = world.fleet.invite(&alice, "vera", Role::Viewer).await.unwrap();
+    assert!(matches!(viewer, Agreed::Done(_)));
+    assert_eq!(world.fleet.invite(&alice, "carol", Role::Operator).await.unwrap(), waiting);
+    let carol = world.fleet.invite(&bob, "carol", Role::Operator).await.unwrap();
+    assert!(matches!(carol, Agreed::Done(_)));
+}
+
+#[tokio::test]
+async fn who_is_removed_has_his_connections_closed() {
+    let world = World::new().await;
+    let (_, fingerprint) = person(&world, "olga", Role::Operator).await;
+    let mut changes = world.fleet.access_changes();
+    world.fleet.remove_operator(&world.admin, &fingerprint).await.unwrap();
+    assert_eq!(changes.try_recv().unwrap(), AccessChange::Operator(fingerprint));
+}
+
+#[tokio::test]
+async fn a_certificate_that_has_ended_is_refused_whatever_the_handshake_said() {
+    let world = World::new().await;
+    let (_, fingerprint) = person(&world, "olga", Role::Viewer).await;
+    world.clock.advance_ms(89 * 24 * HOUR_MS);
+    world.fleet.operator(&fingerprint).await.unwrap();
+    // A resumed TLS session does not look at it again.
+    world.clock.advance_ms(2 * 24 * HOUR_MS);
+    assert_eq!(refused(world.fleet.operator(&fingerprint).await), Reason::CertificateExpired);
+}
+
+async fn invite(world: &World, name: &str, role: Role) -> Invitation {
+    match world.fleet.invite(&world.admin, name, role).await.unwrap() {
+        Agreed::Done(invitation) => invitation,
+        waiting => panic!("{waiting:?}"),
+    }
+}
+
+/// Which authority issues is for the listener to check.
+fn authority(world: &World) -> OperatorAuthority {
+    OperatorAuthority { issuer: world.device_ca.clone(), lifetime_days: 90 }
+}
+
+fn request() -> Csr {
+    Csr::parse(&csr(&SoftSigner::generate_ed25519().unwrap(), None)).unwrap()
 }

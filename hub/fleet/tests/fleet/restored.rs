@@ -1,7 +1,9 @@
 //! A hub that was lost and restored from a backup.
 
 use ringfort_cose::Reason;
-use ringfort_fleet::{Clock, Restored, State, Target, UpdateState, audit};
+use ringfort_fleet::{
+    Agreed, Clock, Health, Operator, Policy, Restored, State, Target, UpdateState, audit,
+};
 use ringfort_store::{Store, StoreConfig};
 
 use crate::world::{DAY_MS, HOUR_MS, World, refused};
@@ -36,6 +38,25 @@ async fn an_update_confirms_after_a_backup_a_hundred_orders_and_a_restore() {
 }
 
 #[tokio::test]
+async fn a_restore_takes_two_administrators_where_two_exist() {
+    let mut world = World::with_policy(Policy::default()).await;
+    let device = world.deployed("dev-a").await;
+    let (alice, bob) = (Operator::at_the_host("alice"), Operator::at_the_host("bob"));
+    let backup = world.back_up().await;
+    world.restore(&backup).await;
+    for _ in 0..2 {
+        // The same person twice is one person.
+        let waiting = world.fleet.acknowledge_restore(&alice).await.unwrap();
+        assert_eq!(waiting, Agreed::Waiting { given: 1, required: 2 });
+    }
+    assert_eq!(world.fleet.health().await.unwrap(), Health::Restored);
+    let done = world.fleet.acknowledge_restore(&bob).await.unwrap();
+    assert!(matches!(done, Agreed::Done(_)), "{done:?}");
+    assert_eq!(world.fleet.health().await.unwrap(), Health::Up);
+    drop(device);
+}
+
+#[tokio::test]
 async fn no_order_and_no_certificate_before_an_administrator_acknowledges() {
     let mut world = World::new().await;
     let mut in_stock = world.provisioned("dev-stock").await;
@@ -47,6 +68,7 @@ async fn no_order_and_no_certificate_before_an_administrator_acknowledges() {
     world.restore(&backup).await;
     let restored = world.fleet.status(&world.admin).await.unwrap().restored.unwrap();
     assert_eq!((restored.backup_ms, restored.acknowledged_ms), (backup.made_ms, None));
+    assert_eq!(world.fleet.health().await.unwrap(), Health::Restored);
     assert_eq!(refused(device.check_in(&world).await), Reason::HubRestored);
     assert_eq!(refused(in_stock.enrol(&world).await), Reason::HubRestored);
     let before = device.operational.clone();
@@ -61,6 +83,7 @@ async fn no_order_and_no_certificate_before_an_administrator_acknowledges() {
     assert_eq!(refused(device.check_in(&world).await), Reason::HubRestored);
 
     world.fleet.acknowledge_restore(&world.admin).await.unwrap();
+    assert_eq!(world.fleet.health().await.unwrap(), Health::Up);
     assert_eq!(world.fleet.tick().await.unwrap(), 0);
     in_stock.enrol(&world).await.unwrap();
     assert!(device.check_in(&world).await.unwrap().is_some());

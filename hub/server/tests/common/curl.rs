@@ -77,6 +77,12 @@ impl Request {
 }
 
 impl Answer {
+    /// What a curl with `-i` was answered.
+    pub fn of(mut command: Command) -> Answer {
+        let done = run(&mut command, &[]);
+        Answer::read(&done.stdout, String::from_utf8_lossy(&done.stderr).into_owned())
+    }
+
     fn read(raw: &[u8], error: String) -> Answer {
         let nothing = Answer { status: 0, headers: HashMap::new(), body: Vec::new(), error };
         let Some(end) = raw.windows(4).position(|window| window == b"\r\n\r\n") else {

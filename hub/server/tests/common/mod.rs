@@ -12,7 +12,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use ringfort_api::client::{Client, ClientOptions};
 use ringfort_cose::{AwsLc, PublicKey, Sha256Digest, Sign, SoftSigner, Verify};
 use ringfort_fleet::{
-    Fleet, FleetConfig, NewOperator, NewSite, Operator, Policy, Role, State, SystemClock,
+    Fleet, FleetConfig, NewOperator, NewSite, Operator, OperatorAuthority, Policy, Role, State,
+    SystemClock,
 };
 use ringfort_messages::{
     AnchorsVersion, BatchSpec, ClassId, DeviceId, FleetId, Protection, RecordSpec, SiteId,
@@ -21,7 +22,7 @@ use ringfort_messages::{
 use ringfort_pki::{
     CERTIFICATE, CrlPolicy, Csr, Idevid, Issuer, Lifetimes, Plan, ServerName, SubjectKey, to_pem,
 };
-use ringfort_server::{Limits, Running, Server, ServerConfig};
+use ringfort_server::{Limits, PublicIdentity, Running, Server, ServerConfig};
 use ringfort_store::{Store, StoreConfig};
 use ringfort_trust::{AnchorsSpec, KeySpec, ProductSpec, Role as KeyRole};
 use tempfile::TempDir;
@@ -64,11 +65,19 @@ pub struct World {
 pub struct Options {
     pub limits: Limits,
     pub devices: &'static [&'static str],
+    /// Both sides on one socket: `devices.example` and `operators.example`.
+    pub one_port: bool,
+    pub operator_identity: Option<tokio::sync::watch::Receiver<PublicIdentity>>,
 }
 
 impl Default for Options {
     fn default() -> Options {
-        Options { limits: Limits::default(), devices: &["dev-a", "dev-b"] }
+        Options {
+            limits: Limits::default(),
+            devices: &["dev-a", "dev-b"],
+            one_port: false,
+            operator_identity: None,
+        }
     }
 }
 
@@ -128,21 +137,30 @@ impl World {
         let server_ca_der = server_ca.certificate_der().to_vec();
         write_pem(&folder.path().join("server-ca.pem"), &server_ca_der);
         let world_devices = options.devices;
-        let name =
-            || vec![ServerName::Dns("localhost".into()), ServerName::Ip([127, 0, 0, 1].into())];
+        let names = |name: &str| match options.one_port {
+            true => vec![ServerName::Dns(name.into())],
+            false => {
+                vec![ServerName::Dns("localhost".into()), ServerName::Ip([127, 0, 0, 1].into())]
+            }
+        };
         let config = ServerConfig {
-            device_names: name(),
+            device_names: names("devices.example"),
             device_port: None,
-            operator_names: name(),
+            operator_names: names("operators.example"),
             operator_port: None,
             server_ca,
+            operator_identity: options.operator_identity,
             server_lifetime_days: 30,
-            operator_ca: operator_ca.certificate_der().to_vec(),
+            operator_authority: OperatorAuthority {
+                issuer: operator_ca.clone(),
+                lifetime_days: 30,
+            },
             device_ca: device_ca.certificate_der().to_vec(),
             roots: vec![root.certificate_der().to_vec()],
             loopback_only: true,
             limits: options.limits,
         };
+        let operators = (!options.one_port).then_some(operators);
         let running = Server::start(config, fleet.clone(), devices, operators).await.unwrap();
         let world = World {
             device_port: running.device_address.port(),

@@ -19,7 +19,7 @@ pub use commands::CommandRow;
 pub use contacts::{Contact, Running};
 pub use deployments::{DeploymentRow, NewDeployment};
 pub use devices::{DeviceFilter, DeviceRow, NewDevice, StateCount};
-pub use people::OperatorRow;
+pub use people::{ApprovalRow, InvitationRow, OperatorRow};
 pub use releases::{NewRelease, ReleaseObject, ReleaseRow};
 pub use sites::{NewSite, SiteRow};
 pub use targets::{Confirmed, Offer, TargetChange, TargetRow};

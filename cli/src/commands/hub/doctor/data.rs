@@ -57,10 +57,12 @@ async fn database(
             format!("it is {} here; the newest record is of {}", text(now_ms()), text(newest));
         findings.push(Finding::new(Fault::ClockBehind, DATABASE, seen));
     }
-    let may_approve = database.people_who_may_approve().await?;
-    if config.is_some_and(|config| config.approvals > 1) && may_approve < 2 {
-        let seen = format!("{may_approve} of operators and administrators");
-        findings.push(Finding::new(Fault::TooFewPeople, "operators", seen));
+    let (now, ever) = database.people_who_may_approve().await?;
+    if config.is_some_and(|config| config.approvals > 1) && now < 2 {
+        // Who was alone from the start is enough alone, until a second one comes.
+        let fault = if ever < 2 { Fault::SingleApproval } else { Fault::TooFewPeople };
+        let seen = format!("{now} of operators and administrators");
+        findings.push(Finding::new(fault, "operators", seen));
     }
     for (class, devices) in database.developer_products("retired").await? {
         let class = <[u8; 16]>::try_from(class).map_or_else(

@@ -108,10 +108,10 @@ faults! {
     // Settings.
     SingleApproval "single-approval"
         "One person alone can retire devices and deploy to the whole fleet."
-        "Set approvals = 2 in hub.toml once there are two people.";
+        "Add a second operator or administrator, and set approvals = 2 in hub.toml.";
     TooFewPeople "too-few-people"
-        "Two people have to agree, and fewer than two operators may: nothing of that kind can be done."
-        "Add a second operator or administrator.";
+        "Two people have to agree, and of those who could only one is left: nothing of that kind can be done."
+        "Add another; where that takes two too, set approvals = 1 for as long as it takes.";
     DeveloperProduct "developer-product"
         "A product is for developers: its certificates live 30 days, and its devices never ship."
         "Keep it for desks; ship products of another class.";
@@ -158,6 +158,9 @@ faults! {
     AnchorsNotPublished "anchors-not-published"
         "The directory holds newer anchors than the hub serves."
         "Run `ringfort pki anchors publish`, or restart the hub.";
+    AuditNotAsSeen "audit-log-not-as-seen"
+        "The hub's audit log is shorter than the one this operator saw before, or has another past."
+        "After a restore run `ringfort audit accept`; else compare exports, and find out who changed it.";
     KeysShared "keys-shared"
         "The registry holds a public key for more than one device, which the hub never lets happen."
         "Find out who changed the database, and restore a backup from before.";

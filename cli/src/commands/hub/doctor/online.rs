@@ -29,6 +29,10 @@ pub fn examine(directory: &Path, folder: &Path, findings: &mut Vec<Finding>) {
             return;
         }
     };
+    if let Some(alarm) = operator.follow_log() {
+        let at = folder.display().to_string();
+        findings.push(Finding::new(Fault::AuditNotAsSeen, at, alarm.to_string()));
+    }
     let held = archive::names(directory, "anchors", &[".cbor"]).len() as u64;
     if held > status.anchors_version {
         let seen = format!("{held} versions here, {} at the hub", status.anchors_version);
