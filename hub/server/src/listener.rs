@@ -64,7 +64,7 @@ impl Default for Limits {
             drain: Duration::from_secs(10),
             connections: 8192,
             connections_per_address: 1024,
-            per_certificate: Rate { per_second: 100, burst: 2_000 },
+            per_certificate: Rate { per_second: 200, burst: 5_000 },
             per_address: Rate { per_second: 5_000, burst: 50_000 },
         }
     }

@@ -125,9 +125,8 @@ impl Store {
     /// Finishes what was handed to the writer, then closes everything. Later calls fail with
     /// [`StoreError::Closed`].
     pub async fn close(&self) {
-        // Readers first: the last one to go tidies up, and they may not write.
-        self.readers.close().await;
         self.writer.close().await;
+        self.readers.close().await;
     }
 }
 

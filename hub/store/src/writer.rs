@@ -281,6 +281,12 @@ async fn serve(mut write: Write, mut messages: mpsc::Receiver<Message>, pool: Sq
             job.fail(StoreError::Closed);
         }
     }
+    // What is left in the log goes into the database's own file: whoever closes last may be a
+    // reader, who cannot. If it cannot be done now, the next start does it.
+    let tidied = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(write.read.connection());
+    if let Err(error) = tidied.await {
+        tracing::debug!(%error, "checkpoint");
+    }
     drop(write);
     pool.close().await;
 }

@@ -27,7 +27,7 @@ mod tpm_pin;
 #[derive(Subcommand)]
 pub enum Command {
     /// Set up the directory that `pki init` made, with its first administrator
-    Init(init::Options),
+    Init(Box<init::Options>),
     /// Invite an administrator at a hub that is stopped: when nobody has a key any more
     Invite(invite::Options),
     /// Run the hub until it is told to stop

@@ -52,14 +52,14 @@ pub(crate) async fn invite(
 ) -> Result<(StatusCode, axum::Json<Outcome<Invitation>>), Refused> {
     let role = Role::from_name(&new.role).map_err(refused)?;
     let invited = api.fleet.invite(&who, &new.name, role).await.map_err(refused)?;
-    Ok(answer(invited, |invitation| {
+    answer(invited, |invitation| {
         Ok(Invitation {
             name: invitation.name,
             role: invitation.role.name().to_owned(),
             secret: hex::encode(invitation.secret),
             ends_ms: invitation.ends_ms,
         })
-    })?)
+    })
 }
 
 /// Invitations that can still be used.
