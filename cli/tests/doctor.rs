@@ -225,7 +225,9 @@ fn what_the_running_hub_knows_of_its_devices_is_found() {
         sql(
             &bench.path("hub/hub.db"),
             &format!(
-                "INSERT INTO devices VALUES ('{device}', randomblob(17), 'plant', 1, \
+                "INSERT INTO devices (device, ueid, site, batch_number, vendor, class, protection, \
+                 state, state_since_ms, reason, alarm, alarm_ms, pending_key, added_ms) \
+                 VALUES ('{device}', randomblob(17), 'plant', 1, \
                  zeroblob(16), zeroblob(16), 'sealed-file', 'deployed', 1, NULL, \
                  'clone-suspected', 1, NULL, 1)"
             ),
