@@ -194,6 +194,10 @@ fn agent_failure(error: AgentError) -> Failure {
             "Put state and key store of this device back together; where they are gone, give it a \
              new identity.",
         ),
+        AgentError::Proxy { address, reason, detail } => {
+            Failure::refused(reason, format!("the proxy {address} does not open the way"))
+                .why(format!("{detail}."))
+        }
         AgentError::NoIdentity => Failure::refused(Reason::NotFound, "the device has no identity")
             .why("The factory has not given it one.")
             .next(
@@ -305,6 +309,9 @@ impl fmt::Display for StatusReport {
             if keys.hardware_counter { "hardware counter" } else { "no hardware counter" };
         table.row(["keys", &format!("{}, {hardware}, {counter}", keys.store)]);
         table.row(["hub", self.0.hub.as_deref().unwrap_or(none)]);
+        if let Some(proxy) = &self.0.proxy {
+            table.row(["through", &format!("the proxy {proxy}")]);
+        }
         let anchors = self.0.anchors.map_or_else(|| none.to_owned(), |v| format!("version {v}"));
         table.row(["anchors", &anchors]);
         let ends = self.0.certificate_ends.map(clock::text);
@@ -348,6 +355,12 @@ kind = "sealed-file"
 # token = "device"
 # pin_file = "token-pin"        # mode 0600
 # hardware = false              # true where the token gives no key out
+
+# The HTTP proxy on the way to the hub; without this section HTTPS_PROXY and NO_PROXY count.
+# [proxy]
+# address = "http://proxy.example:3128"     # empty: no proxy, whatever the environment says
+# credentials_file = "proxy-credentials"    # one line user:password, mode 0600
+# direct = ["files.example", "10.0.0.0/8"]  # reached without it, as in NO_PROXY
 
 [update]
 payload = "file"                # or "tar", unpacked

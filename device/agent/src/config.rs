@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use crate::AgentError;
+use crate::proxy::{Proxies, ProxyConfig};
 
 /// What the product's maker chose for the agent.
 #[derive(Clone, Debug, Deserialize)]
@@ -22,6 +23,9 @@ pub struct AgentConfig {
     /// When to ask the hub.
     #[serde(default)]
     pub poll: PollConfig,
+    /// The HTTP proxy on the way to the hub, the spare address and the payloads.
+    #[serde(default)]
+    pub proxy: ProxyConfig,
     /// How to install and judge updates.
     pub update: UpdateConfig,
     /// The declared health checks: all have to pass before a release is confirmed.
@@ -36,6 +40,9 @@ pub struct AgentConfig {
     /// The file that this was read from.
     #[serde(skip)]
     pub file: PathBuf,
+    /// The way to each host.
+    #[serde(skip)]
+    pub(crate) proxies: Proxies,
 }
 
 /// Where the keys live.
@@ -200,21 +207,31 @@ pub struct SandboxConfig {
 }
 
 impl AgentConfig {
-    /// Reads and checks `agent.toml`.
+    /// Reads and checks `agent.toml`, and the environment for a proxy.
     ///
     /// # Errors
-    /// [`AgentError::Config`] or [`AgentError::Setting`], naming line or setting.
+    /// [`AgentError::Config`] or [`AgentError::Setting`], naming line or setting;
+    /// [`AgentError::KeyStore`] for a file of credentials that cannot be read or is not private.
     pub fn read(file: &Path) -> Result<AgentConfig, AgentError> {
         let text = std::fs::read_to_string(file)
             .map_err(|source| AgentError::Storage { path: file.to_owned(), source })?;
-        AgentConfig::parse(&text, file)
+        AgentConfig::parse_in(&text, file, |name| std::env::var(name).ok())
     }
 
-    /// Checks the text of an `agent.toml` that lies, or would lie, at `file`.
+    /// Checks the text of an `agent.toml` that lies, or would lie, at `file`. The environment is
+    /// not asked.
     ///
     /// # Errors
     /// As [`AgentConfig::read`].
     pub fn parse(text: &str, file: &Path) -> Result<AgentConfig, AgentError> {
+        AgentConfig::parse_in(text, file, |_| None)
+    }
+
+    fn parse_in(
+        text: &str,
+        file: &Path,
+        environment: impl Fn(&str) -> Option<String>,
+    ) -> Result<AgentConfig, AgentError> {
         let mut config: AgentConfig = toml::from_str(text).map_err(|error| AgentError::Config {
             file: file.to_owned(),
             problem: error.to_string(),
@@ -239,6 +256,9 @@ impl AgentConfig {
         for path in &mut config.commands.data {
             *path = state.join(&path);
         }
+        let credentials = config.proxy.credentials_file.take();
+        config.proxy.credentials_file = credentials.map(|path| state.join(path));
+        config.proxies = config.proxy.resolve(file, environment)?;
         config.check()?;
         Ok(config)
     }

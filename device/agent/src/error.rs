@@ -97,6 +97,16 @@ pub enum AgentError {
     /// A command has put the device out of use for ever.
     #[error("the device was decommissioned: it has no keys any more")]
     Decommissioned,
+    /// The HTTP proxy does not open the way.
+    #[error("the proxy {address} does not open the way ({reason}): {detail}")]
+    Proxy {
+        /// The proxy, without its credentials.
+        address: String,
+        /// The reason code: `proxy-refused`, `proxy-auth-required`, `malformed`, `too-large`.
+        reason: Reason,
+        /// What it said.
+        detail: String,
+    },
     /// The runner ended or does not answer.
     #[error("the runner: {0}")]
     Runner(String),
@@ -110,7 +120,9 @@ impl AgentError {
                 Reason::StorageFailed
             }
             AgentError::RolledBack { .. } => Reason::RolledBack,
-            AgentError::Identity { reason, .. } | AgentError::Answer { reason, .. } => *reason,
+            AgentError::Identity { reason, .. }
+            | AgentError::Answer { reason, .. }
+            | AgentError::Proxy { reason, .. } => *reason,
             AgentError::Refused { code, .. } => Reason::from_code(code).unwrap_or(Reason::Internal),
             AgentError::Unreachable { .. } | AgentError::ServerNotTrusted(_) => {
                 Reason::TransferFailed

@@ -25,6 +25,7 @@ mod factory;
 mod hub;
 mod keys;
 mod lifecycle;
+mod proxy;
 pub mod runner;
 #[cfg(target_os = "linux")]
 mod sandbox;
@@ -42,6 +43,7 @@ pub use config::{
 pub use error::AgentError;
 pub use factory::{Installed, identity_install, identity_request};
 pub use lifecycle::{Enrolled, enrol, run, run_sandboxed};
+pub use proxy::ProxyConfig;
 pub use status::{KeyStatus, ReleaseStatus, Status, UpdateSummary, status};
 
 /// Name and version, as the hub sees them.

@@ -159,6 +159,9 @@ impl Agent {
         }
         if self.session.installed.operational.is_none() {
             let entered = self.enter().await;
+            if entered.is_err() {
+                self.ask_spare(runner).await?;
+            }
             self.after(entered, runner).await?;
         }
         let (chain, label) = self.operational_chain()?;
@@ -169,8 +172,16 @@ impl Agent {
             Driver::new(&mut self.session, &mut hub, runner).start().await?;
             self.taken_up = true;
         }
-        self.after(timed, runner).await?;
+        // Whatever the hub says, and whether or not it says anything.
         self.ask_spare(runner).await?;
+        if let Err(error) = &timed
+            && asks_for_re_entry(error)
+        {
+            // Not even the time is told to this certificate.
+            let entered = self.re_enter(error).await;
+            return self.after(entered, runner).await;
+        }
+        self.after(timed, runner).await?;
         let renewed = self.renew().await;
         if let Err(error) = self.after(renewed, runner).await {
             if !is_of_the_hub(&error) {
@@ -194,11 +205,10 @@ impl Agent {
         if anchors == self.session.device.record().anchors && polled.is_ok() {
             self.hub = Some(hub);
         }
-        if let Err(AgentError::Refused { code, .. }) = &polled
-            && RE_ENTRY.iter().any(|reason| reason.code() == code)
+        if let Err(error) = &polled
+            && asks_for_re_entry(error)
         {
-            warn!(code, "the operational certificate is not taken; entering with the factory's");
-            return self.enter().await.map(|()| Some(1));
+            return self.re_enter(error).await;
         }
         self.after(polled, runner).await
     }
@@ -215,11 +225,17 @@ impl Agent {
             }
             None => {
                 let address = self.session.with_anchors(|anchors| anchors.hub().to_owned())?;
-                HttpsHub::new(&address, self.trust()?, None)?
+                HttpsHub::new(&address, self.trust()?, None, &self.session.config.proxies)?
             }
         };
         self.hub = None;
         Driver::new(&mut self.session, &mut hub, runner).resume_command().await
+    }
+
+    /// Enters again by the factory identity. The seconds until the next check-in.
+    async fn re_enter(&mut self, why: &AgentError) -> Result<Option<u32>, AgentError> {
+        warn!(%why, "the operational certificate is not taken; entering with the factory's");
+        self.enter().await.map(|()| Some(1))
     }
 
     /// A server that is not trusted any more may still hand out anchors, which prove themselves.
@@ -231,10 +247,7 @@ impl Agent {
         if let Err(AgentError::ServerNotTrusted(_)) = &result {
             self.session.device.forget_time();
             self.hub = None;
-            let (chain, label) = match self.session.installed.operational {
-                Some(_) => self.operational_chain()?,
-                None => self.idevid_chain()?,
-            };
+            let (chain, label) = self.newest_chain()?;
             let mut hub = self.hub(&chain, &label)?;
             let mut driver = Driver::new(&mut self.session, &mut hub, runner);
             driver.fetch_anchors_of_anyone().await?;
@@ -247,9 +260,14 @@ impl Agent {
         let has_spare = self.session.with_anchors(|anchors| anchors.spare().is_some())?;
         if is_due && has_spare {
             self.spare_asked = Some(Instant::now());
-            let (chain, label) = self.operational_chain()?;
+            let (chain, label) = self.newest_chain()?;
             let mut hub = self.hub(&chain, &label)?;
+            let before = self.session.device.record().anchors;
             Driver::new(&mut self.session, &mut hub, runner).fetch_spare_anchors().await?;
+            if self.session.device.record().anchors != before {
+                // The hub may be another one now, at another address.
+                self.hub = None;
+            }
         }
         Ok(())
     }
@@ -377,6 +395,14 @@ impl Agent {
         Ok((self.session.store.certificates(&label)?, label))
     }
 
+    /// The operational identity; before the first enrolment the factory's.
+    fn newest_chain(&self) -> Result<(Vec<Vec<u8>>, Label), AgentError> {
+        match self.session.installed.operational {
+            Some(_) => self.operational_chain(),
+            None => self.idevid_chain(),
+        }
+    }
+
     fn idevid_chain(&self) -> Result<(Vec<Vec<u8>>, Label), AgentError> {
         let label = keys::label(keys::IDEVID)?;
         Ok((self.session.store.certificates(&label)?, label))
@@ -386,7 +412,7 @@ impl Agent {
         let key = StoreKey::new(Arc::clone(&self.session.store), label.clone())?;
         let credentials = Credentials { chain: chain.to_vec(), key: Arc::new(key) };
         let address = self.session.with_anchors(|anchors| anchors.hub().to_owned())?;
-        HttpsHub::new(&address, self.trust()?, Some(credentials))
+        HttpsHub::new(&address, self.trust()?, Some(credentials), &self.session.config.proxies)
     }
 
     fn trust(&self) -> Result<Trust, AgentError> {
@@ -419,6 +445,11 @@ impl Agent {
         let spread = seconds * 500 * u64::from(random_byte()?) / 255;
         Ok(Duration::from_millis(seconds * 500 + spread))
     }
+}
+
+fn asks_for_re_entry(error: &AgentError) -> bool {
+    let AgentError::Refused { code, .. } = error else { return false };
+    RE_ENTRY.iter().any(|reason| reason.code() == code)
 }
 
 fn random_byte() -> Result<u8, AgentError> {

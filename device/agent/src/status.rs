@@ -17,6 +17,9 @@ pub struct Status {
     pub device: Option<String>,
     /// The hub's address, from the anchors.
     pub hub: Option<String>,
+    /// The HTTP proxy on the way there, as this process would take it; none where the way is
+    /// direct.
+    pub proxy: Option<String>,
     /// Does an agent run now?
     pub running: bool,
     /// What keeps the keys.
@@ -97,6 +100,7 @@ pub fn status(config: &AgentConfig) -> Result<Status, AgentError> {
         ueid: state.ueid.to_string(),
         device: None,
         hub: None,
+        proxy: None,
         running,
         keys: KeyStatus {
             store: protection.store.name(),
@@ -119,6 +123,8 @@ pub fn status(config: &AgentConfig) -> Result<Status, AgentError> {
     status.device = Some(installed.device.to_string());
     status.anchors = Some(record.anchors.version.0);
     status.hub = hub_address(config, &record);
+    let hub = status.hub.as_deref();
+    status.proxy = hub.and_then(|hub| config.proxies.on_the_way_to(hub));
     if let Some(number) = installed.operational {
         let chain = store.certificates(&keys::operational(number)?)?;
         let validity = chain.first().and_then(|leaf| keys::read_certificate(leaf));

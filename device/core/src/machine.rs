@@ -472,8 +472,13 @@ impl Device {
         };
         self.record.anchors =
             HeldAnchors { version: next.version(), digest: env.verifier.sha256(&[document]) };
+        let keys = self.record.ledgers.iter().count();
         self.record.ledgers.keep_only(&next, &env.verifier);
         self.record.command_ledgers.keep_only(&next, &env.verifier);
+        if self.record.ledgers.iter().count() < keys {
+            // The hub that is in the place of the one that was dropped has a log of its own.
+            self.record.audit = None;
+        }
         let mut actions = Actions::of(&[Action::StoreAnchors(next.version()), Action::Persist]);
         self.announce_counter(&mut actions);
         if self.record.running().is_some_and(|slot| next.is_revoked(&slot.manifest)) {

@@ -191,6 +191,14 @@ reasons! {
         "The deployment was halted."
         "Resume it, or create a new one.";
 
+    // Whether the hub is reached at all.
+    ProxyRefused "proxy-refused"
+        "The HTTP proxy does not open the way to the hub."
+        "Let the proxy allow CONNECT to the hub's host and port, or name the host in NO_PROXY.";
+    ProxyAuthRequired "proxy-auth-required"
+        "The HTTP proxy asks for credentials, or does not take those that it was given."
+        "Put user:password into the file that proxy.credentials_file of agent.toml names.";
+
     // Who is calling.
     NoClientCertificate "no-client-certificate"
         "The connection came without a client certificate."

@@ -18,6 +18,8 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
+use super::tunnel;
+use crate::proxy::Proxies;
 use crate::{AGENT, AgentError};
 
 /// Where a server is.
@@ -62,16 +64,24 @@ pub(crate) struct Connection {
 impl Connection {
     pub(crate) async fn open(
         origin: &Origin,
+        proxies: &Proxies,
         tls: Arc<ClientConfig>,
     ) -> Result<Connection, AgentError> {
-        let opened = timeout(CONNECT_TIMEOUT, Connection::handshake(origin, tls)).await;
+        let opened = timeout(CONNECT_TIMEOUT, Connection::handshake(origin, proxies, tls)).await;
         opened.map_err(|_| origin.unreachable("no answer in time"))?
     }
 
-    async fn handshake(origin: &Origin, tls: Arc<ClientConfig>) -> Result<Connection, AgentError> {
-        let tcp = TcpStream::connect((origin.host.as_str(), origin.port))
-            .await
-            .map_err(|error| origin.unreachable(error))?;
+    async fn handshake(
+        origin: &Origin,
+        proxies: &Proxies,
+        tls: Arc<ClientConfig>,
+    ) -> Result<Connection, AgentError> {
+        let tcp = match proxies.route(&origin.host, origin.port) {
+            Some(proxy) => tunnel::open(&proxy, &origin.host, origin.port).await?,
+            None => TcpStream::connect((origin.host.as_str(), origin.port))
+                .await
+                .map_err(|error| origin.unreachable(error))?,
+        };
         let _ = tcp.set_nodelay(true);
         let name = ServerName::try_from(origin.host.clone())
             .map_err(|_| AgentError::answer(Reason::UriNotAllowed, origin.host.clone()))?;

@@ -14,6 +14,7 @@ use super::connection::{Connection, Origin, read_body};
 use super::tls::{Trust, unauthenticated};
 use super::{BodyError, Hub, ObjectBody, est};
 use crate::AgentError;
+use crate::proxy::Proxies;
 
 /// Who the agent says it is.
 #[derive(Clone)]
@@ -28,6 +29,7 @@ pub(crate) struct HttpsHub {
     origin: Origin,
     trust: Trust,
     credentials: Option<Credentials>,
+    proxies: Proxies,
     connection: Option<Connection>,
 }
 
@@ -36,9 +38,11 @@ impl HttpsHub {
         address: &str,
         trust: Trust,
         credentials: Option<Credentials>,
+        proxies: &Proxies,
     ) -> Result<HttpsHub, AgentError> {
         let (origin, _) = Origin::parse(address)?;
-        Ok(HttpsHub { origin, trust, credentials, connection: None })
+        let proxies = proxies.clone();
+        Ok(HttpsHub { origin, trust, credentials, proxies, connection: None })
     }
 
     /// Signed time. Over a connection that was validated without trusted time, nothing else may be
@@ -97,7 +101,7 @@ impl HttpsHub {
                     .trust
                     .client(identity)
                     .map_err(|error| AgentError::State(format!("TLS: {error}")))?;
-                Connection::open(&self.origin, tls).await?
+                Connection::open(&self.origin, &self.proxies, tls).await?
             }
         };
         Ok(self.connection.insert(connection))
@@ -170,10 +174,11 @@ pub(crate) async fn fetch_anchors_unauthenticated(
     base: &str,
     is_hub: bool,
     version: AnchorsVersion,
+    proxies: &Proxies,
 ) -> Result<Option<Vec<u8>>, AgentError> {
     let (origin, path) = Origin::parse(base)?;
     let tls = unauthenticated().map_err(|error| AgentError::State(format!("TLS: {error}")))?;
-    let mut connection = Connection::open(&origin, tls).await?;
+    let mut connection = Connection::open(&origin, proxies, tls).await?;
     let path = match is_hub {
         true => format!("/v1/anchors/{version}"),
         false => format!("{path}/{version}.cbor"),

@@ -4,6 +4,7 @@ mod connection;
 mod est;
 mod https;
 mod tls;
+mod tunnel;
 
 use std::future::Future;
 

@@ -19,6 +19,7 @@ use tokio_rustls::TlsAcceptor;
 
 use super::{Credentials, HttpsHub, Hub, Trust, fetch_anchors_unauthenticated};
 use crate::AgentError;
+use crate::proxy::Proxies;
 use crate::testing::Authority;
 
 /// 2030-01-01, inside the life of the test certificates (2029 to 2031).
@@ -115,7 +116,8 @@ impl Setup {
     }
 
     fn hub(&self, server: &Server) -> HttpsHub {
-        HttpsHub::new(&server.address, self.trust(Some(NOW), BEFORE), None).unwrap()
+        HttpsHub::new(&server.address, self.trust(Some(NOW), BEFORE), None, &Proxies::default())
+            .unwrap()
     }
 }
 
@@ -168,7 +170,8 @@ async fn a_server_under_the_anchors_is_spoken_to_with_the_hybrid_exchange() {
     let certificate = setup.authority.issue(ringfort_cose::Sign::public_key(&key));
     let credentials = Credentials { chain: vec![certificate.clone()], key: Arc::new(key) };
     let trust = setup.trust(Some(NOW), BEFORE);
-    let mut hub = HttpsHub::new(&server.address, trust, Some(credentials)).unwrap();
+    let mut hub =
+        HttpsHub::new(&server.address, trust, Some(credentials), &Proxies::default()).unwrap();
     assert_eq!(hub.check_in(&check_in()).await.unwrap(), b"one");
     assert_eq!(hub.check_in(&check_in()).await.unwrap(), b"two", "over the same connection");
     let shaken = server.handshake.await.unwrap().unwrap();
@@ -180,7 +183,7 @@ async fn a_server_under_the_anchors_is_spoken_to_with_the_hybrid_exchange() {
 
 async fn refused_server(setup: &Setup, trust: Trust) {
     let server = setup.serve(vec![ok(b"never")]).await;
-    let mut hub = HttpsHub::new(&server.address, trust, None).unwrap();
+    let mut hub = HttpsHub::new(&server.address, trust, None, &Proxies::default()).unwrap();
     let refused = hub.check_in(&check_in()).await.unwrap_err();
     assert!(matches!(refused, AgentError::ServerNotTrusted(_)), "{refused}");
 }
@@ -207,7 +210,7 @@ async fn an_expired_certificate_is_refused_by_signed_time_and_by_the_floor_alone
     refused_server(&setup, setup.trust(Some(AFTER), BEFORE)).await;
     let server = setup.serve(vec![ok(b"never")]).await;
     let trust = setup.trust(None, AFTER);
-    let mut hub = HttpsHub::new(&server.address, trust, None).unwrap();
+    let mut hub = HttpsHub::new(&server.address, trust, None, &Proxies::default()).unwrap();
     let refused = hub.time(Nonce([1; 16])).await.unwrap_err();
     assert!(matches!(refused, AgentError::ServerNotTrusted(_)), "{refused}");
 }
@@ -238,7 +241,7 @@ async fn a_device_that_was_off_for_years_gets_time_and_nothing_else() {
     // Its floor is before the certificate began.
     let mut server = setup.serve(vec![ok(b"a token"), ok(b"never")]).await;
     let trust = setup.trust(None, BEFORE);
-    let mut hub = HttpsHub::new(&server.address, trust, None).unwrap();
+    let mut hub = HttpsHub::new(&server.address, trust, None, &Proxies::default()).unwrap();
     assert_eq!(hub.time(Nonce([1; 16])).await.unwrap(), b"a token");
     assert!(hub.check_in(&check_in()).await.is_err());
     assert!(hub.manifest(&Sha256Digest([1; 32])).await.is_err());
@@ -327,13 +330,18 @@ async fn anchors_may_come_from_a_server_that_nobody_vouches_for() {
     let setup = Setup::new();
     let mut server = setup.serve(vec![ok(b"a document")]).await;
     let version = AnchorsVersion(2);
-    let found = fetch_anchors_unauthenticated(&server.address, true, version).await.unwrap();
+    let found = fetch_anchors_unauthenticated(&server.address, true, version, &Proxies::default())
+        .await
+        .unwrap();
     assert_eq!(found.as_deref(), Some(&b"a document"[..]));
     assert!(server.requests.recv().await.unwrap().starts_with("GET /v1/anchors/2 "));
     assert_eq!(server.handshake.await.unwrap().unwrap().1, None, "no client certificate is shown");
     let mut server = setup.serve(vec![answer("404 Not Found", "", b"")]).await;
     let spare = format!("{}/chain", server.address);
-    assert_eq!(fetch_anchors_unauthenticated(&spare, false, version).await.unwrap(), None);
+    assert_eq!(
+        fetch_anchors_unauthenticated(&spare, false, version, &Proxies::default()).await.unwrap(),
+        None
+    );
     assert!(server.requests.recv().await.unwrap().starts_with("GET /chain/2.cbor "));
 }
 
@@ -347,4 +355,64 @@ async fn a_connection_that_the_server_closed_is_opened_again() {
     // Nobody listens there any more: it was tried anew, not over the dead connection.
     let gone = hub.check_in(&check_in()).await.unwrap_err();
     assert!(matches!(gone, AgentError::Unreachable { .. }), "{gone}");
+}
+
+/// An honest proxy: everything that it is asked for is on this machine. Returns the way through
+/// it, and what was asked of it.
+async fn honest_proxy() -> (Proxies, tokio::sync::mpsc::UnboundedReceiver<String>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = Some(format!("http://{}", listener.local_addr().unwrap()));
+    let (seen, asked) = tokio::sync::mpsc::unbounded_channel();
+    tokio::spawn(async move {
+        while let Ok((mut client, _)) = listener.accept().await {
+            let mut request = Vec::new();
+            while !request.ends_with(b"\r\n\r\n") {
+                request.push(client.read_u8().await.unwrap());
+            }
+            let request = String::from_utf8(request).unwrap();
+            let authority = request.split(' ').nth(1).unwrap().to_owned();
+            let port: u16 = authority.rsplit_once(':').unwrap().1.parse().unwrap();
+            let mut server = tokio::net::TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+            let _ = seen.send(authority);
+            client.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await.unwrap();
+            tokio::spawn(async move {
+                let _ = tokio::io::copy_bidirectional(&mut client, &mut server).await;
+            });
+        }
+    });
+    let config = crate::ProxyConfig { address, ..crate::ProxyConfig::default() };
+    (config.resolve("agent.toml".as_ref(), |_| None).unwrap(), asked)
+}
+
+#[tokio::test]
+async fn the_hub_and_the_spare_address_are_reached_through_a_proxy_that_looks_up_their_names() {
+    let setup = Setup { name: "hub.example", ..Setup::new() };
+    let (proxies, mut asked) = honest_proxy().await;
+    let server = setup.serve(vec![ok(b"one")]).await;
+    let by_name = server.address.replace("127.0.0.1", "hub.example");
+    let trust = setup.trust(Some(NOW), BEFORE);
+    let mut hub = HttpsHub::new(&by_name, trust, None, &proxies).unwrap();
+    assert_eq!(hub.check_in(&check_in()).await.unwrap(), b"one");
+    assert_eq!(
+        Some(asked.recv().await.unwrap()),
+        by_name.strip_prefix("https://").map(str::to_owned)
+    );
+
+    let spare = setup.serve(vec![ok(b"two")]).await;
+    let by_name = spare.address.replace("127.0.0.1", "spare.example");
+    let found = fetch_anchors_unauthenticated(&by_name, false, AnchorsVersion(2), &proxies).await;
+    assert_eq!(found.unwrap().as_deref(), Some(&b"two"[..]));
+    assert!(asked.recv().await.unwrap().starts_with("spare.example:"));
+}
+
+#[tokio::test]
+async fn a_proxy_that_answers_in_the_hubs_place_is_not_trusted() {
+    // It ends TLS itself, with an authority of its own.
+    let (setup, intercepting) = (Setup::new(), Setup::new());
+    let (proxies, _asked) = honest_proxy().await;
+    let server = intercepting.serve(vec![ok(b"never")]).await;
+    let trust = setup.trust(Some(NOW), BEFORE);
+    let mut hub = HttpsHub::new(&server.address, trust, None, &proxies).unwrap();
+    let refused = hub.check_in(&check_in()).await.unwrap_err();
+    assert!(matches!(refused, AgentError::ServerNotTrusted(_)), "{refused}");
 }

@@ -139,15 +139,16 @@ impl<'a, H: Hub, R: Runner> Driver<'a, H, R> {
         let (hub, spare) = self.session.with_anchors(|anchors| {
             (anchors.hub().to_owned(), anchors.spare().map(str::to_owned))
         })?;
+        let proxies = &self.session.config.proxies;
         if hub_first {
-            match fetch_anchors_unauthenticated(&hub, true, version).await {
+            match fetch_anchors_unauthenticated(&hub, true, version, proxies).await {
                 Ok(Some(document)) => return Ok(Some(document)),
                 Ok(None) => {}
                 Err(error) => info!(%error, "no anchors from the hub"),
             }
         }
         match spare {
-            Some(spare) => fetch_anchors_unauthenticated(&spare, false, version).await,
+            Some(spare) => fetch_anchors_unauthenticated(&spare, false, version, proxies).await,
             None => Ok(None),
         }
     }
@@ -431,6 +432,7 @@ pub(crate) fn is_of_the_hub(error: &AgentError) -> bool {
             | AgentError::Answer { .. }
             | AgentError::ServerNotTrusted(_)
             | AgentError::Unreachable { .. }
+            | AgentError::Proxy { .. }
     )
 }
 
