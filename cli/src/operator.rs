@@ -13,9 +13,12 @@
 use std::cell::Cell;
 use std::future::Future;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use ringfort_api::client::{Client, ClientError, ClientOptions};
-use ringfort_cose::PublicKey;
+use ringfort_cose::{AwsLc, PublicKey, Reason, Sign, SignError};
+use ringfort_fleet::audit;
+use ringfort_messages::{DeviceId, Statement, UnixTime};
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 use serde::{Deserialize, Serialize};
@@ -24,7 +27,7 @@ use tokio::runtime::Runtime;
 use crate::failure::{Failure, Outcome};
 use crate::invitation::SYSTEM;
 use crate::log_seen::{self, Alarm, Seen, Shown, Step};
-use crate::{files, keys, output, runtime};
+use crate::{clock, files, keys, output, runtime};
 
 /// What stands in `operator.toml`. Paths are relative to the folder.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -47,6 +50,7 @@ pub struct Settings {
 pub struct Operator {
     folder: PathBuf,
     settings: Settings,
+    key: Arc<dyn Sign>,
     client: Client,
     runtime: Runtime,
     /// Whether this command has compared the audit log with what was seen of it.
@@ -68,9 +72,10 @@ impl Operator {
         let server_cas = trusted(&server_ca(&folder, &settings)?)?;
         let address = settings.hub.clone();
         let options = ClientOptions { address, server_cas, certificate, key };
+        let signer = Arc::clone(&options.key);
         let client = Client::new(options).map_err(client_failure)?;
         let (runtime, followed) = (runtime::new()?, Cell::new(false));
-        Ok(Operator { folder, settings, client, runtime, followed })
+        Ok(Operator { folder, key: signer, settings, client, runtime, followed })
     }
 
     /// What stands in the folder's settings.
@@ -170,6 +175,28 @@ impl Operator {
             next = page.next;
         }
         Some(entries)
+    }
+
+    /// Signs with the operator's own key to which state a device is to go, and has the hub keep
+    /// it in the audit log: an export of that log tells it to a hub in this one's place.
+    pub fn state(&self, device: &str, to: &str, note: &str) -> Outcome<()> {
+        let unsigned = |reason: Reason| {
+            Failure::refused(reason, format!("nothing can be signed about {device}"))
+        };
+        let checkpoint = self.wait(self.client.audit_checkpoint())?;
+        let statement = Statement {
+            fleet: audit::fleet_of(&checkpoint).ok_or_else(|| unsigned(Reason::Malformed))?,
+            device: DeviceId::new(device).map_err(unsigned)?,
+            to,
+            at: UnixTime(clock::now()),
+            note,
+            key: self.key.public_key(),
+        };
+        let signed = statement.sign(&AwsLc, self.key.as_ref()).map_err(|error| match error {
+            SignError::Object(reason) => unsigned(reason),
+            other => Failure::failed("nothing was signed", format!("{other}."), "Check the key."),
+        })?;
+        self.wait(self.client.add_statement(device, &hex::encode(signed)))
     }
 
     /// The key that signs the heads of the audit log.

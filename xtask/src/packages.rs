@@ -61,6 +61,18 @@ pub const PACKAGES: &[Package] = &[
     Package::program("g++", "c++", "to build libFuzzer"),
     Package::program("openssl", "openssl", "outside certificates, requests and TLS client"),
     Package::program("curl", "curl", "an outside EST client"),
+    Package::program("faketime", "faketime", "clocks of single processes that are years off"),
+    Package {
+        name: "libnss-wrapper",
+        probe: Probe::AnyFile(&[
+            "/usr/lib/x86_64-linux-gnu/libnss_wrapper.so",
+            "/usr/lib/aarch64-linux-gnu/libnss_wrapper.so",
+            "/usr/lib64/libnss_wrapper.so",
+            "/usr/lib/libnss_wrapper.so",
+        ]),
+        used_for: "names of hubs that lead to loopback in the tests",
+    },
+    Package::program("tinyproxy", "tinyproxy", "an HTTP proxy between devices and hub"),
     Package::program("mosquitto", "mosquitto", "a broker that knows devices by pki export"),
     Package::program("mosquitto-clients", "mosquitto_pub", "devices and services at that broker"),
     Package::program("prometheus", "promtool", "to check metrics, alert rules and their tests"),

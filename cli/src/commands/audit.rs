@@ -1,4 +1,6 @@
-//! `ringfort audit`: take the hub's log away, and check it without the hub.
+//! `ringfort audit`: take the hub's log away, check it without the hub, tell it to another hub.
+
+mod replay;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -22,6 +24,9 @@ pub enum Command {
         #[arg(value_name = "FILE")]
         out: PathBuf,
     },
+    /// Tell a hub in the place of a lost one who is retired and who is suspended: what operators
+    /// signed, out of an exported log
+    Replay(replay::Options),
     /// Check an exported log: nothing altered, removed or reordered. Needs no hub
     Verify {
         /// The exported file
@@ -40,6 +45,7 @@ impl Command {
     pub fn run(self, dir: Option<&Path>, json: bool) -> ExitCode {
         match self {
             Command::Export { out } => conclude(export(dir, &out), json),
+            Command::Replay(options) => conclude(replay::run(&options, dir), json),
             Command::Verify { log, key } => conclude(verify(dir, &log, key.as_deref()), json),
             Command::Accept => conclude(accept(dir), json),
         }
@@ -73,15 +79,19 @@ fn export(dir: Option<&Path>, out: &Path) -> Outcome<Report> {
     Ok(report)
 }
 
-fn verify(dir: Option<&Path>, log: &Path, key: Option<&Path>) -> Outcome<Report> {
+fn read(log: &Path) -> Outcome<Export> {
     let text = files::read_text(log, MAX_EXPORT_BYTES)?;
-    let export: Export = serde_json::from_str(&text).map_err(|error| {
+    serde_json::from_str(&text).map_err(|error| {
         Failure::refused(
             ringfort_cose::Reason::Malformed,
             format!("{} is not an exported log", log.display()),
         )
         .why(error.to_string())
-    })?;
+    })
+}
+
+fn verify(dir: Option<&Path>, log: &Path, key: Option<&Path>) -> Outcome<Report> {
+    let export = read(log)?;
     let key = match key {
         Some(path) => keys::read_public(path)?,
         None => Operator::open(dir)?.evidence_key()?,

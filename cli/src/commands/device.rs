@@ -130,6 +130,9 @@ fn move_device(
     let command = command.map(command::read).transpose()?.map(hex::encode);
     let wanted = Move { to, note, command, owner };
     let operator = Operator::open(dir)?;
+    if STATED.contains(&wanted.to.as_str()) {
+        operator.state(&id, &wanted.to, &wanted.note)?;
+    }
     let answer = operator.wait(operator.client().move_device_with(&id, &wanted))?;
     Ok(MoveAnswer { to: wanted.to, answer })
 }
@@ -321,4 +324,7 @@ pub fn time_of(unix_ms: i64) -> String {
     clock::text(u64::try_from(unix_ms / 1000).unwrap_or(0))
 }
 
+/// States that have to hold at a hub in the place of one that was lost, as do the ways out of
+/// them: for these the operator signs.
+const STATED: [&str; 3] = ["suspended", "retired", "deployed"];
 const PAGE: u32 = 500;

@@ -8,6 +8,7 @@
 //! - [`Link`] and [`LinkState`]: how the hub notices two holders of one identity.
 //! - [`IdentityRequest`], [`IdentityAnswer`]: between a device and the station of its factory.
 //! - [`Batch`]: what a station made, signed by its key.
+//! - [`Statement`]: what an operator says about a device, signed by the operator's key.
 //!
 //! `no_std`; decoding and verifying never allocate. Nothing panics on any input.
 #![no_std]
@@ -24,6 +25,7 @@ mod link;
 mod list;
 mod problem;
 mod report;
+mod statement;
 mod status;
 mod wire;
 
@@ -37,6 +39,7 @@ pub use link::{Link, LinkId, LinkState, LinkVerdict};
 pub use list::List;
 pub use problem::Problem;
 pub use report::Report;
+pub use statement::{STATEMENT, Statement};
 pub use status::{
     ClassStatus, Protection, ReasonCode, Running, StoreKind, UpdateState, UpdateStatus,
 };

@@ -31,8 +31,8 @@ use crate::model::{
     AnchorsTaken, Approval, AuditEntries, BatchTaken, Checkpoint, Deployment, DeveloperProduct,
     Device, DeviceAuthority, DeviceCommand, DeviceDetails, Event, Invitation, Login, Move,
     NewCommand, NewDeployment, NewDeveloperProduct, NewInvitation, NewLogin, NewOperator, NewSite,
-    ObjectStored, OpenInvitation, Operator, Outcome, Page, Problem, Registered, Release, Restored,
-    Site, Status, Target,
+    NewStatement, ObjectStored, OpenInvitation, Operator, Outcome, Page, Problem, Registered,
+    Release, Restored, Site, Status, Target,
 };
 use crate::signing_key::RemoteKey;
 
@@ -242,6 +242,13 @@ impl Client {
         wanted: &NewDeveloperProduct,
     ) -> Result<DeveloperProduct, ClientError> {
         self.post("/api/v1/developer-products", wanted).await
+    }
+
+    /// Hands in what the operator signed about a device; hexadecimal.
+    pub async fn add_statement(&self, id: &str, statement: &str) -> Result<(), ClientError> {
+        let new = NewStatement { statement: statement.to_owned() };
+        let path = format!("/api/v1/devices/{}/statements", segment(id));
+        self.send_json(&path, &new).await.map(drop)
     }
 
     /// The authority that issues devices' operational certificates.

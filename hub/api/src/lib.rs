@@ -32,7 +32,8 @@ use ringfort_http::{
 use tokio::sync::Notify;
 
 use handlers::{
-    audit, deployments, device_ca, devices, invitations, operators, releases, sites, status,
+    audit, deployments, device_ca, devices, invitations, operators, releases, sites, statements,
+    status,
 };
 
 pub use openapi::openapi;
@@ -84,6 +85,7 @@ pub fn router(fleet: Fleet, config: ApiConfig) -> Router {
             "/developer-products",
             get(devices::developer_products).post(devices::add_developer_product),
         )
+        .route("/devices/{id}/statements", post(statements::add))
         .route("/device-ca", get(device_ca::certificates))
         .route("/device-ca/crl", get(device_ca::crl))
         .route("/sites", get(sites::list).post(sites::add))

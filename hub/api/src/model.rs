@@ -271,6 +271,14 @@ pub struct NewDeveloperProduct {
     pub class: String,
 }
 
+/// What an operator signed about a device with the operator's own key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewStatement {
+    /// The signed statement, hexadecimal.
+    pub statement: String,
+}
+
 /// What came of asking for something that may need two people.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(tag = "outcome", rename_all = "kebab-case")]

@@ -1,7 +1,8 @@
 use utoipa::OpenApi;
 
 use crate::handlers::{
-    audit, deployments, device_ca, devices, invitations, operators, releases, sites, status,
+    audit, deployments, device_ca, devices, invitations, operators, releases, sites, statements,
+    status,
 };
 
 /// The description of the operator interface, OpenAPI 3.1 in JSON.
@@ -33,6 +34,7 @@ pub fn openapi() -> String {
         devices::give_command,
         devices::developer_products,
         devices::add_developer_product,
+        statements::add,
         device_ca::certificates,
         device_ca::crl,
         sites::list,

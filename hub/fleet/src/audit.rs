@@ -215,6 +215,11 @@ fn culprit(leaves: &[Hash], place: usize, entry: &Entry, head: &Head) -> u64 {
     (place - usize::from(before)) as u64
 }
 
+/// The fleet whose log a checkpoint says that it is of; not verified.
+pub fn fleet_of(checkpoint: &str) -> Option<FleetId> {
+    checkpoint.lines().next()?.strip_prefix("ringfort/")?.parse().ok()
+}
+
 fn origin(fleet: &FleetId) -> String {
     format!("ringfort/{fleet}")
 }

@@ -262,7 +262,12 @@ impl Visit {
     /// The links to remember, the one to answer with, and whether the lost hub had given the one
     /// that was presented.
     fn judge_link(&self, contact: &Contact) -> Result<(LinkState, LinkId, bool), Reason> {
-        let presented = self.presented?;
+        // A link that this hub did not make, of a device to which it never gave one, is of the hub
+        // that was here before.
+        let presented = match self.presented {
+            Err(_) if contact.link_counter == 0 && contact.link_current.is_none() => None,
+            presented => presented?,
+        };
         let mut state = LinkState {
             current: contact.link_current.as_deref().and_then(link_from_bytes),
             previous: contact.link_previous.as_deref().and_then(link_from_bytes),

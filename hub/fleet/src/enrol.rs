@@ -10,6 +10,7 @@ use ringfort_lifecycle::{
 };
 use ringfort_pki::{Csr, Issued, Ldevid, NamesAllowed};
 use ringfort_store::{NewCertificate, Read};
+use ringfort_trust::ids::DeviceId;
 
 use crate::commands::{told_to_wipe, wiped};
 use crate::developer::developer_days;
@@ -276,6 +277,7 @@ impl Enrolment {
             };
             let made = judge_move(State::Provisioned, State::Deployed, &request)?;
             change.apply_move(&device, &made, None, "first enrolment").await?;
+            suspend_if_stated(change, &device).await?;
             change.join_deployment(&device, &self.session.class).await?;
         }
         Ok(Settled::Certificate(issued.der))
@@ -308,6 +310,22 @@ pub(crate) async fn suspend_as_clone(
         // It is suspended, or worse, already.
         Err(_) => Ok(()),
     }
+}
+
+/// A device that people stated to be suspended before it came: it is suspended from the start.
+async fn suspend_if_stated(change: &mut Change<'_>, device: &DeviceId) -> Result<(), Refusal> {
+    let row = change.device(device.as_str()).await?.ok_or(Reason::UnknownCertificate)?;
+    if row.alarm.as_deref() != Some(Reason::ApprovalRequired.code()) {
+        return Ok(());
+    }
+    let request = Request {
+        actor: Actor::Hub,
+        approvals: Approvals { given: 0, required: 1 },
+        proofs: Proofs::NONE,
+    };
+    let made = judge_move(State::Deployed, State::Suspended, &request)?;
+    let reason = Some(Reason::ApprovalRequired);
+    change.apply_move(device, &made, reason, "people stated so before it came").await
 }
 
 /// From two thirds of its life on a certificate may be renewed for the key it has.

@@ -85,6 +85,7 @@ mod registry;
 mod releases;
 mod restored;
 mod session;
+mod statements;
 mod targets;
 mod trust;
 mod update;
@@ -105,6 +106,7 @@ pub use people::{
 pub use refusal::Refusal;
 pub use restored::Restored;
 pub use session::{CertificateKind, ClientCertificate, DeviceSession};
+pub use statements::STATED;
 pub use update::{DeploymentState, Grade, Reported, Step, UpdateState};
 pub use views::*;
 

@@ -19,6 +19,7 @@ mod lock;
 pub mod open;
 mod public_certificate;
 pub mod restore;
+pub mod rotate;
 pub mod seal_pin;
 pub mod serve;
 mod tpm_pin;
@@ -40,6 +41,8 @@ pub enum Command {
     Restore(restore::Options),
     /// Hand the PIN of the hub's keys to this machine's TPM
     SealPin(seal_pin::Options),
+    /// Take the keys that `pki rotate` made; the hub has to be stopped
+    Rotate(rotate::Options),
     /// Look a hub over: find what is wrong or will be, and say what to do
     Doctor(doctor::Options),
     /// Tell a restored hub that you have looked: it serves as before from then on
@@ -62,6 +65,7 @@ impl Command {
             Command::Backup(options) => conclude(backup::run(&options), json),
             Command::Restore(options) => conclude(restore::run(&options), json),
             Command::SealPin(options) => conclude(seal_pin::run(&options), json),
+            Command::Rotate(options) => conclude(rotate::run(&options), json),
             Command::Doctor(options) => doctor::run(&options, json),
             Command::Acknowledge(options) => conclude(acknowledge::run(&options, dir), json),
         }

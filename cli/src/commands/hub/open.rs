@@ -9,12 +9,13 @@ use ringfort_fleet::{
     SystemClock,
 };
 use ringfort_keystore::{Passphrase, SealedKey, SealedSecret};
-use ringfort_pki::{CERTIFICATE, CrlPolicy, Issuer, from_pem, to_pem};
+use ringfort_pki::{CERTIFICATE, CrlPolicy, Issuer, ServerName, from_pem, to_pem};
 use ringfort_store::{Store, StoreConfig, StoreError};
 use ringfort_trust::Anchors;
 use ringfort_trust::ids::SiteId;
 
 use super::config::HubConfig;
+use crate::address::Address;
 use crate::anchors::Chain;
 use crate::clock;
 use crate::commands::pki::authorities::{pki_failure, read_certificate};
@@ -40,6 +41,8 @@ pub struct Hub {
     pub device_ca: Vec<u8>,
     /// The roots' certificates, DER.
     pub roots: Vec<Vec<u8>>,
+    /// Hosts that earlier anchors named: a device that was off knows no other.
+    earlier_hosts: Vec<String>,
     directory: PathBuf,
 }
 
@@ -88,6 +91,7 @@ impl Hub {
             device_ca: device_ca_der,
             roots: vec![root("root.pem")?, root("backup-root.pem")?],
             directory: directory.to_owned(),
+            earlier_hosts: earlier_hosts(&chain)?,
             config,
             record,
         };
@@ -125,6 +129,17 @@ impl Hub {
             issuer: self.operator_ca.clone(),
             lifetime_days: self.record.plan().lifetimes.operator_days,
         }
+    }
+
+    /// The names of the device listener: its own, and the latest of those before it.
+    pub fn device_names(&self) -> Outcome<Vec<ServerName>> {
+        let own = self.config.devices.address()?;
+        let mut names = vec![self.config.devices.server_name()?];
+        let others = self.earlier_hosts.iter().rev().filter(|host| **host != own.host);
+        for host in others.take(MAX_EARLIER_HOSTS) {
+            names.push(ServerName::Dns(host.clone()));
+        }
+        Ok(names)
     }
 
     /// Takes in the anchors and the sites that lie in the directory and are not in the store yet.
@@ -177,6 +192,18 @@ fn store_failure(directory: &Path, error: &StoreError) -> Failure {
             "Ask `ringfort hub doctor`; only one hub may run on a directory.",
         ),
     }
+}
+
+/// Names of hosts, each once, in the order in which the anchors first named them.
+fn earlier_hosts(chain: &Chain) -> Outcome<Vec<String>> {
+    let mut hosts: Vec<String> = Vec::new();
+    for file in chain.files() {
+        let address = Address::parse(file.document()?.hub())?;
+        if address.ip().is_none() && !hosts.contains(&address.host) {
+            hosts.push(address.host);
+        }
+    }
+    Ok(hosts)
 }
 
 /// What the fleet refused, as a person reads it.
@@ -258,5 +285,6 @@ fn new_site(approval: &SiteApproval) -> Outcome<NewSite> {
     })
 }
 
+const MAX_EARLIER_HOSTS: usize = 4;
 /// Who acts in the audit log when the hub's own directory is worked on.
 pub const HOST: &str = "hub";

@@ -72,7 +72,7 @@ fn server_config(
         limits.per_address = shares.address.map_or(limits.per_address, rate);
     }
     Ok(ServerConfig {
-        device_names: vec![hub.config.devices.server_name()?],
+        device_names: hub.device_names()?,
         device_port: Some(hub.config.devices.address()?.port),
         operator_names: vec![hub.config.operators.server_name()?],
         operator_port: Some(hub.config.operators.address()?.port),

@@ -68,11 +68,34 @@ pub fn make_hub_keys(
     hub: &Path,
     passphrase: &Passphrase,
 ) -> Outcome<HubKeys> {
-    let (keys_dir, certs_dir) = (hub.join("keys"), hub.join("certs"));
+    let made = make_keys(plan, root, hub, AUTHORITIES, passphrase)?;
+    make_key(&hub.join("keys/evidence"), passphrase)?;
+    SealedSecret::create(&hub.join("keys/link.sealed"), passphrase).map_err(key_failure)?;
+    Ok(made)
+}
+
+/// Makes a Server CA and an order key in a directory, for a hub that goes on with the rest.
+pub fn make_next_keys(
+    plan: &Plan,
+    root: &Issuer,
+    next: &Path,
+    passphrase: &Passphrase,
+) -> Outcome<HubKeys> {
+    make_keys(plan, root, next, &[("server-ca", Role::Server)], passphrase)
+}
+
+fn make_keys(
+    plan: &Plan,
+    root: &Issuer,
+    directory: &Path,
+    authorities: &[(&str, Role)],
+    passphrase: &Passphrase,
+) -> Outcome<HubKeys> {
+    let (keys_dir, certs_dir) = (directory.join("keys"), directory.join("certs"));
     files::new_directory(&keys_dir)?;
     files::new_directory(&certs_dir)?;
     let mut server_ca = Vec::new();
-    for (name, role) in AUTHORITIES {
+    for (name, role) in authorities {
         let signer = make_key(&keys_dir.join(name), passphrase)?;
         let key = SubjectKey::try_from(&signer.public_key()).map_err(pki_failure)?;
         let issued = plan.issue_authority(root, role, &key, clock::now()).map_err(pki_failure)?;
@@ -82,8 +105,6 @@ pub fn make_hub_keys(
         }
     }
     let order = make_key(&keys_dir.join("order"), passphrase)?.public_key();
-    make_key(&keys_dir.join("evidence"), passphrase)?;
-    SealedSecret::create(&keys_dir.join("link.sealed"), passphrase).map_err(key_failure)?;
     Ok(HubKeys { order, server_ca })
 }
 

@@ -14,6 +14,7 @@ pub mod authorities;
 pub mod export;
 pub mod init;
 pub mod record;
+pub mod rotate;
 
 /// The commands of the group.
 #[derive(Subcommand)]
@@ -24,6 +25,8 @@ pub enum Command {
     Keygen(keygen::Options),
     /// Answer a factory site's request: certify its Factory CA, name its station in the anchors
     AddSite(add_site::Options),
+    /// Replace the hub's keys: in time, after its theft, or as a drill that changes nothing
+    Rotate(rotate::Options),
     /// Change, sign and look at anchors documents: what devices believe
     Anchors {
         #[command(subcommand)]
@@ -48,6 +51,7 @@ impl Command {
             Command::Init(options) => conclude(init::run(&options), json),
             Command::Keygen(options) => conclude(keygen::run(&options), json),
             Command::AddSite(options) => conclude(add_site::run(&options), json),
+            Command::Rotate(options) => conclude(rotate::run(&options), json),
             Command::Anchors { command } => command.run(dir, json),
             Command::Export(options) => conclude(export::run(&options, dir), json),
         }

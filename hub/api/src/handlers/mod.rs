@@ -8,6 +8,7 @@ pub(crate) mod invitations;
 pub(crate) mod operators;
 pub(crate) mod releases;
 pub(crate) mod sites;
+pub(crate) mod statements;
 pub(crate) mod status;
 
 use std::sync::Arc;

@@ -1,0 +1,171 @@
+//! Replies that are lost and agents that are killed, at every point of a whole run.
+
+use std::fs;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI32, Ordering};
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+
+use crate::process::{Process, killed_at_line, until};
+use crate::relay::{Moment, Relay};
+use crate::world::{Conditions, HUB, RELAYS, World};
+
+/// thin-edge.io#3460 and #3149: an operation that a restart leaves open. Azure/iotedge#5788,
+/// thin-edge.io#3541: a renewal that a lost answer ends. Each answer of enrolment, update and
+/// renewal is lost once, at a device of its own.
+#[test]
+fn a_reply_lost_at_any_request_of_enrolment_update_and_renewal_costs_a_retry_and_no_more() {
+    let world = World::new();
+    let hub = world.open_hub();
+    let first = world.deploy_to_all("1.0", "operator");
+    let all = run_once(&world, "dev-1", "1.0");
+    let names = world.make_devices(all);
+    // A device that enrols joins the deployment that is open for its class.
+    let agents = each_through_a_relay(&world, &names, Moment::Answer);
+    world.all_confirmed(&first, "operator", &names);
+    assert_cut(&agents);
+    let ends: Vec<Value> = names.iter().map(|name| certificate_end(&world, name)).collect();
+    drop(agents);
+    hub.stop();
+
+    // 85 of 90 days later every certificate is due.
+    world.set_clock("+85d");
+    let hub = world.serve("hub");
+    let second = world.deploy_to_all("1.1", "operator");
+    let agents = each_through_a_relay(&world, &names, Moment::Answer);
+    world.all_confirmed(&second, "operator", &names);
+    for (name, end) in names.iter().zip(&ends) {
+        until(&format!("{name} has a new certificate"), || {
+            certificate_end(&world, name).as_u64() > end.as_u64()
+        });
+        // A retry is not taken for a second holder of the identity.
+        assert_eq!(world.device(name, "operator")["device"]["state"], "deployed", "{name}");
+    }
+    assert_cut(&agents);
+    drop(agents);
+    hub.stop();
+}
+
+/// mender PR#485 and open-balena's half-written updates: power that goes in the middle.
+#[test]
+fn an_agent_killed_at_any_request_goes_on_to_confirmed() {
+    let world = World::new();
+    let hub = world.open_hub();
+    let deployment = world.deploy_to_all("1.0", "operator");
+    let all = run_once(&world, "dev-1", "1.0");
+    let names = world.make_devices(all);
+    let mut killed = 0;
+    let agents: Vec<(Relay, Process)> = names
+        .iter()
+        .zip(1..)
+        .map(|(name, number)| {
+            let pid = Arc::new(AtomicI32::new(0));
+            let victim = Arc::clone(&pid);
+            let relay = relay(&world, number, Moment::Request(number), move || {
+                if let Some(pid) = Pid::from_raw(victim.load(Ordering::SeqCst)) {
+                    kill_process(pid, Signal::KILL).unwrap();
+                }
+            });
+            via_relay(&world, name, number);
+            let agent = world.agent(name, &Conditions::default());
+            pid.store(agent.pid().as_raw_nonzero().get(), Ordering::SeqCst);
+            until("it is killed or done", || {
+                relay.has_cut() || is_confirmed(&world, &deployment, name)
+            });
+            killed += usize::from(relay.has_cut());
+            agent.kill();
+            (relay, world.agent(name, &Conditions::default()))
+        })
+        .collect();
+    world.all_confirmed(&deployment, "operator", &names);
+    assert!(killed + 2 >= names.len(), "{killed} of {}", names.len());
+    drop(agents);
+    hub.stop();
+}
+
+#[test]
+fn an_agent_killed_at_any_line_of_its_log_goes_on_to_confirmed() {
+    let world = World::new();
+    let hub = world.open_hub();
+    let deployment = world.deploy_to_all("1.0", "operator");
+    run_once(&world, "dev-1", "1.0");
+    let lines = fs::read_to_string(world.path("dev-1.log")).unwrap().lines().count();
+    let names = world.make_devices(lines);
+    let mut killed = 0;
+    let agents: Vec<Process> = names
+        .iter()
+        .zip(1..)
+        .map(|(name, line)| {
+            let command = world.agent_command(name, &Conditions::default());
+            let log = world.path(&format!("{name}.log"));
+            let done = || is_confirmed(&world, &deployment, name);
+            killed += usize::from(killed_at_line(command, &log, line, done));
+            world.agent(name, &Conditions::default())
+        })
+        .collect();
+    world.all_confirmed(&deployment, "operator", &names);
+    assert!(killed + 2 >= names.len(), "{killed} of {}", names.len());
+    drop(agents);
+    hub.stop();
+}
+
+/// Enrols and updates a device without any cut; returns how many answers that took.
+fn run_once(world: &World, device: &str, version: &str) -> usize {
+    let relay = relay(world, 0, Moment::Never, || {});
+    via_relay(world, device, 0);
+    let agent = world.agent(device, &Conditions::default());
+    world.runs(device, version);
+    agent.stop();
+    relay.answers()
+}
+
+fn each_through_a_relay(
+    world: &World,
+    names: &[String],
+    moment: fn(usize) -> Moment,
+) -> Vec<(Relay, Process)> {
+    let agents = names.iter().zip(1..).map(|(name, number)| {
+        let relay = relay(world, number, moment(number), || {});
+        via_relay(world, name, number);
+        (relay, world.agent(name, &Conditions::default()))
+    });
+    agents.collect()
+}
+
+/// How many requests a run takes depends a little on what comes together, so the last ones may
+/// not have been there to be lost.
+fn assert_cut(agents: &[(Relay, Process)]) {
+    let cut = agents.iter().filter(|(relay, _)| relay.has_cut()).count();
+    assert!(cut + 4 >= agents.len() && cut >= 6, "{cut} of {}", agents.len());
+}
+
+fn relay(
+    world: &World,
+    number: usize,
+    moment: Moment,
+    action: impl Fn() + Send + Sync + 'static,
+) -> Relay {
+    let listen = format!("{}:8443", world.ip(relay_address(number)));
+    Relay::start(&listen, &format!("{}:8443", world.ip(HUB)), moment, action)
+}
+
+fn via_relay(world: &World, device: &str, number: usize) {
+    let hosts = format!("{device}/hosts");
+    world.name_hosts(&hosts, &[("hub.acme.example", relay_address(number))]);
+}
+
+fn relay_address(number: usize) -> u8 {
+    RELAYS + u8::try_from(number).unwrap()
+}
+
+fn certificate_end(world: &World, device: &str) -> Value {
+    world.status(device)["certificate_ends"].clone()
+}
+
+fn is_confirmed(world: &World, deployment: &str, device: &str) -> bool {
+    world
+        .states(deployment, "operator")
+        .iter()
+        .any(|(id, state)| id == device && state == "confirmed")
+}
