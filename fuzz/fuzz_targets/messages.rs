@@ -2,8 +2,10 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
+use ringfort_fuzz::Agreeable;
 use ringfort_messages::{
-    CheckIn, CheckInAnswer, IdentityAnswer, IdentityRequest, Link, Problem, Report, TimeRequest,
+    CheckIn, CheckInAnswer, IdentityAnswer, IdentityRequest, Link, Problem, Report, Statement,
+    TimeRequest,
 };
 
 macro_rules! same_again {
@@ -25,6 +27,8 @@ fuzz_target!(|data: &[u8]| {
         Report,
         TimeRequest
     );
+    // Whoever signed it, reading it ends.
+    let _ = Statement::verify(data, &Agreeable);
     // RFC 9290 lets others add to it and write it otherwise.
     if let Ok(problem) = Problem::decode(data) {
         let again = problem.encode().expect("what was read can be written");

@@ -206,6 +206,23 @@ fn an_audit_log_that_shrinks_or_forks_raises_an_alarm() {
 }
 
 #[test]
+fn anchors_that_drop_a_hubs_key_let_go_of_its_audit_log_and_others_do_not() {
+    for drops in [false, true] {
+        let mut bench = Bench::new();
+        bench.answer(&bench.fleet.time(5));
+        let other = ringfort_cose::SoftSigner::generate_p256().unwrap();
+        let document = bench.fleet.next(|spec| {
+            if drops {
+                let last = spec.keys.len() - 1;
+                spec.keys[last].key = ringfort_cose::Sign::public_key(&other);
+            }
+        });
+        bench.give(Event::Anchors { document: &document });
+        assert_eq!(bench.stored.audit.map(|head| head.size), (!drops).then_some(5));
+    }
+}
+
+#[test]
 fn signed_time_sets_the_clock_both_ways_and_an_unsigned_one_never() {
     let mut bench = Bench::new();
     assert!(!bench.device.clock().is_trusted());

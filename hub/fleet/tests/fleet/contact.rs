@@ -2,6 +2,7 @@
 
 use ringfort_cose::{Reason, Sha256Digest};
 use ringfort_fleet::{Moved, State, Target, UpdateState};
+use ringfort_messages::{Link, LinkId};
 use ringfort_trust::{Content, Task};
 
 use crate::world::{DAY_MS, HOUR_MS, NOW_MS, World, open_token, refused};
@@ -98,6 +99,20 @@ async fn a_link_of_another_device_or_made_up_is_refused() {
     let mut without = device.clone();
     without.link = None;
     assert_eq!(refused(without.ask(&world).await), Reason::CloneSuspected);
+}
+
+#[tokio::test]
+async fn a_link_of_the_hub_that_was_here_before_is_no_clone_until_this_one_gave_its_own() {
+    let mut world = World::new().await;
+    let mut device = world.provisioned("dev-a").await;
+    device.enrol(&world).await.unwrap();
+    let id = LinkId { counter: 40, random: [1; 16] };
+    let foreign = Link::issue(id, &device.id, |_| [5; 32]);
+    device.link = Some(foreign);
+    device.check_in(&world).await.unwrap();
+    device.check_in(&world).await.unwrap();
+    device.link = Some(foreign);
+    assert_eq!(refused(device.ask(&world).await), Reason::CloneSuspected);
 }
 
 #[tokio::test]

@@ -17,4 +17,5 @@ mod properties;
 mod releases;
 mod restarts;
 mod restored;
+mod statements;
 mod world;
