@@ -105,8 +105,7 @@ fn an_agent_killed_at_any_line_of_its_log_goes_on_to_confirmed() {
         })
         .collect();
     world.all_confirmed(&deployment, "operator", &names);
-    let said = fs::read_to_string(world.path("more-1.log")).unwrap();
-    assert!(killed + 2 >= names.len(), "{killed} of {}\n{said}", names.len());
+    assert!(killed + 2 >= names.len(), "{killed} of {}", names.len());
     drop(agents);
     hub.stop();
 }

@@ -81,6 +81,8 @@ pub fn until(what: &str, mut is_so: impl FnMut() -> bool) {
 }
 
 pub const PATIENCE: Duration = Duration::from_secs(90);
+/// Longer than an agent that is at work says nothing.
+const SILENCE: Duration = Duration::from_secs(2);
 const A_MOMENT: Duration = Duration::from_millis(50);
 
 /// Runs a command until its log has this many lines and kills it then, or until `done`. Was it
@@ -102,7 +104,7 @@ pub fn killed_at_line(
     let mut said = String::new();
     let mut count = 0;
     let killed = loop {
-        match lines.recv_timeout(A_MOMENT) {
+        match lines.recv_timeout(SILENCE) {
             Ok(text) => {
                 said.push_str(&text);
                 said.push('\n');

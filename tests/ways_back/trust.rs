@@ -167,9 +167,6 @@ fn a_stolen_hub_is_replaced_and_its_devices_come_back_by_their_factory_identitie
     for agent in [one, two, three] {
         agent.stop();
     }
-    // The thief's own word about a device, not signed by anybody whom people trust.
-    world.ok("device move dev-3 --to deployed --note mine --dir operator");
-
     let spare = Spare::serve(&world);
     world.ok("pki rotate --drill --root root --hub kit --pin-file pin --new-hub hub2 \
               --hub-address hub2.acme.example:8443");
@@ -205,7 +202,11 @@ fn a_stolen_hub_is_replaced_and_its_devices_come_back_by_their_factory_identitie
     until("dev-3 is suspended", || {
         world.device("dev-3", "operator-2")["device"]["state"] == "suspended"
     });
-    world.ok("device move dev-3 --to deployed --note seen --dir operator-2");
+    // It has to speak before people let it in.
+    until("dev-3 is let in", || {
+        let back = "device move dev-3 --to deployed --note seen --dir operator-2";
+        world.run(back).code == 0
+    });
     world.update("1.2", "dev-3", "operator-2");
     for agent in [one, two, three] {
         agent.stop();

@@ -113,7 +113,7 @@ mod build {
             }
             let payload = self.payload()?;
             Statement::read(&payload)?;
-            Ok(ringfort_cose::sign1(verifier, signer, STATEMENT, &payload)?)
+            ringfort_cose::sign1(verifier, signer, STATEMENT, &payload)
         }
 
         fn payload(&self) -> Result<Vec<u8>, Reason> {
