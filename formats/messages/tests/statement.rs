@@ -1,4 +1,5 @@
 //! Statements of operators: what was signed is read, and nothing else.
+#![allow(clippy::unwrap_used)]
 
 use ringfort_cose::{AwsLc, Reason, Sign, SignError, SoftSigner, sign1};
 use ringfort_messages::{BATCH, DeviceId, FleetId, STATEMENT, Statement, UnixTime};
