@@ -332,7 +332,7 @@ impl Attacks<'_> {
             line.truncate(8 + release.envelope.len());
             let run = Run {
                 recovery: Some(line),
-                limit: Some(std::time::Duration::from_secs(3)),
+                until: Some(("boot: recovery, ", 2)),
                 ..Run::default()
             };
             let outcome = self.device.run(&run);

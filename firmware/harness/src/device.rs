@@ -6,6 +6,7 @@ use std::os::unix::fs::FileExt;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -51,7 +52,39 @@ pub struct Run {
     pub plain: bool,
     /// Kills QEMU after so much processor time, as a power cut would.
     pub kill_after: Option<Duration>,
-    pub limit: Option<Duration>,
+    /// Ends QEMU once the console holds this line's beginning so often, each line whole.
+    pub until: Option<(&'static str, usize)>,
+    /// What the console said so far, for whoever watches the run.
+    pub console: Console,
+}
+
+/// UART0 while QEMU runs.
+#[derive(Clone, Default)]
+pub struct Console(Arc<Mutex<Vec<u8>>>);
+
+impl Console {
+    /// Everything so far.
+    pub fn text(&self) -> String {
+        let bytes = self.0.lock().map(|bytes| bytes.clone()).unwrap_or_default();
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+
+    /// Takes what comes until nothing more does.
+    fn fill(&self, mut from: impl Read) {
+        let mut some = [0; 4096];
+        while let Ok(len @ 1..) = from.read(&mut some) {
+            if let Ok(mut bytes) = self.0.lock() {
+                bytes.extend_from_slice(&some[..len]);
+            }
+        }
+    }
+
+    /// Whole lines that contain this.
+    fn lines_with(&self, what: &str) -> usize {
+        let text = self.text();
+        let whole = text.rsplit_once('\n').map_or("", |(whole, _)| whole);
+        whole.lines().filter(|line| line.contains(what)).count()
+    }
 }
 
 /// What a run came to.
@@ -116,12 +149,7 @@ impl Device {
     pub fn memory_at_handoff(&self, command: u32) -> Vec<u8> {
         let socket = self.folder.join("monitor");
         let arguments = ["-monitor".to_owned(), format!("unix:{},server,nowait", socket.display())];
-        let run = Run {
-            command,
-            arguments: arguments.to_vec(),
-            limit: Some(Duration::from_secs(20)),
-            ..Run::default()
-        };
+        let run = Run { command, arguments: arguments.to_vec(), ..Run::default() };
         let dumps: Vec<(u32, u32, PathBuf)> =
             [(0x1000_0000, 0x40_0000), (0x3000_0000, 0x8000), (0x3800_0000, 0x40_0000)]
                 .into_iter()
@@ -135,8 +163,11 @@ impl Device {
                     }
                     thread::sleep(Duration::from_millis(20));
                 };
-                // The image is up once it has said its line; the watchdog leaves it ten seconds.
-                thread::sleep(Duration::from_millis(3000));
+                // The image is up once it has said its line.
+                let start = Instant::now();
+                while run.console.lines_with("app: release") == 0 && start.elapsed() < ENOUGH {
+                    thread::sleep(Duration::from_millis(10));
+                }
                 for (at, len, path) in &dumps {
                     let line = format!("memsave {at:#x} {len:#x} \"{}\"\n", path.display());
                     let _ = monitor.write_all(line.as_bytes());
@@ -195,24 +226,24 @@ impl Device {
                 thread::sleep(Duration::from_secs(60));
             });
         }
-        let mut from = child.stdout.take().expect("a pipe");
-        let reader = thread::spawn(move || {
-            let mut all = Vec::new();
-            let _ = from.read_to_end(&mut all);
-            all
-        });
+        let from = child.stdout.take().expect("a pipe");
+        // A run that is started again starts with an empty console.
+        if let Ok(mut bytes) = run.console.0.lock() {
+            bytes.clear();
+        }
+        let console = run.console.clone();
+        let reader = thread::spawn(move || console.fill(from));
         let code = wait(&mut child, run);
-        let console = reader.join().expect("a reader");
+        reader.join().expect("a reader");
         Outcome {
             code,
-            console: String::from_utf8_lossy(&console).into_owned(),
+            console: run.console.text(),
             nonsecure: fs::read_to_string(nonsecure).unwrap_or_default(),
         }
     }
 }
 
 fn wait(child: &mut Child, run: &Run) -> Option<i32> {
-    let start = Instant::now();
     // A loader in recovery never rests: it asks for the next byte of a slow line.
     let recovery = run.recovery.is_some().then_some(Duration::from_secs(60));
     let mut patience = Patience::new(run.kill_after.or(recovery));
@@ -220,7 +251,8 @@ fn wait(child: &mut Child, run: &Run) -> Option<i32> {
         if let Some(status) = child.try_wait().expect("a child to wait for") {
             return status.code();
         }
-        if patience.is_over(child) || run.limit.is_some_and(|limit| start.elapsed() >= limit) {
+        let said = run.until.is_some_and(|(line, times)| run.console.lines_with(line) >= times);
+        if said || patience.is_over(child) {
             let _ = child.kill();
             let _ = child.wait();
             return None;
@@ -228,6 +260,9 @@ fn wait(child: &mut Child, run: &Run) -> Option<i32> {
         thread::sleep(Duration::from_millis(2));
     }
 }
+
+/// Longer than a device takes to its first line on any host.
+const ENOUGH: Duration = Duration::from_secs(120);
 
 /// The per-device blob.
 pub fn otp(fleet: &Fleet, lifecycle: u32) -> Vec<u8> {

@@ -93,8 +93,9 @@ pub fn run(bench: &Bench) -> bool {
     let fleet = Fleet::new(&bench.images, 1, 64 * 1024);
     let device = Device::new(bench, "run", machine, &fleet);
     device.factory_slot(&fleet.slot(&fleet.good(1), 1));
-    let limit = Some(std::time::Duration::from_secs(3));
-    let outcome = device.run(&Run { plain: true, limit, ..Run::default() });
+    // It stays at its last line for ever.
+    let kill_after = Some(std::time::Duration::from_secs(3));
+    let outcome = device.run(&Run { plain: true, kill_after, ..Run::default() });
     print!("{}{}", outcome.console, outcome.nonsecure);
     outcome.nonsecure.contains("hello")
 }
@@ -182,7 +183,7 @@ pub fn kill(bench: &Bench, boards: &[&'static str], times: u64) -> bool {
             dice = dice
                 .wrapping_mul(6_364_136_223_846_793_005)
                 .wrapping_add(1_442_695_040_888_963_407);
-            let after = std::time::Duration::from_millis(30 + (dice >> 33) % 250);
+            let after = std::time::Duration::from_millis(10 + (dice >> 33) % 100);
             let new = old + 1;
             device.stage(&fleet.good(new));
             device.run(&Run { command: CYCLE, kill_after: Some(after), ..Run::default() });

@@ -863,8 +863,8 @@ fn run(
             more.extend(["-device".to_owned(), loader]);
         }
     }
-    let limit = Some(std::time::Duration::from_secs(300));
-    let outcome = device.run(&Run { arguments: more, limit, ..Run::default() });
+    let kill_after = Some(std::time::Duration::from_secs(120));
+    let outcome = device.run(&Run { arguments: more, kill_after, ..Run::default() });
     let lines = outcome.nonsecure.lines().filter_map(line).collect();
     (outcome, lines)
 }
