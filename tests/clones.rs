@@ -9,6 +9,7 @@ mod field;
 mod local_hub;
 
 use field::Field;
+use rustix::process::Signal;
 use serde_json::Value;
 
 /// What an operator sees of a clone, wherever he looks.
@@ -61,19 +62,21 @@ fn of_two_holders_of_one_link_one_falls_out_and_both_are_suspended() {
     assert_alarm(&field, &seen);
 
     // The way back: the other is found, people approve, and service makes new operational keys.
-    thief.stop();
+    thief.signal(Signal::STOP);
     field.until_heard("dev-1", 1);
     field.ok("device move dev-1 --to deployed --note found");
     assert!(field.ok("device show dev-1").out.contains("deployed (not attested)"));
+    device.signal(Signal::STOP);
     field.ok("device move dev-1 --to service --note new-keys");
     field.operator("device move dev-1 --to deployed --note early").refused("proof-missing");
+    device.signal(Signal::CONT);
     field.until_logged("dev-1", "re-entry-asked");
     field.ok("device move dev-1 --to deployed --note checked");
     field.update("1.0");
     assert_settled(&field);
 
     // What the thief took is worth nothing now, and its use is an alarm again.
-    let thief = field.run("thief");
+    thief.signal(Signal::CONT);
     let seen = field.until_state("dev-1", "suspended");
     assert_alarm(&field, &seen);
     drop((device, thief));

@@ -61,7 +61,8 @@ pub enum Command {
         owner: Option<String>,
     },
     /// Sign, look at and send commands that wipe, unlock or decommission one device
-    Command {
+    #[command(name = "command")]
+    Consent {
         #[command(subcommand)]
         command: command::Command,
     },
@@ -92,7 +93,7 @@ impl Command {
             Command::Move { id, to, note, command, owner } => {
                 conclude(move_device(dir, id, to, note, command.as_deref(), owner), json)
             }
-            Command::Command { command } => command.run(dir, json),
+            Command::Consent { command } => command.run(dir, json),
             Command::Developer { class } => conclude(developer(dir, class), json),
             Command::History { id, limit } => conclude(history(dir, &id, limit), json),
         }
