@@ -1,0 +1,86 @@
+//! New keys for a hub: what `pki rotate` and `hub rotate` refuse, and that a cut costs nothing.
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use std::fs;
+
+use common::Bench;
+
+const ROTATE: &str = "pki rotate --root root --pin-file pin";
+
+fn sign(bench: &Bench, anchors: &str) {
+    for key in ["a1", "a2"] {
+        bench.ok(&format!("pki anchors sign {anchors} --key {key}.sealed --pin-file pin"));
+    }
+}
+
+#[test]
+fn keys_are_taken_once_the_anchors_that_name_them_are_signed_and_a_cut_costs_nothing() {
+    let bench = Bench::pki();
+    bench.run("hub rotate").refused("not-found");
+    let before = fs::read(bench.path("hub/keys/order.pub")).unwrap();
+    bench.ok(ROTATE);
+    // A second one would leave keys that nobody names.
+    bench.run(ROTATE).refused("threshold-not-met");
+    bench.run("hub rotate").refused("threshold-not-met");
+    assert_eq!(fs::read(bench.path("hub/keys/order.pub")).unwrap(), before);
+    sign(&bench, "hub/anchors/2.cbor");
+    bench.run(ROTATE).refused("already-exists");
+
+    // As far as a run came that was cut after its first file.
+    fs::create_dir_all(bench.path("hub/before-2/keys")).unwrap();
+    let name = "keys/server-ca.sealed";
+    fs::rename(bench.path(&format!("hub/{name}")), bench.path(&format!("hub/before-2/{name}")))
+        .unwrap();
+    let new = fs::read(bench.path(&format!("hub/next/{name}"))).unwrap();
+    bench.ok("hub rotate");
+    assert_eq!(fs::read(bench.path(&format!("hub/{name}"))).unwrap(), new);
+    assert_eq!(fs::read(bench.path("hub/before-2/keys/order.pub")).unwrap(), before);
+    assert_ne!(fs::read(bench.path("hub/keys/order.pub")).unwrap(), before);
+    assert!(!bench.path("hub/next").exists());
+    bench.run("hub rotate").refused("not-found");
+    // What was made fits together.
+    bench.ok("hub init --operator operator");
+}
+
+#[test]
+fn a_new_hub_has_no_key_of_the_old_one_and_its_anchors_name_no_other() {
+    let bench = Bench::pki();
+    let other = "--new-hub hub2 --hub-address other.acme.example";
+    bench.run(&format!("{ROTATE} --new-hub hub2")).wrong_usage("--hub-address");
+    bench
+        .run(&format!("{ROTATE} --new-hub hub/inside --hub-address other.acme.example"))
+        .wrong_usage("cannot share a directory");
+    bench
+        .run(&format!("{ROTATE} --new-hub hub2 --hub-address 192.0.2.7"))
+        .refused("uri-not-allowed");
+    assert!(!bench.path("hub2").exists());
+    bench.ok(&format!("{ROTATE} {other}"));
+    for entry in fs::read_dir(bench.path("hub/keys")).unwrap().flatten() {
+        let name = entry.file_name();
+        let new = fs::read(bench.path("hub2/keys").join(&name)).unwrap();
+        assert_ne!(new, fs::read(entry.path()).unwrap(), "{name:?}");
+    }
+    assert_ne!(fs::read(bench.path("hub/pin")).unwrap(), fs::read(bench.path("hub2/pin")).unwrap());
+    sign(&bench, "hub2/anchors/2.cbor");
+    let shown = bench.ok("pki anchors inspect hub2/anchors/2.cbor --json").out;
+    assert!(shown.contains("https://other.acme.example"), "{shown}");
+    bench.ok("hub init --dir hub2 --operator operator");
+    // The old one cannot be set up under the new anchors.
+    fs::copy(bench.path("hub2/anchors/2.cbor"), bench.path("hub/anchors/2.cbor")).unwrap();
+    bench.run("hub init --operator operator-2").refused("untrusted-signer");
+}
+
+#[test]
+fn a_drill_finds_the_wrong_root_and_a_wrong_passphrase_and_leaves_nothing_behind() {
+    let bench = Bench::pki();
+    let drill = "pki rotate --drill --root";
+    bench.ok(&format!("{drill} root --pin-file pin"));
+    bench.ok(&format!("{drill} backup --pin-file other-pin"));
+    bench.run(&format!("{drill} backup --pin-file pin")).failed("passphrase");
+    let known = bench.path("hub/certs/backup-root.pem");
+    fs::copy(bench.path("hub/certs/root.pem"), known).unwrap();
+    bench.run(&format!("{drill} backup --pin-file other-pin")).failed("not the one");
+    assert!(!bench.path("hub/next").exists() && !bench.path("hub/anchors/2.cbor").exists());
+}
