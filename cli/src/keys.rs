@@ -11,10 +11,13 @@ use crate::failure::{Failure, Outcome};
 use crate::{files, passphrase};
 
 /// Opens a private key for signing: the path of a sealed key file, or a `pkcs11:` URI (RFC 7512).
+/// Its passphrase comes from the PIN file, from `NAME.pin` beside `NAME.sealed`, or from a prompt.
 pub fn open(location: &str, pin_file: Option<&Path>) -> Outcome<Arc<dyn Sign>> {
     let mut refused = None;
+    let beside = Path::new(location).with_extension("pin");
+    let beside = Some(&*beside).filter(|pin| location.ends_with(".sealed") && pin.is_file());
     let opened = ringfort_keystore::open_signer(location, |_| {
-        passphrase::existing(pin_file, location).map_err(|failure| {
+        passphrase::existing(pin_file.or(beside), location).map_err(|failure| {
             refused = Some(failure);
             Error::BadPassphrase("none was given")
         })

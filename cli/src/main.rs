@@ -27,6 +27,7 @@ mod product;
 mod quickstart;
 mod runtime;
 mod site_files;
+mod words;
 
 use std::process::ExitCode;
 

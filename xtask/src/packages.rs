@@ -59,6 +59,7 @@ pub const PACKAGES: &[Package] = &[
     },
     Package::program("pkg-config", "pkg-config", "to find that library"),
     Package::program("g++", "c++", "to build libFuzzer"),
+    Package::program("iproute2", "ip", "a loopback of its own for the pages that a team follows"),
     Package::program("openssl", "openssl", "outside certificates, requests and TLS client"),
     Package::program("curl", "curl", "an outside EST client"),
     Package::program("faketime", "faketime", "clocks of single processes that are years off"),

@@ -157,7 +157,7 @@ fn configuration(file: &Path) -> Outcome<AgentConfig> {
 }
 
 /// What the agent refused, as a person reads it.
-fn agent_failure(error: AgentError) -> Failure {
+pub fn agent_failure(error: AgentError) -> Failure {
     match error {
         AgentError::KeyStore(error) => key_failure(error),
         AgentError::Setting { .. } | AgentError::Config { .. } => Failure::failed(

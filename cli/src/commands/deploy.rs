@@ -8,13 +8,15 @@ use std::time::{Duration, Instant};
 use clap::{Args, Subcommand};
 use ringfort_api::client::After;
 use ringfort_api::model::{Deadlines, Deployment, NewDeployment, Outcome as Asked, Target};
+use ringfort_cose::Reason;
 use serde::Serialize;
 
 use super::device::{time_of, waiting};
+use super::release::publish;
 use crate::envelope_file;
 use crate::failure::{Failure, Outcome};
 use crate::operator::Operator;
-use crate::output::{Table, conclude};
+use crate::output::{self, Table, conclude};
 
 /// The commands of the group.
 #[derive(Subcommand)]
@@ -55,6 +57,13 @@ pub struct Create {
     /// Only this device; without it every device of the release's class
     #[arg(long, value_name = "ID")]
     device: Option<String>,
+    /// Hand the release to the hub first, with its payloads
+    #[arg(long)]
+    publish: bool,
+    /// Wait until every device has ended, at most so many seconds; exit code 0 when all of them,
+    /// and at least one, confirmed it
+    #[arg(long, value_name = "SECONDS")]
+    wait: Option<u64>,
     /// How long each phase may take, in seconds: offered, downloading, written, trial
     #[arg(long, value_name = "S,S,S,S", value_delimiter = ',', num_args = 4)]
     deadlines: Option<Vec<u64>>,
@@ -64,7 +73,10 @@ impl Command {
     /// Runs the command and shows what came of it.
     pub fn run(self, dir: Option<&Path>, json: bool) -> ExitCode {
         match self {
-            Command::Create(options) => conclude(create(dir, &options), json),
+            Command::Create(options) => match options.wait.map(Duration::from_secs) {
+                None => conclude(create(dir, &options), json),
+                Some(wait) => conclude(confirmed(dir, &options, wait), json),
+            },
             Command::Status { id: None, .. } => conclude(list(dir), json),
             Command::Status { id: Some(id), wait } => {
                 conclude(status(dir, &id, wait.map(Duration::from_secs)), json)
@@ -78,12 +90,65 @@ impl Command {
 
 fn create(dir: Option<&Path>, options: &Create) -> Outcome<Created> {
     let operator = Operator::open(dir)?;
+    if options.publish {
+        let release = PathBuf::from(&options.release);
+        publish::run(&publish::Options { release, dir: None }, dir)?;
+    }
     let new = NewDeployment {
         manifest: manifest_digest(&options.release)?,
         device: options.device.clone(),
         deadlines: options.deadlines.as_deref().and_then(deadlines),
     };
     operator.wait(operator.client().create_deployment(&new)).map(Created)
+}
+
+/// Creates it, and waits for its end.
+fn confirmed(dir: Option<&Path>, options: &Create, wait: Duration) -> Outcome<Status> {
+    let deadline = Instant::now() + wait;
+    let id = match create(dir, options)?.0 {
+        Asked::Done { result } => result.id,
+        Asked::Waiting { given, required } => {
+            return Err(Failure::refused(
+                Reason::ApprovalRequired,
+                format!("the deployment waits for approval: {given} of {required}"),
+            ));
+        }
+    };
+    output::progress(format_args!("Deployment {id}"));
+    let operator = Operator::open(dir)?;
+    let (mut shown, mut status);
+    shown = String::new();
+    loop {
+        let deployment = operator.wait(operator.client().deployment(&id))?;
+        status = Status { targets: all_targets(&operator, &id)?, deployment };
+        let now = counts(&status.deployment);
+        if now != shown {
+            output::progress(format_args!("  {now}"));
+            shown = now;
+        }
+        let ended = status.deployment.settled && !status.targets.is_empty();
+        if ended || Instant::now() >= deadline {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(250));
+    }
+    match status.targets.iter().find(|target| target.state != "confirmed") {
+        None if !status.targets.is_empty() => Ok(status),
+        None => Err(Failure::failed(
+            format!("no device asked for the release within {} s", wait.as_secs()),
+            "The deployment is open: a device takes it when it checks in.",
+            format!("Look at `ringfort device list`, then `ringfort deploy status {id}`."),
+        )),
+        Some(target) => {
+            let what = format!("{} is {}, not confirmed", target.device, target.state);
+            let next = format!("Look again with `ringfort deploy status {id}`.");
+            let reason = target.reason.as_deref().and_then(Reason::from_code);
+            Err(match reason {
+                Some(reason) => Failure::refused(reason, what),
+                None => Failure::failed(what, "It is on its way still.", next),
+            })
+        }
+    }
 }
 
 fn list(dir: Option<&Path>) -> Outcome<Deployments> {

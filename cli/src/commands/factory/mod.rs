@@ -8,6 +8,7 @@ use clap::Subcommand;
 use crate::output::conclude;
 
 pub mod accept;
+pub mod bring_up;
 pub mod export;
 pub mod import;
 pub mod init;
@@ -23,6 +24,8 @@ pub enum Command {
     Accept(accept::Options),
     /// Give one device its identity
     Provision(provision::Options),
+    /// Bring a device whose files are at hand into stock: all steps at once
+    BringUp(Box<bring_up::Options>),
     /// Sign the devices provisioned since the last export as one batch for the hub
     Export(export::Options),
     /// Hand a batch to the hub
@@ -32,7 +35,7 @@ pub enum Command {
 impl Command {
     /// Does it need an operator's folder?
     pub fn talks_to_hub(&self) -> bool {
-        matches!(self, Command::Import(_))
+        matches!(self, Command::Import(_) | Command::BringUp(_))
     }
 
     /// Runs the command and shows what came of it.
@@ -41,8 +44,12 @@ impl Command {
             Command::Init(options) => conclude(init::run(&options), json),
             Command::Accept(options) => conclude(accept::run(&options), json),
             Command::Provision(options) => conclude(provision::run(&options), json),
+            Command::BringUp(options) => conclude(bring_up::run(&options, dir), json),
             Command::Export(options) => conclude(export::run(&options), json),
             Command::Import(options) => conclude(import::run(&options, dir), json),
         }
     }
 }
+
+/// The file in a station's directory that opens its keys, where people put one there.
+pub const STATION_PIN: &str = "pin";

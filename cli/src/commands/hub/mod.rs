@@ -19,6 +19,7 @@ mod lock;
 pub mod open;
 mod public_certificate;
 pub mod restore;
+pub mod revoke_site;
 pub mod rotate;
 pub mod seal_pin;
 pub mod serve;
@@ -35,6 +36,8 @@ pub enum Command {
     Serve(serve::Options),
     /// Tell a running hub of a factory site that `pki add-site` approved
     AddSite(add_site::Options),
+    /// End a factory site: a running hub takes no further batch of it
+    RevokeSite(revoke_site::Options),
     /// Copy a hub, which may be serving, into a directory
     Backup(backup::Options),
     /// Put a hub back from a backup; it waits until an administrator acknowledges
@@ -52,7 +55,7 @@ pub enum Command {
 impl Command {
     /// Does it need an operator's folder?
     pub fn talks_to_hub(&self) -> bool {
-        matches!(self, Command::AddSite(_) | Command::Acknowledge(_))
+        matches!(self, Command::AddSite(_) | Command::RevokeSite(_) | Command::Acknowledge(_))
     }
 
     /// Runs the command and shows what came of it.
@@ -62,6 +65,7 @@ impl Command {
             Command::Invite(options) => conclude(invite::run(&options), json),
             Command::Serve(options) => serve::run(&options, json),
             Command::AddSite(options) => conclude(add_site::run(&options, dir), json),
+            Command::RevokeSite(options) => conclude(revoke_site::run(&options, dir), json),
             Command::Backup(options) => conclude(backup::run(&options), json),
             Command::Restore(options) => conclude(restore::run(&options), json),
             Command::SealPin(options) => conclude(seal_pin::run(&options), json),

@@ -12,6 +12,7 @@ pub mod add_site;
 pub mod anchors;
 pub mod authorities;
 pub mod export;
+pub mod first_fleet;
 pub mod init;
 pub mod record;
 pub mod rotate;
@@ -21,6 +22,8 @@ pub mod rotate;
 pub enum Command {
     /// Make the roots, the hub's keys and version 1 of the anchors
     Init(Box<init::Options>),
+    /// Make all that a first fleet needs, on one machine: keys of people, roots, hub, station
+    FirstFleet(Box<first_fleet::Options>),
     /// Make a key for signing anchors or commands: one sealed file and its public half
     Keygen(keygen::Options),
     /// Answer a factory site's request: certify its Factory CA, name its station in the anchors
@@ -49,6 +52,7 @@ impl Command {
     pub fn run(self, dir: Option<&Path>, json: bool) -> ExitCode {
         match self {
             Command::Init(options) => conclude(init::run(&options), json),
+            Command::FirstFleet(options) => conclude(first_fleet::run(&options), json),
             Command::Keygen(options) => conclude(keygen::run(&options), json),
             Command::AddSite(options) => conclude(add_site::run(&options), json),
             Command::Rotate(options) => conclude(rotate::run(&options), json),

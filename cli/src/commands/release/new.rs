@@ -10,6 +10,7 @@ use ringfort_cose::{AwsLc, Reason, Sha256Digest};
 use ringfort_suit::{Envelope, NewComponent, NewRelease};
 use serde::Serialize;
 
+use super::sign;
 use crate::envelope_file::{ENVELOPE, OBJECTS, digest_of};
 use crate::failure::{Failure, Outcome};
 use crate::product::ProductName;
@@ -37,6 +38,15 @@ pub struct Options {
     /// Sequence number [default: the Unix time in seconds]
     #[arg(long, value_name = "N")]
     pub sequence: Option<u64>,
+
+    /// Sign it at once with this release key: a sealed key file, or a PKCS#11 URI; may be repeated
+    #[arg(long, value_name = "KEY", num_args = 1..)]
+    pub key: Vec<String>,
+
+    /// Take the passphrase of these keys from this file (mode 0600) [default: NAME.pin beside
+    /// NAME.sealed]
+    #[arg(long, value_name = "FILE", requires = "key")]
+    pub pin_file: Option<PathBuf>,
 
     /// Directory to make [default: release-VERSION]
     #[arg(long, value_name = "DIR")]
@@ -81,6 +91,7 @@ pub struct Report {
     sequence_number: u64,
     manifest_digest: String,
     components: Vec<ComponentReport>,
+    signatures: usize,
 }
 
 #[derive(Serialize)]
@@ -129,6 +140,13 @@ pub fn run(options: &Options) -> Outcome<Report> {
     }
     let envelope = directory.join(ENVELOPE);
     files::write_new(&envelope, &bytes, files::PUBLIC)?;
+    for key in &options.key {
+        sign::run(&sign::Options {
+            release: directory.clone(),
+            key: key.clone(),
+            pin_file: options.pin_file.clone(),
+        })?;
+    }
     Ok(Report {
         directory,
         envelope,
@@ -136,6 +154,7 @@ pub fn run(options: &Options) -> Outcome<Report> {
         version: release.version,
         sequence_number: release.sequence_number,
         manifest_digest: manifest_digest.to_string(),
+        signatures: options.key.len(),
         components: options
             .payload
             .iter()
@@ -221,7 +240,12 @@ fn refused(reason: Reason) -> Failure {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "Made release {} of {}, not signed yet", self.version, self.product)?;
+        let signed = match self.signatures {
+            0 => "not signed yet".to_owned(),
+            1 => "1 signature".to_owned(),
+            n => format!("{n} signatures"),
+        };
+        writeln!(f, "Made release {} of {}, {signed}", self.version, self.product)?;
         writeln!(f, "  sequence {}  manifest {}", self.sequence_number, self.manifest_digest)?;
         for component in &self.components {
             writeln!(
@@ -232,7 +256,7 @@ impl fmt::Display for Report {
         }
         write!(
             f,
-            "Next: each signer runs ringfort release sign {} --key KEY",
+            "Next: each further signer runs ringfort release sign {} --key KEY",
             self.directory.display()
         )
     }

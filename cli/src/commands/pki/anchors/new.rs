@@ -47,6 +47,10 @@ pub struct Options {
     #[arg(long, value_name = "KEY", num_args = 1..)]
     pub drop_key: Vec<String>,
 
+    /// Factory site whose station keys to drop: none of its batches is taken any more
+    #[arg(long, value_name = "SITE", num_args = 1..)]
+    pub drop_site: Vec<String>,
+
     /// Product to add, or whose release keys to replace: VENDOR/CLASS
     #[arg(long, value_name = "VENDOR/CLASS", requires = "release_key")]
     pub product: Option<ProductName>,
@@ -184,6 +188,15 @@ pub fn spare_address(text: &str) -> Outcome<String> {
 fn change(spec: &mut AnchorsSpec, options: &Options) -> Outcome<()> {
     for key in &options.drop_key {
         drop_key(spec, key)?;
+    }
+    for site in &options.drop_site {
+        let of_site = |key: &KeySpec| key.site.is_some_and(|own| own.to_string() == *site);
+        if !spec.keys.iter().any(of_site) {
+            return Err(Failure::refused(Reason::NotFound, format!("cannot drop the site {site}"))
+                .why("The newest anchors name no station of that site.")
+                .next("Look it up with `ringfort pki anchors inspect`."));
+        }
+        spec.keys.retain(|key| !of_site(key));
     }
     spec.keys.extend(key_specs(Role::Anchor, &options.anchor_key)?);
     spec.keys.extend(key_specs(Role::Command, &options.command_key)?);
