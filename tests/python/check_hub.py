@@ -228,7 +228,7 @@ def api(hub):
         "--url", f"https://localhost:{hub.operator_port}", "--tls-verify", authorities(hub),
         "--request-cert", certificate, "--request-cert-key", key,
         "--checks", CHECKS, "--phases", "coverage,fuzzing", "--continue-on-failure",
-        "--max-examples", "20", "--generation-deterministic", "--no-shrink", "--no-color",
+        "--max-examples", "10", "--generation-deterministic", "--no-shrink", "--no-color",
         "--warnings", "off",
     ]
     done = subprocess.run(
