@@ -7,8 +7,10 @@ mod common;
 use std::fs::{self, Permissions};
 use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 use common::Bench;
 use common::hub::{Hub, hub_init, local_pki};
@@ -107,6 +109,25 @@ fn a_database_of_a_newer_program_is_refused_and_left_alone() {
     assert_eq!(fs::read(&database).unwrap(), before);
     sql(&database, "DELETE FROM _sqlx_migrations WHERE version = 9999");
     assert_eq!(Hub::start(&bench).stop(), 0);
+}
+
+#[test]
+fn a_supervisor_hears_from_a_hub_whose_registry_answers() {
+    let bench = local_pki(true);
+    bench.ok(&hub_init(&bench));
+    let socket = bench.path("notify");
+    let supervisor = UnixDatagram::bind(&socket).unwrap();
+    supervisor.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+    let environment = [("NOTIFY_SOCKET", socket.to_str().unwrap()), ("WATCHDOG_USEC", "300000")];
+    let hub = Hub::start_with(&bench, &environment);
+    let mut heard = Vec::new();
+    while heard.iter().filter(|word| *word == "WATCHDOG=1").count() < 3 {
+        let mut word = [0; 256];
+        let length = supervisor.recv(&mut word).expect("the hub speaks within a minute");
+        heard.push(String::from_utf8_lossy(&word[..length]).trim().to_owned());
+    }
+    assert_eq!(heard[0], "READY=1");
+    assert_eq!(hub.stop(), 0);
 }
 
 /// A hub with a release that waits to be published, larger than the room of a full disk.

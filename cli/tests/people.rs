@@ -46,6 +46,30 @@ fn a_person_is_invited_logs_in_and_loses_access() {
 }
 
 #[test]
+fn a_third_administrator_is_let_in_by_two() {
+    let bench = local_pki(true);
+    bench.ok(&hub_init(&bench).replace("--approvals 1", "--approvals 2"));
+    let hub = Hub::start(&bench);
+    // The first one alone lets the second one in.
+    bench.ok("user add bob --role admin --dir operator");
+    bench.ok("login bob.invitation --dir bob");
+    for _ in 0..2 {
+        let alone = bench.ok("user add carol --role operator --dir operator --json").json();
+        let counted = (&alone["outcome"], &alone["given"], &alone["required"]);
+        assert_eq!(counted, (&"waiting".into(), &1.into(), &2.into()));
+    }
+    assert!(!bench.path("carol.invitation").exists());
+    let waiting = people(&bench, "bob")["waiting"].clone();
+    assert_eq!(waiting[0]["agrees"], "admin");
+    assert_eq!(waiting[0]["what"], "operator/carol invite operator");
+    let both = bench.ok("user add carol --role operator --dir bob --json").json();
+    assert_eq!(both["outcome"], "invited");
+    bench.ok("login carol.invitation --dir carol");
+    assert_eq!(people(&bench, "carol")["waiting"].as_array().unwrap().len(), 0);
+    assert_eq!(hub.stop(), 0);
+}
+
+#[test]
 fn an_invitation_can_be_taken_back_and_is_worth_nothing_then() {
     let (bench, hub) = serving();
     bench.ok("user add olga --role viewer --dir operator");

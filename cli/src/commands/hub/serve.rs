@@ -3,13 +3,16 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Args;
+use ringfort_fleet::Fleet;
 use ringfort_server::{Limits, PublicIdentity, Rate, Running, Server, ServerConfig, StartError};
 use sd_notify::NotifyState;
 use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
+use tokio::time::{MissedTickBehavior, interval};
 
 use super::config::{HubConfig, Share};
 use super::lock;
@@ -54,11 +57,28 @@ async fn serve(options: &Options, json: bool) -> Outcome<()> {
     announce(&hub, &running, json);
     // Without a service manager nobody listens, and that is fine.
     let _ = sd_notify::notify(&[NotifyState::Ready]);
+    if let Some(patience) = sd_notify::watchdog_enabled() {
+        tokio::spawn(reassure(hub.fleet.clone(), patience / 3));
+    }
     stop.wait().await;
     let _ = sd_notify::notify(&[NotifyState::Stopping]);
     running.shutdown().await;
     hub.fleet.close().await;
     Ok(())
+}
+
+/// Tells the service manager again and again that the registry answers. When it does not hear that
+/// in time, it starts the hub anew (WatchdogSec= in systemd.service(5)).
+async fn reassure(fleet: Fleet, period: Duration) {
+    let mut ticks = interval(period.max(Duration::from_millis(10)));
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        match fleet.health().await {
+            Ok(_) => drop(sd_notify::notify(&[NotifyState::Watchdog])),
+            Err(refusal) => tracing::error!(%refusal, "the registry does not answer"),
+        }
+    }
 }
 
 fn server_config(
