@@ -36,7 +36,9 @@ async fn every_address_is_reached_by_the_roles_that_may_and_by_no_other() {
             judged += 1;
         }
     }
-    assert_eq!(judged, 38 * 4, "each address that asks for a role, with each role");
+    let ask = ADDRESSES.iter().filter(|address| matches!(address.asks, Asks::Role(_))).count();
+    assert!(ask > 30, "the table holds them all: a test of the description compares it");
+    assert_eq!(judged, ask * Role::ALL.len());
 }
 
 /// Calls an address with what it takes as far as the door, and nothing that would change much.
