@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
+use crate::common::Ran;
+
 /// A process with its log in a file.
 pub struct Process {
     child: Child,
@@ -63,11 +65,25 @@ impl Drop for Process {
         // One that has ended already is what is wanted.
         let _ = self.child.kill();
         let _ = self.child.wait();
-        // What the clock's library shares between processes outlives one that was killed.
-        let pid = self.child.id();
-        for name in [format!("faketime_shm_{pid}"), format!("sem.faketime_sem_{pid}")] {
-            let _ = fs::remove_file(Path::new("/dev/shm").join(name));
-        }
+        forget_clock(self.child.id());
+    }
+}
+
+/// Runs a program to its end.
+pub fn finish(mut command: Command) -> Ran {
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let child = command.spawn().unwrap_or_else(|e| panic!("{command:?}: {e}"));
+    let pid = child.id();
+    let output = child.wait_with_output().unwrap();
+    forget_clock(pid);
+    Ran::from(output)
+}
+
+/// What the clock's library shares between processes outlives one that was killed, or that another
+/// program took the place of.
+fn forget_clock(pid: u32) {
+    for name in [format!("faketime_shm_{pid}"), format!("sem.faketime_sem_{pid}")] {
+        let _ = fs::remove_file(Path::new("/dev/shm").join(name));
     }
 }
 

@@ -10,7 +10,7 @@ use std::sync::{Mutex, OnceLock};
 use serde_json::Value;
 
 use crate::common::Ran;
-use crate::process::{PATIENCE, Process, until};
+use crate::process::{PATIENCE, Process, finish, until};
 
 /// A scene's directory and its part of the loopback network.
 pub struct World {
@@ -96,8 +96,8 @@ impl World {
     pub fn run(&self, arguments: &str) -> Ran {
         let clock = self.clock.lock().unwrap().clone();
         let mut command = self.command("ringfort", "hosts", clock.as_deref());
-        command.args(arguments.split_whitespace()).stdin(Stdio::null());
-        Ran::from(command.output().unwrap())
+        command.args(arguments.split_whitespace());
+        finish(command)
     }
 
     /// Runs a command that has to succeed.
@@ -119,8 +119,8 @@ impl World {
         let mut said = String::new();
         for line in blocks[block].lines() {
             let mut shell = self.command_of(Path::new("/bin/sh"), "hosts", clock.as_deref());
-            shell.args(["-e", "-c", line]).stdin(Stdio::null());
-            let ran = Ran::from(shell.output().unwrap());
+            shell.args(["-e", "-c", line]);
+            let ran = finish(shell);
             assert_eq!(ran.code, 0, "{section}: {line}\n{}{}", ran.out, ran.err);
             said.push_str(&ran.out);
         }
@@ -130,8 +130,8 @@ impl World {
     /// Runs the agent's other commands.
     pub fn agent_ok(&self, arguments: &str) -> Ran {
         let mut command = self.command("ringfort-agent", "hosts", None);
-        command.args(arguments.split_whitespace()).stdin(Stdio::null());
-        let ran = Ran::from(command.output().unwrap());
+        command.args(arguments.split_whitespace());
+        let ran = finish(command);
         assert_eq!(ran.code, 0, "ringfort-agent {arguments}\n{}{}", ran.out, ran.err);
         ran
     }
@@ -338,8 +338,8 @@ fn make_device(place: &Path, name: &str) {
 /// Runs a command that needs no network and no other clock.
 fn ringfort(place: &Path, arguments: &str) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_ringfort"));
-    command.args(arguments.split_whitespace()).current_dir(place).stdin(Stdio::null());
-    let ran = Ran::from(command.output().unwrap());
+    command.args(arguments.split_whitespace()).current_dir(place);
+    let ran = finish(command);
     assert_eq!(ran.code, 0, "{arguments}\n{}{}", ran.out, ran.err);
 }
 
