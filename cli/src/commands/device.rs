@@ -21,7 +21,6 @@ use crate::output::{Table, conclude};
 
 /// The commands of the group.
 #[derive(Subcommand)]
-#[expect(clippy::enum_variant_names, reason = "what people sign for a device is called a command")]
 pub enum Command {
     /// List devices
     List {
