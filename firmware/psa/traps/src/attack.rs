@@ -60,6 +60,15 @@ pub fn run(case: &Case) -> bool {
             store(0xe000_ed0c, 0x05fa_0004);
             true
         }
+        "nonsecure_watchdog_resets_the_device" => {
+            store(0x4008_1c00, 0x1acc_e551);
+            store(0x4008_1000, 20_000);
+            store(0x4008_1008, 3);
+            loop {
+                // SAFETY: waits.
+                unsafe { asm!("wfi") };
+            }
+        }
         "jump_past_a_veneer" => jump(VENEERS + 4),
         "jump_to_a_gateway_stub" => jump(VENEERS + 0x40),
         "jump_into_the_manager" => jump(0x1002_0600),

@@ -97,6 +97,8 @@ pub const CASES: &[Case] = &[
     fault("nonsecure_write_of_the_secure_mpu", "fault nonsecure SecureFault"),
     fault("nonsecure_write_of_the_secure_vectors", "fault nonsecure SecureFault"),
     call("nonsecure_reset_request_ignored", ""),
+    // The one way that this side has to reset the device: the boards have no gate before it.
+    case("nonsecure_watchdog_resets_the_device", End::Resets, "", (0, 0)),
     fault("jump_past_a_veneer", "fault nonsecure SecureFault cfsr=00000000 sfsr=00000001"),
     fault("jump_to_a_gateway_stub", "fault nonsecure SecureFault cfsr=00000000 sfsr=00000001"),
     fault("jump_into_the_manager", "fault nonsecure SecureFault cfsr=00000000 sfsr=00000001"),
@@ -301,6 +303,21 @@ pub const CASES: &[Case] = &[
     call("partition_lowers_its_stack_limit_in_vain", ""),
     call("partition_is_no_listed_caller", "refused rogue call=00000002"),
     call("partition_lends_a_neighbours_memory", "refused rogue call=00000003"),
+];
+
+/// Advisories of TF-M (TFMV-1 to 9), each with a case of its class: the number, what was wrong
+/// there, the case here. Those of `update` and `journal` are in the harness of the update partition
+/// and in its own tests.
+pub const ADVISORIES: &[(u8, &str, &str)] = &[
+    (1, "stacks without a seal", "forged_exc_return_into_the_sealed_thread_stack"),
+    (2, "the caller's stack taken for another", "calls_from_a_nonsecure_handler"),
+    (3, "an abort that leaves state behind", "update: calls_out_of_their_state"),
+    (4, "keys of another client by their id", "stale_and_foreign_handles"),
+    (5, "a block longer than its buffer", "update: blocks_out_of_line_tfmv_5"),
+    (6, "part of a tag compared", "journal: forged_and_foreign_records_are_not_read"),
+    (7, "another's data through the log", "partition_prints_a_neighbours_memory"),
+    (8, "a pointer that is not checked", "vectors_in_secure_memory"),
+    (9, "a length that is not checked", "update: messages_out_of_shape_tfmv_9"),
 ];
 
 #[allow(dead_code)]

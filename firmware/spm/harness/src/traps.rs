@@ -3,7 +3,7 @@
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-use crate::cases::{CASES, Case, End};
+use crate::cases::{ADVISORIES, CASES, Case, End};
 use crate::machine::{Images, Outcome, Run, run as start};
 
 /// Runs them all, or the ones with this in their name.
@@ -13,6 +13,12 @@ pub fn run(images: &Images, boards: &[&str], only: Option<&str>) -> Result<(), S
         .flat_map(|board| CASES.iter().enumerate().map(move |(index, case)| (*board, index, case)))
         .filter(|(_, _, case)| only.is_none_or(|part| case.name.contains(part)))
         .collect();
+    for (number, what, name) in ADVISORIES {
+        if !name.contains(": ") && CASES.iter().all(|case| case.name != *name) {
+            return Err(format!("TFMV-{number} ({what}) has no case '{name}'"));
+        }
+        println!("TFMV-{number}: {what}: {name}");
+    }
     let next = AtomicUsize::new(0);
     let failed = Mutex::new(Vec::new());
     std::thread::scope(|scope| {
