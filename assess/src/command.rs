@@ -53,6 +53,7 @@ pub fn execute(
 ) -> Result<u8, CommandError> {
     let inputs: Vec<Input> = inputs.iter().cloned().map(Input::Path).collect();
     let assessment = run(&inputs, options, progress);
+    progress.done();
     write(&assessment, output, stdout)?;
     Ok(assessment.exit)
 }

@@ -11,6 +11,7 @@ mod content;
 mod elf;
 pub mod keys;
 pub mod model;
+mod progress;
 pub mod report;
 pub mod rules;
 mod run;
@@ -21,6 +22,7 @@ pub mod walk;
 
 pub use command::{CommandError, Output, execute, write};
 pub use model::{Finding, Severity};
+pub use progress::Spinner;
 pub use rules::suppress::Suppressions;
 pub use run::{
     Assessment, Comparison, Input, InputReport, Options, Progress, Region, Seen, Shared, run,

@@ -87,6 +87,7 @@ pub const PACKAGES: &[Package] = &[
         probe: Probe::PythonModules("venv, ensurepip"),
         used_for: "outside checkers from PyPI, in an environment of their own",
     },
+    Package::program("npm", "npm", "to install the validator of the SARIF SDK"),
     Package::program("squashfs-tools", "mksquashfs", "squashfs images to assess"),
     Package::program("e2fsprogs", "mke2fs", "ext images to assess"),
     Package::program("dosfstools", "mkfs.vfat", "FAT images to assess"),

@@ -28,7 +28,7 @@ pub fn docs() -> String {
     }
     let _ = writeln!(
         out,
-        "\n## Rules\n\n{} rules, {} component signatures, {} publicly known keys (list of {}).",
+        "\n## Rules\n\n{} rules, {} component signatures, {} publicly known keys (list of {}). Each rule is shown with a case that it finds and one that it does not; a middle dot in them stands for nothing and keeps this page from being a finding itself.",
         rules::all().count(),
         rules::components::COMPONENTS.len(),
         known::count(),
@@ -47,6 +47,7 @@ pub fn docs() -> String {
             rule.fix.trim_end_matches('.'),
             requirements.join(", ")
         );
+        examples(rule, &mut out);
     }
     let _ = writeln!(
         out,
@@ -72,6 +73,24 @@ pub fn docs() -> String {
         );
     }
     out
+}
+
+/// One sample that the rule finds and one that it does not; a test holds both.
+fn examples(rule: &rules::Rule, out: &mut String) {
+    if let Some((_, yes, no)) = rules::shown::SHOWN.iter().find(|s| s.0 == rule.id) {
+        let _ = writeln!(out, "\n- found: {yes}\n- not found: {no}");
+        return;
+    }
+    for (word, samples) in [("found", rule.hits), ("not found", rule.misses)] {
+        if let Some((path, content)) = samples.first() {
+            let content = content.replace('\n', "⏎").replace("``", "'");
+            let _ = writeln!(
+                out,
+                "{}- {word}: `` {content} `` in `{path}`",
+                if word == "found" { "\n" } else { "" }
+            );
+        }
+    }
 }
 
 const HEAD: &str = "<!-- Made from the definitions in assess/ by a test. Change those, then run the test with RINGFORT_BLESS=1. -->

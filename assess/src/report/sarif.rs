@@ -43,6 +43,7 @@ pub fn sarif(assessment: &Assessment) -> Result<String, serde_json::Error> {
         "runs": [{
             "tool": {"driver": {
                 "name": "ringfort assess",
+                "fullName": "Ringfort crystal-box assessment",
                 "version": env!("CARGO_PKG_VERSION"),
                 "semanticVersion": env!("CARGO_PKG_VERSION"),
                 "rules": descriptors,

@@ -11,6 +11,7 @@ mod network;
 mod passwords;
 pub mod requirements;
 mod secrets;
+pub mod shown;
 pub mod suppress;
 pub mod valid;
 

@@ -217,6 +217,7 @@ fn path(place: &Place, image: &str, base: u64) -> String {
     let names: Vec<&str> = rest
         .split('!')
         .map(|step| if step.contains("@0x") && !step.starts_with('/') { "" } else { step })
+        .map(|step| step.trim_start_matches("./").trim_start_matches('/'))
         .filter(|step| !step.is_empty())
         .collect();
     match (names.is_empty(), base) {

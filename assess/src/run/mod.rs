@@ -96,6 +96,8 @@ fn is_root_file_system(path: &Path) -> bool {
 pub trait Progress {
     /// A file is about to be read.
     fn file(&mut self, _path: &str) {}
+    /// Everything was read; the reports follow.
+    fn done(&mut self) {}
 }
 
 impl Progress for () {}

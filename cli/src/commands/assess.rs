@@ -7,7 +7,7 @@ use clap::{Args, ValueEnum};
 use ringfort_assess::keys::FingerprintKey;
 use ringfort_assess::model::Severity;
 use ringfort_assess::rules::suppress::Suppressions;
-use ringfort_assess::{Output, execute};
+use ringfort_assess::{Output, Spinner, execute};
 
 use crate::failure::{Failure, Outcome};
 use crate::files;
@@ -99,7 +99,8 @@ fn assess(options: Options, json: bool) -> Outcome<u8> {
         coverage: options.coverage,
     };
     let mut stdout = std::io::stdout().lock();
-    execute(&options.inputs, &how, &output, &mut (), &mut stdout).map_err(|error| {
+    let mut progress = Spinner::on_stderr();
+    execute(&options.inputs, &how, &output, &mut progress, &mut stdout).map_err(|error| {
         Failure::failed(
             "the report could not be written",
             format!("{error}."),
