@@ -161,7 +161,8 @@ mod tests {
     impl Log {
         fn new(count: u8) -> Log {
             let entries = (0..count).map(|number| vec![number; 3]).collect();
-            Log { key: SoftSigner::generate_p256().unwrap(), entries }
+            // Signs the same head the same way twice, so that what is remembered can be compared.
+            Log { key: SoftSigner::generate_ed25519().unwrap(), entries }
         }
 
         fn tree(&self) -> Frontier {
