@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::commands::{
-    agent, assess, audit, deploy, device, factory, hub, login, pki, release, user,
+    agent, assess, audit, deploy, device, factory, firmware, hub, login, pki, release, user,
 };
 use crate::failure::Failure;
 use crate::output::{self, conclude, conclude_quietly};
@@ -42,6 +42,7 @@ pub fn run(mut arguments: Vec<OsString>) -> ExitCode {
         Command::User { dir, command } => command.run(dir.or(operator_dir).as_deref(), json),
         Command::Factory { command } => command.run(operator_dir.as_deref(), json),
         Command::Release { command } => command.run(operator_dir.as_deref(), json),
+        Command::Firmware { command } => command.run(json),
         Command::Device { dir, command } => command.run(dir.or(operator_dir).as_deref(), json),
         Command::Deploy { dir, command } => command.run(dir.or(operator_dir).as_deref(), json),
         Command::Audit { dir, command } => command.run(dir.or(operator_dir).as_deref(), json),
@@ -119,6 +120,11 @@ enum Command {
         #[command(subcommand)]
         command: release::Command,
     },
+    /// Run the firmware of microcontrollers on an emulated board
+    Firmware {
+        #[command(subcommand)]
+        command: firmware::Command,
+    },
     /// See devices and move them through their lifecycle
     Device {
         /// The operator's folder [default: ~/.config/ringfort]
@@ -171,7 +177,7 @@ impl Command {
     /// Does it need an operator's folder?
     fn talks_to_hub(&self) -> bool {
         match self {
-            Command::Quickstart(_) | Command::Assess(_) => false,
+            Command::Quickstart(_) | Command::Assess(_) | Command::Firmware { .. } => false,
             Command::Pki { command } => command.talks_to_hub(),
             Command::Hub { command } => command.talks_to_hub(),
             Command::Factory { command } => command.talks_to_hub(),
@@ -209,7 +215,7 @@ fn help_template() -> String {
 const GROUPS: &[(&str, &[&str])] = &[
     ("Try", &["quickstart"]),
     ("Set up", &["pki", "hub", "login", "user", "factory"]),
-    ("Build and sign", &["release"]),
+    ("Build and sign", &["release", "firmware"]),
     ("Operate", &["device", "deploy", "audit"]),
     ("Assess", &["assess"]),
 ];

@@ -25,6 +25,7 @@ const HELP: &str = "\
 cargo xtask firmware <what>
 
   build              every image, for the boards mps2-an505 and mps2-an521
+  images             what `ringfort firmware` runs, into firmware/target/product
   run                a device from reset to its first non-secure line, without semihosting
   test               all of it in a quarter of an hour, power cuts and faults as samples
   spm                the partition manager's part of the tests alone
@@ -34,11 +35,12 @@ cargo xtask firmware <what>
   faults [--sample]  every instruction left out; ends with `faults: N, boots of a bad image: M`
 ";
 
-/// The task: `firmware build|run|test|spm|update|size|powercut|faults`.
+/// The task: `firmware build|images|run|test|spm|update|size|powercut|faults`.
 pub fn run(arguments: &[String]) -> Result<()> {
     let Some((what, rest)) = arguments.split_first() else { bail!("{HELP}") };
     match what.as_str() {
         "build" => build().map(|_| ()),
+        "images" => spm::images(),
         "run" => qemu("run", rest),
         "test" => test(),
         "size" => {
@@ -96,27 +98,32 @@ fn build_in(target: &Path) -> Result<PathBuf> {
     std::fs::create_dir_all(&images)
         .with_context(|| format!("cannot make the folder {}", images.display()))?;
     for image in IMAGES {
-        let mut command = toolchain.cargo(&folder());
-        command
-            .args(["build", "--quiet", "--locked", "--release", "--target", TARGET])
-            .args(["--package", image.package, "--bin", image.binary])
-            .args(["--features", image.features])
-            .arg("--target-dir")
-            .arg(target);
-        if !image.defaults {
-            command.arg("--no-default-features");
-        }
-        start(&mut command)?;
-        let built = target.join(TARGET).join("release").join(image.binary);
-        // One that runs in QEMU is left alone.
-        let (new, kept) = (std::fs::read(&built), images.join(image.name));
-        let new = new.with_context(|| format!("cannot read {}", built.display()))?;
-        if std::fs::read(&kept).ok().as_ref() != Some(&new) {
-            std::fs::write(&kept, new)
-                .with_context(|| format!("cannot write {}", kept.display()))?;
-        }
+        compile(&toolchain, image, target, &images)?;
     }
     Ok(images)
+}
+
+/// Builds one image and copies it to `folder`.
+fn compile(toolchain: &Toolchain, image: &Image, target: &Path, to: &Path) -> Result<()> {
+    let mut command = toolchain.cargo(&folder());
+    command
+        .args(["build", "--quiet", "--locked", "--release", "--target", TARGET])
+        .args(["--package", image.package, "--bin", image.binary])
+        .args(["--features", image.features])
+        .arg("--target-dir")
+        .arg(target);
+    if !image.defaults {
+        command.arg("--no-default-features");
+    }
+    start(&mut command)?;
+    let built = target.join(TARGET).join("release").join(image.binary);
+    // One that runs in QEMU is left alone.
+    let (new, kept) = (std::fs::read(&built), to.join(image.name));
+    let new = new.with_context(|| format!("cannot read {}", built.display()))?;
+    if std::fs::read(&kept).ok().as_ref() != Some(&new) {
+        std::fs::write(&kept, new).with_context(|| format!("cannot write {}", kept.display()))?;
+    }
+    Ok(())
 }
 
 /// Builds twice, into two folders, and compares byte by byte.

@@ -88,6 +88,8 @@ pub const PACKAGES: &[Package] = &[
         used_for: "outside checkers from PyPI, in an environment of their own",
     },
     Package::program("npm", "npm", "to install the validator of the SARIF SDK"),
+    Package::program("qemu-system-arm", "qemu-system-arm", "to run the firmware"),
+    Package::program("gcc-arm-none-eabi", "arm-none-eabi-gcc", "to build partitions in C"),
     Package::program("squashfs-tools", "mksquashfs", "squashfs images to assess"),
     Package::program("e2fsprogs", "mke2fs", "ext images to assess"),
     Package::program("dosfstools", "mkfs.vfat", "FAT images to assess"),

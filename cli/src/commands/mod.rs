@@ -8,6 +8,7 @@ pub mod audit;
 pub mod deploy;
 pub mod device;
 pub mod factory;
+pub mod firmware;
 pub mod hub;
 pub mod login;
 pub mod pki;

@@ -109,12 +109,43 @@ struct Images {
     application: PathBuf,
 }
 
-/// The product of the tests, with its two applications.
+/// The product of the tests, with its applications.
 fn build() -> Result<Images> {
     let go_on = std::env::var_os("CI").is_some_and(|value| value == "true");
     packages::ensure(QEMU, go_on)?;
     packages::ensure(PACKAGES, go_on)?;
     let toolchain = Toolchain::choose()?;
+    let product = product(&toolchain)?;
+    let traps = application(&toolchain, &product, "traps", "target")?;
+    let updates = application(&toolchain, &product, "updates", "target,semihosting")?;
+    let application = product.join("application.elf");
+    application_in_c(&product, &application)?;
+    Ok(Images { product, traps, updates, application })
+}
+
+/// What `ringfort firmware` runs: boot loader, secure and non-secure component, without any way to
+/// the host.
+pub fn images() -> Result<()> {
+    let toolchain = Toolchain::choose()?;
+    let target = folder().join("target");
+    let product = product(&toolchain)?;
+    let application = application(&toolchain, &product, "updates", "target")?;
+    let to = target.join("product");
+    std::fs::create_dir_all(&to)
+        .with_context(|| format!("cannot make the folder {}", to.display()))?;
+    let boot = super::image("boot", "boot", "boot", "target", true);
+    super::compile(&toolchain, &boot, &toolchain.target_folder(&target), &to)?;
+    std::fs::copy(product.join("secure.bin"), to.join("secure.bin"))
+        .with_context(|| format!("cannot copy to {}", to.display()))?;
+    let mut command = Command::new("arm-none-eabi-objcopy");
+    command.args(["-O", "binary"]).arg(application).arg(to.join("nonsecure.bin"));
+    start(&mut command)?;
+    println!("{}", to.display());
+    Ok(())
+}
+
+/// Builds the secure image out of the manifest; gives the generator's folder.
+fn product(toolchain: &Toolchain) -> Result<PathBuf> {
     let target = folder().join("target");
     let product = target.join("spm-tests");
     let mut tools = cargo_host();
@@ -126,22 +157,26 @@ fn build() -> Result<Images> {
     // The generator's own cargo takes all of it from here.
     generator.envs(toolchain.environment());
     start(&mut generator)?;
-    let applications = [("traps", "target"), ("updates", "target,semihosting")];
-    for (name, features) in applications {
-        let mut command = toolchain.cargo(&folder());
-        command
-            .args(["build", "--quiet", "--locked", "--release", "--target", TARGET])
-            .args(["--package", name, "--bin", name, "--features", features, "--target-dir"])
-            .arg(&target)
-            .env("RINGFORT_NAMES", product.join("names.rs"))
-            .env("RINGFORT_GATEWAY", GATEWAY);
-        start(&mut command)?;
-    }
-    let application = product.join("application.elf");
-    application_in_c(&product, &application)?;
-    let [traps, updates] =
-        applications.map(|(name, _)| target.join(TARGET).join("release").join(name));
-    Ok(Images { product, traps, updates, application })
+    Ok(product)
+}
+
+/// Builds a non-secure application in Rust.
+fn application(
+    toolchain: &Toolchain,
+    product: &Path,
+    name: &str,
+    features: &str,
+) -> Result<PathBuf> {
+    let target = folder().join("target");
+    let mut command = toolchain.cargo(&folder());
+    command
+        .args(["build", "--quiet", "--locked", "--release", "--target", TARGET])
+        .args(["--package", name, "--bin", name, "--features", features, "--target-dir"])
+        .arg(&target)
+        .env("RINGFORT_NAMES", product.join("names.rs"))
+        .env("RINGFORT_GATEWAY", GATEWAY);
+    start(&mut command)?;
+    Ok(target.join(TARGET).join("release").join(name))
 }
 
 /// As docs/porting.md says it.

@@ -95,6 +95,20 @@ fn carry_out(operation: u32, a: u32, b: u32) -> Status {
             let ins = [InVec::new(first), InVec::new(&bytes)];
             client::call(UPDATE, a.cast_signed(), &ins, &mut [OutVec::new(&mut room)])
         }
+        op::CALL => {
+            let mut answer = [0; 16];
+            let ins = [InVec::new(b"sixteen bytes...")];
+            let status = client::call(ECHO, 0, &ins, &mut [OutVec::new(&mut answer)]);
+            say("answer ");
+            say(core::str::from_utf8(&answer).unwrap_or_default());
+            say("\n");
+            status
+        }
+        op::READ => {
+            load(a);
+            say("went on\n");
+            Status::SUCCESS
+        }
         op::COMPONENT => {
             let mut bytes = [0; Info::BYTES];
             let ins = [InVec::new(&[1, 0, 0, 0])];

@@ -47,4 +47,8 @@ pub mod op {
     pub const RAW: u32 = 17;
     /// Asks for a component that is not there.
     pub const COMPONENT: u32 = 18;
+    /// Calls a service with sixteen bytes and shows the answer.
+    pub const CALL: u32 = 19;
+    /// Reads the word at this address.
+    pub const READ: u32 = 20;
 }
