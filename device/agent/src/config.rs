@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use ringfort_device::Slot;
 use serde::Deserialize;
 
 use crate::AgentError;
@@ -104,6 +105,9 @@ pub struct UpdateConfig {
     /// What restarts the payload after the switch.
     #[serde(default)]
     pub restart: RestartConfig,
+    /// Where releases lie, and who tells the machine which one to start.
+    #[serde(default)]
+    pub slots: SlotsConfig,
     /// A program that is told the slot (`a`, `b` or `none`) after the switch, to set a boot
     /// loader's variables for instance.
     pub slot_command: Option<Vec<String>>,
@@ -139,6 +143,35 @@ pub enum PayloadKind {
     File,
     /// A tar archive, unpacked.
     Tar,
+}
+
+/// Where releases lie, and who tells the machine which one to start.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum SlotsConfig {
+    /// Two directories in the state directory, and a link to the one that runs.
+    #[default]
+    Directory,
+    /// Two places for whole images, two partitions for instance, and a program that knows the boot
+    /// loader. A verb is added to its arguments:
+    ///
+    /// - `write a|b`: the image is on standard input; 0 when it is on the medium.
+    /// - `activate a|b|none`: the next boot runs this slot, on trial.
+    /// - `confirm a|b`: the slot that runs is to stay.
+    /// - `current`: prints the slot that the machine runs from, `a` or `b`.
+    ///
+    /// Each may be asked for again after a cut.
+    Command {
+        /// The program and its first arguments.
+        command: Vec<String>,
+        /// From where the image of slot A is read back.
+        a: PathBuf,
+        /// From where the image of slot B is read back.
+        b: PathBuf,
+        /// How long a verb may take.
+        #[serde(default = "ten_minutes")]
+        timeout_seconds: u64,
+    },
 }
 
 /// What restarts the payload.
@@ -293,6 +326,20 @@ impl AgentConfig {
                 return refuse(setting, problem);
             }
         }
+        if let SlotsConfig::Command { command, a, b, .. } = &update.slots {
+            if let Some(problem) = command_problem(command) {
+                return refuse("update.slots.command", problem);
+            }
+            if !a.is_absolute() || !b.is_absolute() || a == b {
+                return refuse("update.slots.a", "a and b have to be two absolute paths");
+            }
+            if update.payload != PayloadKind::File {
+                return refuse("update.payload", "whole images are not unpacked: leave it out");
+            }
+            if update.slot_command.is_some() {
+                return refuse("update.slot_command", "update.slots.command is told the slot");
+            }
+        }
         if !(1..=20).contains(&update.trial_attempts) {
             return refuse("update.trial_attempts", "has to be 1 to 20");
         }
@@ -338,6 +385,11 @@ impl AgentConfig {
 
     pub(crate) fn slots_dir(&self) -> PathBuf {
         self.state.join("slots")
+    }
+
+    /// Where an image lies between the hub and its slot.
+    pub(crate) fn fetched_image(&self, slot: Slot) -> PathBuf {
+        self.slots_dir().join(slot.name()).join("component-0.part")
     }
 
     pub(crate) fn state_file(&self) -> PathBuf {
@@ -432,6 +484,10 @@ const fn sixty() -> u64 {
     60
 }
 
+const fn ten_minutes() -> u64 {
+    600
+}
+
 const fn one_kib() -> u64 {
     1024
 }
@@ -518,6 +574,18 @@ mod tests {
             (
                 "[update]\nrate_window_ms = 0\n[[health]]\ncommand = [\"/bin/true\"]\n",
                 "update.rate_window_ms",
+            ),
+            (
+                "[update]\nslots = { kind = \"command\", command = [\"slots\"], a = \"/a\", b = \"/b\" }\n[[health]]\ncommand = [\"/bin/true\"]\n",
+                "update.slots.command",
+            ),
+            (
+                "[update]\nslots = { kind = \"command\", command = [\"/slots\"], a = \"/a\", b = \"/a\" }\n[[health]]\ncommand = [\"/bin/true\"]\n",
+                "update.slots.a",
+            ),
+            (
+                "[update]\npayload = \"tar\"\nslots = { kind = \"command\", command = [\"/slots\"], a = \"/a\", b = \"/b\" }\n[[health]]\ncommand = [\"/bin/true\"]\n",
+                "update.payload",
             ),
         ] {
             let refused = parse(text).unwrap_err().to_string();

@@ -83,6 +83,14 @@ pub enum AgentError {
         /// More.
         detail: String,
     },
+    /// A slot does not hold what it should, or was not written.
+    #[error("the slot ({reason}): {detail}")]
+    Slot {
+        /// The reason code.
+        reason: Reason,
+        /// More.
+        detail: String,
+    },
     /// The hub's certificate is not trusted.
     #[error("the hub's certificate is not trusted: {0}")]
     ServerNotTrusted(String),
@@ -122,7 +130,8 @@ impl AgentError {
             AgentError::RolledBack { .. } => Reason::RolledBack,
             AgentError::Identity { reason, .. }
             | AgentError::Answer { reason, .. }
-            | AgentError::Proxy { reason, .. } => *reason,
+            | AgentError::Proxy { reason, .. }
+            | AgentError::Slot { reason, .. } => *reason,
             AgentError::Refused { code, .. } => Reason::from_code(code).unwrap_or(Reason::Internal),
             AgentError::Unreachable { .. } | AgentError::ServerNotTrusted(_) => {
                 Reason::TransferFailed
@@ -131,6 +140,10 @@ impl AgentError {
             AgentError::Runner(_) => Reason::RestartFailed,
             _ => Reason::Internal,
         }
+    }
+
+    pub(crate) fn slot(reason: Reason, detail: impl Into<String>) -> AgentError {
+        AgentError::Slot { reason, detail: detail.into() }
     }
 
     pub(crate) fn answer(reason: Reason, detail: impl Into<String>) -> AgentError {

@@ -30,6 +30,7 @@ pub mod runner;
 #[cfg(target_os = "linux")]
 mod sandbox;
 mod session;
+mod slot_verb;
 mod state;
 mod status;
 #[cfg(test)]
@@ -38,7 +39,7 @@ mod update;
 
 pub use config::{
     AgentConfig, HealthCheck, KeyStoreConfig, PayloadKind, PollConfig, RestartConfig,
-    SandboxConfig, UpdateConfig,
+    SandboxConfig, SlotsConfig, UpdateConfig,
 };
 pub use error::AgentError;
 pub use factory::{Installed, identity_install, identity_request};

@@ -1,11 +1,11 @@
-//! The runner: it restarts the payload, tells the slot, and checks health. Nothing else.
+//! The runner: it restarts the payload, works the slots, and checks health. Nothing else.
 //!
 //! A service starts it before it takes its own rights away: what the sandbox forbids to the agent,
-//! running programs for instance, the runner may still do, but only by these verbs, and only
-//! with the commands that its own reading of `agent.toml` gave it.
+//! running programs for instance, the runner may still do, but only by these verbs, and only with
+//! the commands that its own reading of `agent.toml` gave it.
 //!
-//! One line asks, one line answers: `restart`, `health`, `slot a`, `unlock`; `ok`, or `failed` and a
-//! text.
+//! One line asks, one line answers: `restart`, `health`, `slot a`, `unlock`, `write b`,
+//! `activate b`, `confirm b`, `current`; `ok` (for `current` with the slot), or `failed` and a text.
 
 use std::future::Future;
 use std::io::Write;
@@ -20,6 +20,7 @@ use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::config::loopback_address;
+use crate::slot_verb::SlotVerb;
 use crate::{AgentConfig, AgentError, HealthCheck};
 
 /// Who runs programs for the agent.
@@ -35,6 +36,11 @@ pub(crate) trait Runner: Send {
 
     /// Unlocks debugging until the next reset.
     fn unlock(&mut self) -> impl Future<Output = Result<(), String>> + Send;
+
+    /// Asks the program for slots. What `current` printed comes back.
+    fn slots(&mut self, verb: SlotVerb) -> impl Future<Output = Result<String, String>> + Send {
+        async move { Err(format!("no program for slots: {}", verb.line())) }
+    }
 }
 
 /// Serves the verbs on standard input and output until the agent ends. This is the whole of the
@@ -51,18 +57,23 @@ pub fn serve(config: &AgentConfig) -> Result<(), AgentError> {
     for line in std::io::stdin().lines() {
         let line = line.map_err(broken)?;
         let done = runtime.block_on(async {
+            let nothing = |()| String::new();
             match line.as_str() {
-                "restart" => runner.restart().await,
-                "health" => runner.health().await,
-                "slot a" => runner.slot("a").await,
-                "slot b" => runner.slot("b").await,
-                "slot none" => runner.slot("none").await,
-                "unlock" => runner.unlock().await,
-                _ => Err("not a verb".to_owned()),
+                "restart" => runner.restart().await.map(nothing),
+                "health" => runner.health().await.map(nothing),
+                "slot a" => runner.slot("a").await.map(nothing),
+                "slot b" => runner.slot("b").await.map(nothing),
+                "slot none" => runner.slot("none").await.map(nothing),
+                "unlock" => runner.unlock().await.map(nothing),
+                other => match SlotVerb::of_line(other) {
+                    Some(verb) => runner.slots(verb).await,
+                    None => Err("not a verb".to_owned()),
+                },
             }
         });
         let reply = match done {
-            Ok(()) => "ok\n".to_owned(),
+            Ok(said) if said.is_empty() => "ok\n".to_owned(),
+            Ok(said) => format!("ok {}\n", said.replace(['\n', '\r'], " ")),
             Err(detail) => format!("failed {}\n", detail.replace(['\n', '\r'], " ")),
         };
         let mut out = std::io::stdout();
@@ -116,6 +127,10 @@ impl Runner for LocalRunner {
             Some(command) => run(command, &[], UNLOCK_TIMEOUT).await,
             None => Err("no program unlocks debugging here".into()),
         }
+    }
+
+    async fn slots(&mut self, verb: SlotVerb) -> Result<String, String> {
+        verb.run(&self.config).await
     }
 }
 
@@ -222,13 +237,15 @@ impl ProcessRunner {
         Ok(ProcessRunner { _child: child, input, output: BufReader::new(output).lines() })
     }
 
-    async fn ask(&mut self, verb: &str) -> Result<(), String> {
+    async fn ask(&mut self, verb: &str) -> Result<String, String> {
         let broken = |error: std::io::Error| format!("the runner ended: {error}");
         self.input.write_all(format!("{verb}\n").as_bytes()).await.map_err(broken)?;
         self.input.flush().await.map_err(broken)?;
         match self.output.next_line().await.map_err(broken)? {
-            Some(line) if line == "ok" => Ok(()),
-            Some(line) => Err(line.strip_prefix("failed ").unwrap_or(&line).to_owned()),
+            Some(line) => match line.strip_prefix("ok") {
+                Some(said) => Ok(said.trim().to_owned()),
+                None => Err(line.strip_prefix("failed ").unwrap_or(&line).to_owned()),
+            },
             None => Err("the runner ended".into()),
         }
     }
@@ -236,19 +253,23 @@ impl ProcessRunner {
 
 impl Runner for ProcessRunner {
     async fn restart(&mut self) -> Result<(), String> {
-        self.ask("restart").await
+        self.ask("restart").await.map(drop)
     }
 
     async fn health(&mut self) -> Result<(), String> {
-        self.ask("health").await
+        self.ask("health").await.map(drop)
     }
 
     async fn slot(&mut self, slot: &str) -> Result<(), String> {
-        self.ask(&format!("slot {slot}")).await
+        self.ask(&format!("slot {slot}")).await.map(drop)
+    }
+
+    async fn slots(&mut self, verb: SlotVerb) -> Result<String, String> {
+        self.ask(&verb.line()).await
     }
 
     async fn unlock(&mut self) -> Result<(), String> {
-        self.ask("unlock").await
+        self.ask("unlock").await.map(drop)
     }
 }
 

@@ -10,7 +10,7 @@ use landlock::{
 };
 use seccompiler::{BpfProgram, SeccompAction, SeccompFilter, TargetArch, apply_filter_all_threads};
 
-use crate::{AgentConfig, KeyStoreConfig};
+use crate::{AgentConfig, KeyStoreConfig, SlotsConfig};
 
 /// Applies what can be applied, to this thread and all that it starts, and returns what could not
 /// be. To be called before other threads exist.
@@ -63,6 +63,10 @@ fn paths(config: &AgentConfig) -> (Vec<PathBuf>, Vec<PathBuf>) {
             write.push(directory.clone());
             write.extend(tcti.strip_prefix("device:").map(PathBuf::from));
         }
+    }
+    if let SlotsConfig::Command { a, b, .. } = &config.update.slots {
+        // The runner writes them; the agent reads them back.
+        read.extend([a.clone(), b.clone()]);
     }
     read.extend(config.sandbox.read.iter().cloned());
     write.extend(config.commands.data.iter().cloned());

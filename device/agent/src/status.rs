@@ -1,12 +1,12 @@
 //! What the agent knows about its device, for people and programs.
 
-use ringfort_device::Record;
+use ringfort_device::{Record, Slot};
 use serde::Serialize;
 
 use crate::session::Lock;
 use crate::state::State;
 use crate::update::Slots;
-use crate::{AgentConfig, AgentError, disk::Disk, keys};
+use crate::{AgentConfig, AgentError, SlotsConfig, disk::Disk, keys};
 
 /// The state of a device, as the agent on it sees it.
 #[derive(Clone, Debug, Serialize)]
@@ -138,7 +138,11 @@ pub fn status(config: &AgentConfig) -> Result<Status, AgentError> {
         manifest: running.manifest.to_string(),
         slot: slot.name(),
     });
-    status.current_slot = Slots::new(config, &Disk::default()).current().map(|slot| slot.name());
+    let current = match config.update.slots {
+        SlotsConfig::Directory => Slots::new(config, &Disk::default()).current(),
+        SlotsConfig::Command { .. } => record.active,
+    };
+    status.current_slot = current.map(Slot::name);
     status.update = summary(&record);
     status.command = record.command.map(|command| command.action.name());
     status.debug_nonce = record

@@ -84,6 +84,17 @@ impl Device {
         &self.record
     }
 
+    /// Notes the slot that the machine runs from, where a boot loader decides that: the factory's
+    /// image before the first update, or what the boot loader fell back to by itself. The next
+    /// update goes into the other one. While a trial is under way nothing is noted. True when the
+    /// record named another slot: what was confirmed does not run.
+    pub fn runs_from(&mut self, slot: Slot) -> bool {
+        if self.record.update.is_some_and(|update| update.phase.is_switched()) {
+            return false;
+        }
+        self.record.active.replace(slot).is_some_and(|noted| noted != slot)
+    }
+
     /// Who the device is.
     pub fn identity(&self) -> &Identity {
         &self.identity

@@ -8,7 +8,7 @@ mod unpack;
 use std::collections::VecDeque;
 
 use ringfort_cose::{AwsLc, Reason, Sha256Digest};
-use ringfort_device::{Action, Actions, Detail, Event, Slot};
+use ringfort_device::{Action, Actions, Detail, Event, Record, Slot};
 use ringfort_messages::{CheckInAnswer, Report};
 use ringfort_suit::Envelope;
 use ringfort_trust::ids::{AnchorsVersion, OrderNumber};
@@ -17,6 +17,7 @@ use tracing::{error, info, warn};
 use crate::hub::{Hub, fetch_anchors_unauthenticated};
 use crate::runner::Runner;
 use crate::session::Session;
+use crate::slot_verb::{SlotVerb, slot_named};
 use crate::state::boot_id;
 use crate::{AgentError, keys};
 
@@ -60,9 +61,17 @@ impl<'a, H: Hub, R: Runner> Driver<'a, H, R> {
     pub(crate) async fn start(&mut self) -> Result<(), AgentError> {
         let slots = self.slots();
         slots.create()?;
-        let booted = self.session.booted(slots.current());
+        let current = self.current().await?;
+        if let (true, Some(slot)) = (slots.are_images(), current)
+            && self.session.device.runs_from(slot)
+        {
+            error!(slot = slot.name(), "the boot loader runs another slot than was confirmed");
+        }
+        let booted = self.session.booted(current);
         let actions = self.session.give(Event::Started { booted })?;
-        self.perform(actions).await
+        self.perform(actions).await?;
+        self.confirm_slot().await;
+        Ok(())
     }
 
     /// One check-in and all that follows from it. Returns the seconds that the hub asks for until
@@ -303,7 +312,10 @@ impl<'a, H: Hub, R: Runner> Driver<'a, H, R> {
     ) -> Result<(), AgentError> {
         let slots = self.slots();
         let store = self.session.store.clone();
-        let written = slots.write(self.hub, &*store, slot, component, digest, size_bytes).await;
+        let mut written = slots.write(self.hub, &*store, slot, component, digest, size_bytes).await;
+        if slots.are_images() && written.is_ok() {
+            written = self.write_image(slot, component, digest, size_bytes).await;
+        }
         match written {
             Ok(()) => {
                 info!(component, size_bytes, "payload written");
@@ -317,9 +329,64 @@ impl<'a, H: Hub, R: Runner> Driver<'a, H, R> {
         }
     }
 
+    /// Has the program put an image onto its slot, and reads it back.
+    async fn write_image(
+        &mut self,
+        slot: Slot,
+        component: u8,
+        digest: &Sha256Digest,
+        size_bytes: u64,
+    ) -> Result<(), AgentError> {
+        let refused = |reason, detail: &str| Err(AgentError::slot(reason, detail));
+        if component > 0 {
+            return refused(Reason::Unsupported, "a second image for one slot");
+        }
+        if self.current().await? == Some(slot) {
+            return refused(Reason::StorageFailed, "the machine runs from this slot");
+        }
+        if self.session.config.fetched_image(slot).exists()
+            && let Err(detail) = self.runner.slots(SlotVerb::Write(slot)).await
+        {
+            return refused(Reason::StorageFailed, &detail);
+        }
+        self.slots().settle_image(slot, digest, size_bytes)
+    }
+
+    /// The slot that runs: what the link points at, or the boot loader's word.
+    async fn current(&mut self) -> Result<Option<Slot>, AgentError> {
+        let slots = self.slots();
+        if !slots.are_images() {
+            return Ok(slots.current());
+        }
+        let said = self.runner.slots(SlotVerb::Current).await.map_err(AgentError::Runner)?;
+        Ok(slot_named(&said))
+    }
+
+    /// Tells the boot loader that the slot which runs is to stay, once nothing is on trial. False
+    /// when it did not hear it: then the result waits too, for a boot loader that was not told
+    /// goes back.
+    async fn confirm_slot(&mut self) -> bool {
+        let record = self.session.device.record();
+        let on_trial = record.update.is_some_and(|update| update.phase.is_switched());
+        let Some(active) = record.active.filter(|_| self.slots().are_images() && !on_trial) else {
+            return true;
+        };
+        match self.runner.slots(SlotVerb::Confirm(active)).await {
+            Ok(_) => true,
+            Err(detail) => {
+                warn!(detail, slot = active.name(), "the slot is not confirmed at the boot loader");
+                false
+            }
+        }
+    }
+
     async fn activate(&mut self, slot: Option<Slot>) -> Result<(), AgentError> {
         let slots = self.slots();
-        if let Some(slot) = slot {
+        // The factory's image has no record: nothing says what it should be.
+        let is_factorys = |record: &Record, slot: Slot| {
+            slots.are_images() && record.active == Some(slot) && record.slot(slot).is_none()
+        };
+        if let Some(slot) = slot.filter(|slot| !is_factorys(self.session.device.record(), *slot)) {
             let record = self.session.device.record().slot(slot).copied();
             let store = self.session.store.clone();
             let intact = match record {
@@ -339,7 +406,15 @@ impl<'a, H: Hub, R: Runner> Driver<'a, H, R> {
             self.session.installed.activated_in = boot;
             self.session.persist()?;
         }
-        slots.activate(slot)?;
+        if slots.are_images() {
+            if let Err(detail) = self.runner.slots(SlotVerb::Activate(slot)).await {
+                warn!(detail, "the slot was not activated");
+                self.queue.retain(|action| !matches!(action, Action::Restart));
+                return self.give(Event::RestartFailed { detail: Detail::lossy(&detail) });
+            }
+        } else {
+            slots.activate(slot)?;
+        }
         info!(slot = slot.map_or("none", Slot::name), "slot activated");
         if self.session.config.update.slot_command.is_some()
             && let Err(detail) = self.runner.slot(slot.map_or("none", Slot::name)).await
@@ -353,7 +428,8 @@ impl<'a, H: Hub, R: Runner> Driver<'a, H, R> {
 
     async fn restart(&mut self) -> Result<(), AgentError> {
         let reboots = self.session.config.update.restart.reboots;
-        if reboots && self.slots().current().is_none() {
+        let slots = self.slots();
+        if reboots && !slots.are_images() && slots.current().is_none() {
             // There is nothing to boot into.
             return self.give(Event::Restarted);
         }
@@ -373,6 +449,9 @@ impl<'a, H: Hub, R: Runner> Driver<'a, H, R> {
     async fn report_result(&mut self) -> Result<(), AgentError> {
         let Some(report) = self.session.device.result_report() else { return Ok(()) };
         self.log_result();
+        if !self.confirm_slot().await {
+            return Ok(());
+        }
         if self.send(&report).await {
             self.give(Event::ResultReported { order: report.order })?;
         }

@@ -8,6 +8,10 @@
 //! slots/a/component-0.tree   digest of what was unpacked, sealed by the key store
 //! slots/current -> a
 //! ```
+//!
+//! With a program for slots the payload is the image of a place of its own, a partition for
+//! instance: `component-0.part` goes there, is read back, and is removed; `current` is the boot
+//! loader's word.
 
 use std::fs::{self, File, Permissions};
 use std::io::{self, Read};
@@ -24,7 +28,7 @@ use super::download::{Limits, download};
 use super::{manifest_of, unpack};
 use crate::disk::{Disk, storage};
 use crate::hub::Hub;
-use crate::{AgentConfig, AgentError, PayloadKind};
+use crate::{AgentConfig, AgentError, PayloadKind, SlotsConfig};
 
 #[derive(Clone)]
 pub(crate) struct Slots {
@@ -33,6 +37,8 @@ pub(crate) struct Slots {
     kind: PayloadKind,
     limits: Limits,
     unpack: unpack::Bounds,
+    /// Where the images of A and B are read back, with a program for slots.
+    images: Option<[PathBuf; 2]>,
 }
 
 impl Slots {
@@ -51,7 +57,16 @@ impl Slots {
                 bytes: update.max_unpacked_bytes,
                 entries: update.max_entries,
             },
+            images: match &update.slots {
+                SlotsConfig::Directory => None,
+                SlotsConfig::Command { a, b, .. } => Some([a.clone(), b.clone()]),
+            },
         }
+    }
+
+    /// Do the slots hold whole images that a program writes?
+    pub(crate) fn are_images(&self) -> bool {
+        self.images.is_some()
     }
 
     pub(crate) fn create(&self) -> Result<(), AgentError> {
@@ -107,6 +122,10 @@ impl Slots {
         let place = self.component(slot, component);
         let part = place.with_extension("part");
         download(hub, &self.disk, &part, digest, size_bytes, &self.limits).await?;
+        if self.are_images() {
+            // What is on the medium already was found above; the rest is the program's.
+            return Ok(());
+        }
         match self.kind {
             PayloadKind::File => {
                 fs::set_permissions(&part, Permissions::from_mode(0o755))
@@ -124,6 +143,39 @@ impl Slots {
                 self.disk.rename(&draft, &place)?;
                 self.disk.remove(&part)
             }
+        }
+    }
+
+    /// After the program wrote an image: compares what is on the medium with its digest, and
+    /// removes the file that it came from.
+    pub(crate) fn settle_image(
+        &self,
+        slot: Slot,
+        digest: &Sha256Digest,
+        size_bytes: u64,
+    ) -> Result<(), AgentError> {
+        self.read_back(slot, digest, size_bytes)?;
+        self.disk.remove(&self.component(slot, 0).with_extension("part"))
+    }
+
+    fn read_back(
+        &self,
+        slot: Slot,
+        digest: &Sha256Digest,
+        size_bytes: u64,
+    ) -> Result<(), AgentError> {
+        let Some(images) = &self.images else { return Ok(()) };
+        let path = &images[slot as usize];
+        let file = File::open(path).map_err(storage(path))?;
+        // From the medium, not from what the kernel remembers of the writing.
+        let _ = rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed);
+        let (found, size) = hash(file.take(size_bytes), path)?;
+        let differs =
+            |reason| Err(AgentError::slot(reason, format!("read back from {}", path.display())));
+        match (size == size_bytes, found == *digest) {
+            (false, _) => differs(Reason::ImageSize),
+            (true, false) => differs(Reason::ImageDigest),
+            (true, true) => Ok(()),
         }
     }
 
@@ -171,6 +223,12 @@ impl Slots {
         size_bytes: u64,
         keys: &dyn KeyStore,
     ) -> Result<(), AgentError> {
+        if self.are_images() {
+            return match component {
+                0 => self.read_back(slot, digest, size_bytes),
+                _ => Err(AgentError::slot(Reason::Unsupported, "a second image for one slot")),
+            };
+        }
         let place = self.component(slot, component);
         let differs = |reason| AgentError::answer(reason, format!("{}", place.display()));
         match self.kind {
@@ -206,7 +264,10 @@ impl Slots {
 
 /// SHA-256 and size of a file.
 pub(super) fn hash_file(path: &Path) -> Result<(Sha256Digest, u64), AgentError> {
-    let mut file = File::open(path).map_err(storage(path))?;
+    hash(File::open(path).map_err(storage(path))?, path)
+}
+
+fn hash(mut file: impl Read, path: &Path) -> Result<(Sha256Digest, u64), AgentError> {
     let (mut context, mut size) = (Context::new(&SHA256), 0);
     let mut buffer = vec![0; 64 * 1024];
     loop {

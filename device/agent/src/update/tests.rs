@@ -1,5 +1,7 @@
 //! Whole updates on a real directory, with the power cut at every durable step.
 
+mod images;
+
 use std::fs;
 use std::path::Path;
 
