@@ -1,8 +1,11 @@
 //! What leaves the hub signed: heads of the audit log, and CRLs.
 
+use std::collections::BTreeSet;
+
 use ringfort_cose::Reason;
 use ringfort_pki::{Crl, RevocationReason, Revoked, SerialNumber};
-use ringfort_store::Frontier;
+use ringfort_store::{Frontier, RevokedRow};
+use ringfort_trust::ids::DeviceId;
 
 use crate::audit::{self, Head};
 use crate::fleet::LDEVID;
@@ -58,22 +61,63 @@ impl Fleet {
     /// # Errors
     /// What the store or the CA's key says.
     pub async fn crls(&self) -> Result<Vec<Crl>, Refusal> {
+        let shards = self.crl_shards();
+        let mut by_shard: Vec<Vec<Revoked>> = vec![Vec::new(); usize::from(shards)];
+        for revoked in self.revoked_ldevids().await? {
+            let shard = revoked.serial.shard(shards);
+            by_shard.get_mut(usize::from(shard)).ok_or(Reason::Internal)?.push(revoked);
+        }
         let number = self.next_crl_number().await?;
         let (now, next) = self.crl_times();
         let authority = &self.inner.device_ca;
-        let shards = authority.crl_policy().map_or(1, |policy| policy.shards.max(1));
-        let mut by_shard: Vec<Vec<Revoked>> = vec![Vec::new(); usize::from(shards)];
-        for revoked in self.revoked_ldevids().await? {
-            let shard = match shards {
-                1 => 0,
-                shards => revoked.serial.shard(shards),
-            };
-            by_shard.get_mut(usize::from(shard)).ok_or(Reason::Internal)?.push(revoked);
-        }
         (0..shards)
             .zip(by_shard)
             .map(|(shard, revoked)| Ok(Crl::sign(authority, shard, revoked, number, now, next)?))
             .collect()
+    }
+
+    /// Signs the CRLs of some devices' certificates alone, as a change of their access asks for:
+    /// what it takes does not grow with the number of revoked certificates, for there are as many
+    /// shards as keep each one small.
+    ///
+    /// # Errors
+    /// As [`Fleet::crls`].
+    pub async fn crls_of(&self, devices: &BTreeSet<DeviceId>) -> Result<Vec<Crl>, Refusal> {
+        let shards = self.crl_shards();
+        let mut read = self.read().await?;
+        let mut touched = BTreeSet::new();
+        for device in devices {
+            for row in read.certificates_of(device.as_str(), LDEVID).await? {
+                touched.insert(SerialNumber::from_bytes(&row.serial)?.shard(shards));
+            }
+        }
+        let now_ms = self.now_ms();
+        let mut by_shard = Vec::new();
+        for shard in touched {
+            let rows = match SerialNumber::range_of_shard(shard) {
+                Some((from, until)) => {
+                    let range = &from[..]..&until[..];
+                    read.revoked_certificates_between(LDEVID, now_ms, range).await?
+                }
+                None => read.revoked_certificates(LDEVID, now_ms).await?,
+            };
+            let mut revoked = revoked(rows)?;
+            revoked.retain(|revoked| revoked.serial.shard(shards) == shard);
+            by_shard.push((shard, revoked));
+        }
+        drop(read);
+        if by_shard.is_empty() {
+            return Ok(Vec::new());
+        }
+        let number = self.next_crl_number().await?;
+        let (now, next) = self.crl_times();
+        let authority = &self.inner.device_ca;
+        let sign = |(shard, revoked)| Ok(Crl::sign(authority, shard, revoked, number, now, next)?);
+        by_shard.into_iter().map(sign).collect()
+    }
+
+    fn crl_shards(&self) -> u16 {
+        self.inner.device_ca.crl_policy().map_or(1, |policy| policy.shards.max(1))
     }
 
     /// Signs one CRL of the Device CA with all that [`Fleet::crls`] spreads over its shards: for a
@@ -110,17 +154,20 @@ impl Fleet {
     }
 
     async fn revoked_ldevids(&self) -> Result<Vec<Revoked>, Refusal> {
-        let rows = self.read().await?.revoked_certificates(LDEVID, self.now_ms()).await?;
-        rows.into_iter()
-            .map(|row| {
-                Ok(Revoked {
-                    serial: SerialNumber::from_bytes(&row.serial)?,
-                    revoked_at: row.revoked_ms.unsigned_abs() / 1000,
-                    reason: revocation_reason(&row.revoked_reason),
-                })
-            })
-            .collect()
+        revoked(self.read().await?.revoked_certificates(LDEVID, self.now_ms()).await?)
     }
+}
+
+fn revoked(rows: Vec<RevokedRow>) -> Result<Vec<Revoked>, Refusal> {
+    rows.into_iter()
+        .map(|row| {
+            Ok(Revoked {
+                serial: SerialNumber::from_bytes(&row.serial)?,
+                revoked_at: row.revoked_ms.unsigned_abs() / 1000,
+                reason: revocation_reason(&row.revoked_reason),
+            })
+        })
+        .collect()
 }
 
 fn revocation_reason(name: &str) -> RevocationReason {

@@ -58,7 +58,7 @@
 //! audit_checkpoint() -> String                                a signed note, C2SP tlog-checkpoint
 //! audit_entries(who, from: u64, limit: u32) -> Vec<Vec<u8>>   the bytes that are hashed
 //! audit::verify(&[entry bytes], &checkpoint, &PublicKey) -> Result<Head, Broken>   not async
-//! crls() -> Vec<ringfort_pki::Crl> ; whole_crl(who) -> ringfort_pki::Crl
+//! crls() -> Vec<ringfort_pki::Crl> ; crls_of(&devices) -> those that changed ; whole_crl(who) -> ringfort_pki::Crl
 //! tick() -> how many targets ran out of time
 //! health() -> Health                                          whether the registry answers
 //! access_changes() -> broadcast::Receiver<AccessChange>       not async; close those connections

@@ -18,10 +18,10 @@ use crate::Gateway;
 pub struct CrlShelf(RwLock<BTreeMap<u16, Bytes>>);
 
 impl CrlShelf {
-    /// Puts newer ones in place.
+    /// Puts newer ones in place; shards that are not among them keep theirs.
     pub fn put(&self, crls: Vec<Crl>) {
-        let crls = crls.into_iter().map(|crl| (crl.shard, Bytes::from(crl.der))).collect();
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = crls;
+        let crls = crls.into_iter().map(|crl| (crl.shard, Bytes::from(crl.der)));
+        self.0.write().unwrap_or_else(PoisonError::into_inner).extend(crls);
     }
 
     fn shard(&self, shard: u16) -> Option<Bytes> {

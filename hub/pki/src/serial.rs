@@ -38,6 +38,17 @@ impl SerialNumber {
         &self.0
     }
 
+    /// Where the serial numbers of a shard other than 0 lie: from the first to before the second.
+    /// Those of shard 0 can lie anywhere.
+    pub fn range_of_shard(shard: u16) -> Option<([u8; 3], [u8; 3])> {
+        let bounds = |shard: u16| {
+            let [high, low] = shard.to_be_bytes();
+            [FIRST_BYTE, high, low]
+        };
+        let after = shard.checked_add(1).map_or([FIRST_BYTE + 1, 0, 0], bounds);
+        (shard > 0).then(|| (bounds(shard), after))
+    }
+
     /// The CRL shard, for an issuer with that many; 0 for a serial number made elsewhere.
     pub fn shard(&self, shards: u16) -> u16 {
         if self.0.len() == MADE_BYTES && self.0[0] == FIRST_BYTE {
@@ -64,3 +75,28 @@ const MAX_BYTES: usize = 20;
 const MADE_BYTES: usize = 18;
 /// Below 0x80, so that the DER integer is positive without a leading zero.
 const FIRST_BYTE: u8 = 0x52;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_serial_number_lies_in_the_range_of_its_shard_and_in_no_other() {
+        const SHARDS: u16 = 300;
+        for _ in 0..200 {
+            let serial = SerialNumber::random(SHARDS).unwrap();
+            let within = |shard: u16| {
+                let (from, until) = SerialNumber::range_of_shard(shard).unwrap();
+                (&from[..]..&until[..]).contains(&serial.as_bytes())
+            };
+            let found: Vec<u16> = (1..SHARDS).filter(|shard| within(*shard)).collect();
+            match serial.shard(SHARDS) {
+                0 => assert!(found.is_empty()),
+                shard => assert_eq!(found, [shard]),
+            }
+        }
+        assert_eq!(SerialNumber::range_of_shard(0), None);
+        let (_, until) = SerialNumber::range_of_shard(u16::MAX).unwrap();
+        assert_eq!(until, [FIRST_BYTE + 1, 0, 0]);
+    }
+}

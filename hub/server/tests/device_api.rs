@@ -231,6 +231,33 @@ async fn crls_are_for_everyone_and_openssl_reads_them() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_change_signs_the_crls_of_its_own_shards_and_they_hold_all_of_them() {
+    let world = World::start().await;
+    for device in ["dev-a", "dev-b"] {
+        world.ldevid(device);
+        world.move_to(device, State::Suspended).await;
+    }
+    let listed = |crl: &ringfort_pki::Crl| {
+        let text = common::openssl(&["crl", "-inform", "DER", "-noout", "-text"], &crl.der);
+        let text = String::from_utf8(text).unwrap();
+        let serials = text.lines().filter(|line| line.contains("Serial Number:"));
+        serials.map(str::to_owned).collect::<Vec<_>>()
+    };
+    let all = world.fleet.crls().await.unwrap();
+    assert_eq!(all.iter().map(|crl| listed(crl).len()).sum::<usize>(), 2);
+    for device in ["dev-a", "dev-b"] {
+        let device = ringfort_messages::DeviceId::new(device).unwrap();
+        let changed = world.fleet.crls_of(&[device].into()).await.unwrap();
+        assert_eq!(changed.len(), 1);
+        let same = &all[usize::from(changed[0].shard)];
+        assert_eq!(listed(&changed[0]), listed(same));
+        assert!(changed[0].number > same.number);
+    }
+    let nobody = ringfort_messages::DeviceId::new("dev-x").unwrap();
+    assert!(world.fleet.crls_of(&[nobody].into()).await.unwrap().is_empty());
+}
+
 struct Order {
     number: OrderNumber,
     manifest: Sha256Digest,

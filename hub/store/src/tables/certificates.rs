@@ -1,3 +1,5 @@
+use std::ops::Range;
+
 use sqlx::FromRow;
 
 use super::{Exactly, MaybeHash};
@@ -199,6 +201,27 @@ impl Read {
              GROUP BY key_digest HAVING COUNT(DISTINCT device) > 1) AS shared",
         )
         .fetch_one(self.connection())
+        .await?)
+    }
+
+    /// The same as [`Read::revoked_certificates`], of those whose serial number lies in a range.
+    pub async fn revoked_certificates_between(
+        &mut self,
+        kind: &str,
+        ended_before_ms: i64,
+        serials: Range<&[u8]>,
+    ) -> Result<Vec<RevokedRow>, StoreError> {
+        Ok(sqlx::query_as(
+            "SELECT c.serial, c.kind, d.site, c.revoked_ms, c.revoked_reason, c.fingerprint \
+             FROM certificates c JOIN devices d ON d.device = c.device \
+             WHERE c.revoked_ms IS NOT NULL AND c.kind = $1 AND c.not_after_ms >= $2 \
+             AND c.serial >= $3 AND c.serial < $4 ORDER BY c.serial",
+        )
+        .bind(kind)
+        .bind(ended_before_ms)
+        .bind(serials.start)
+        .bind(serials.end)
+        .fetch_all(self.connection())
         .await?)
     }
 
