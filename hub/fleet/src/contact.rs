@@ -207,7 +207,9 @@ impl Visit {
     async fn take(self, change: &mut Change<'_>) -> Result<Option<Next>, Refusal> {
         let device = self.session.device;
         let id = device.as_str();
-        let mut contact = change.contact(id).await?.unwrap_or_default();
+        // Of a device that was never heard nobody knows whether something is open: it is looked up.
+        let never = || Contact { open: true, ..Contact::default() };
+        let mut contact = change.contact(id).await?.unwrap_or_else(never);
         let said_order = order_to_sql(self.check_in.last_order)?;
         if said_order > change.now_ms.saturating_add(FAR_FUTURE_MS) {
             return Err(Refusal::new(Reason::OrderReplayed, "an order number from a far future"));

@@ -9,7 +9,7 @@ use ringfort_lifecycle::{
     Actor, Approvals, Proof, Proofs, Request, Right, State, judge as judge_move,
 };
 use ringfort_pki::{Csr, Issued, Ldevid, NamesAllowed};
-use ringfort_store::{NewCertificate, Read};
+use ringfort_store::{EnrolmentRow, NewCertificate, Read};
 use ringfort_trust::ids::DeviceId;
 
 use crate::commands::{told_to_wipe, wiped};
@@ -68,7 +68,8 @@ impl Fleet {
         let lifetime_days =
             developer_days(&mut self.read().await?, &session.class, self.inner.policy.ldevid_days)
                 .await?;
-        let issued = match request.judge(&mut self.read().await?, self.now_ms()).await? {
+        let (verdict, _) = request.judge(&mut self.read().await?, self.now_ms()).await?;
+        let issued = match verdict {
             Verdict::Present(certificate) => return Ok(self.enrolled(certificate)),
             Verdict::Issue => Some(self.inner.device_ca.issue_ldevid(
                 csr.key(),
@@ -130,20 +131,35 @@ enum Settled {
 }
 
 impl Enrolment {
-    async fn judge(&self, registry: &mut Read, now_ms: i64) -> Result<Verdict, Refusal> {
+    async fn judge(
+        &self,
+        registry: &mut Read,
+        now_ms: i64,
+    ) -> Result<(Verdict, EnrolmentRow), Refusal> {
         let id = self.session.device.as_str();
-        let row = registry.device(id).await?.ok_or(Reason::UnknownCertificate)?;
+        let row = registry.enrolment(id, LDEVID, &self.key).await?;
+        let row = row.ok_or(Reason::UnknownCertificate)?;
+        let verdict = self.judge_row(registry, &row, now_ms).await?;
+        Ok((verdict, row))
+    }
+
+    async fn judge_row(
+        &self,
+        registry: &mut Read,
+        row: &EnrolmentRow,
+        now_ms: i64,
+    ) -> Result<Verdict, Refusal> {
+        let id = self.session.device.as_str();
         let state = State::from_name(&row.state)?;
-        let known = registry.known_key(&self.key).await?;
-        let own = match &known {
-            None => false,
-            Some(key) if key.device.as_deref() == Some(id) && key.role == LDEVID => true,
-            Some(key) => {
+        let own = match (&row.key_role, &row.key_device) {
+            (None, _) => false,
+            (Some(role), Some(device)) if device == id && role == LDEVID => true,
+            (Some(role), device) => {
                 return Err(Refusal::new(
                     Reason::KeyAlreadyKnown,
-                    match &key.device {
-                        Some(device) => format!("seen at {device} as {}", key.role),
-                        None => format!("seen as {}", key.role),
+                    match device {
+                        Some(device) => format!("seen at {device} as {role}"),
+                        None => format!("seen as {role}"),
                     },
                 ));
             }
@@ -195,9 +211,10 @@ impl Enrolment {
     ) -> Result<Settled, Refusal> {
         let now_ms = change.now_ms;
         let id = self.session.device.as_str();
-        match (self.judge(change, now_ms).await?, issued) {
+        let (verdict, row) = self.judge(change, now_ms).await?;
+        match (verdict, issued) {
             (Verdict::Present(certificate), _) => Ok(Settled::Certificate(certificate)),
-            (Verdict::Issue, Some(issued)) => self.enter(change, issued).await,
+            (Verdict::Issue, Some(issued)) => self.enter(change, issued, &row).await,
             // What was judged has changed in between: let the device ask again.
             (Verdict::Issue, None) => Ok(Settled::Wait),
             (Verdict::Clone, _) => {
@@ -223,26 +240,38 @@ impl Enrolment {
         }
     }
 
-    async fn enter(self, change: &mut Change<'_>, issued: Issued) -> Result<Settled, Refusal> {
+    async fn enter(
+        self,
+        change: &mut Change<'_>,
+        issued: Issued,
+        row: &EnrolmentRow,
+    ) -> Result<Settled, Refusal> {
         let now_ms = change.now_ms;
         let device = self.session.device;
         let id = device.as_str();
-        if change.known_key(&self.key).await?.is_none() {
+        if row.key_role.is_none() {
             change.insert_known_key(&self.key, Some(id), LDEVID, now_ms).await?;
         }
         let by = self.session.kind;
+        // What is not there needs no statement: a first enrolment takes few.
         if by == CertificateKind::IDevId {
             if let Some(command) = told_to_wipe(change, id).await? {
                 wiped(change, &device, &command).await?;
             }
-            change.revoke_certificates(id, LDEVID, None, now_ms, "superseded").await?;
-            // A new beginning: the next check-in starts a new chain of links.
-            let mut contact = change.contact(id).await?.unwrap_or_default();
-            contact.link_current = None;
-            contact.link_previous = None;
-            change.put_contact(id, &contact).await?;
-            change.set_pending_key(id, None).await?;
-        } else {
+            if row.standing > 0 {
+                change.revoke_certificates(id, LDEVID, None, now_ms, "superseded").await?;
+            }
+            if row.linked {
+                // A new beginning: the next check-in starts a new chain of links.
+                let mut contact = change.contact(id).await?.unwrap_or_default();
+                contact.link_current = None;
+                contact.link_previous = None;
+                change.put_contact(id, &contact).await?;
+            }
+            if row.pending {
+                change.set_pending_key(id, None).await?;
+            }
+        } else if row.standing > 1 {
             // One that was issued and never used was lost on the way.
             change
                 .revoke_unused_certificates(id, LDEVID, &self.session.fingerprint, now_ms)
@@ -277,8 +306,12 @@ impl Enrolment {
             };
             let made = judge_move(State::Provisioned, State::Deployed, &request)?;
             change.apply_move(&device, &made, None, "first enrolment").await?;
-            suspend_if_stated(change, &device).await?;
-            change.join_deployment(&device, &self.session.class).await?;
+            if row.alarm.is_some() {
+                suspend_if_stated(change, &device).await?;
+            }
+            if row.deployable {
+                change.join_deployment(&device, &self.session.class).await?;
+            }
         }
         Ok(Settled::Certificate(issued.der))
     }

@@ -7,11 +7,11 @@ use std::sync::Arc;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use sqlx::{SqliteConnection, SqlitePool};
+use sqlx::{QueryBuilder, SqliteConnection, SqlitePool};
 use tokio::sync::{Mutex, mpsc, oneshot};
 use tokio::task::JoinHandle;
 
-use crate::{Frontier, Read, StoreError, leaf_hash};
+use crate::{AuditRow, Frontier, Read, StoreError, leaf_hash};
 
 /// What an operation is: a future that borrows the [`Write`] it was given.
 pub type Op<'w, T, E> = BoxFuture<'w, Result<T, E>>;
@@ -22,12 +22,25 @@ pub struct Write {
     read: Read,
     /// The audit tree as this transaction sees it.
     frontier: Frontier,
-    /// The tree before the operation under way wrote anything; present from its first write on.
-    savepoint: Option<Frontier>,
+    /// Entries of the audit log that go to the database together, before the commit.
+    entries: Vec<AuditRow>,
+    /// How things were before the operation under way wrote anything; present from then on.
+    before: Option<Before>,
+    /// The savepoint of an operation that has ended is still set: the next one takes its place.
+    savepoint_set: bool,
     /// The operation under way has made a change that no savepoint covers.
     bare: bool,
     /// What to run once the batch is on disk.
     hooks: Hooks,
+}
+
+/// What is put back when an operation is undone.
+#[derive(Debug)]
+struct Before {
+    frontier: Frontier,
+    entries: usize,
+    /// It has a savepoint in the database.
+    savepoint: bool,
 }
 
 /// Things to run after a commit.
@@ -42,25 +55,40 @@ impl Write {
     /// The connection for a statement that changes something. The first one of an operation sets
     /// its savepoint.
     pub(crate) async fn change(&mut self) -> Result<&mut SqliteConnection, StoreError> {
-        if self.savepoint.is_none() {
-            sqlx::query("SAVEPOINT op").execute(self.read.connection()).await?;
-            self.savepoint = Some(self.frontier.clone());
+        if !self.note_before().savepoint {
+            // One round trip to the database's thread for both.
+            let statement = match self.savepoint_set {
+                true => "RELEASE op; SAVEPOINT op",
+                false => "SAVEPOINT op",
+            };
+            sqlx::query(statement).execute(self.read.connection()).await?;
+            self.savepoint_set = true;
+            self.note_before().savepoint = true;
         }
         Ok(self.read.connection())
+    }
+
+    fn note_before(&mut self) -> &mut Before {
+        self.before.get_or_insert_with(|| Before {
+            frontier: self.frontier.clone(),
+            entries: self.entries.len(),
+            savepoint: false,
+        })
     }
 
     /// The same for a statement that is, as a rule, the only one of its operation: then it needs
     /// no savepoint, for a statement that fails has changed nothing. Should its operation fail
     /// after it all the same, the whole batch is undone.
     pub(crate) fn change_alone(&mut self) -> &mut SqliteConnection {
-        self.bare |= self.savepoint.is_none();
+        self.bare |= !self.before.as_ref().is_some_and(|before| before.savepoint);
         self.read.connection()
     }
 
-    /// Appends an entry to the audit log. Returns its position, from 0.
+    /// Appends an entry to the audit log: with the commit, for its reading is not a part of any
+    /// operation. Returns its position, from 0.
     ///
     /// # Errors
-    /// As for every write.
+    /// [`StoreError::Full`], in a few hundred million years.
     pub async fn audit(
         &mut self,
         at_ms: i64,
@@ -68,14 +96,13 @@ impl Write {
         entry: &[u8],
     ) -> Result<u64, StoreError> {
         let position = self.frontier.size();
-        let connection = self.change().await?;
-        sqlx::query("INSERT INTO audit (position, at_ms, subject, entry) VALUES ($1, $2, $3, $4)")
-            .bind(i64::try_from(position).map_err(|_| StoreError::Full)?)
-            .bind(at_ms)
-            .bind(subject)
-            .bind(entry)
-            .execute(connection)
-            .await?;
+        self.note_before();
+        self.entries.push(AuditRow {
+            position: i64::try_from(position).map_err(|_| StoreError::Full)?,
+            at_ms,
+            subject: subject.to_owned(),
+            entry: entry.to_vec(),
+        });
         self.frontier.push(leaf_hash(entry));
         Ok(position)
     }
@@ -110,17 +137,42 @@ impl Write {
         if std::mem::take(&mut self.bare) && !keep {
             return Err(StoreError::BrokeOff);
         }
-        let Some(before) = self.savepoint.take() else { return Ok(()) };
+        let Some(before) = self.before.take() else { return Ok(()) };
         if !keep {
-            self.frontier = before;
-            sqlx::query("ROLLBACK TO op").execute(self.read.connection()).await?;
+            self.frontier = before.frontier;
+            self.entries.truncate(before.entries);
+            if before.savepoint {
+                let statement = "ROLLBACK TO op; RELEASE op";
+                sqlx::query(statement).execute(self.read.connection()).await?;
+                self.savepoint_set = false;
+            }
         }
-        sqlx::query("RELEASE op").execute(self.read.connection()).await?;
+        Ok(())
+    }
+
+    /// Writes the entries of the audit log, many to a statement.
+    async fn write_entries(&mut self) -> Result<(), StoreError> {
+        let entries = std::mem::take(&mut self.entries);
+        let mut rest = &entries[..];
+        while !rest.is_empty() {
+            // Few sizes, so that few statements have to be prepared.
+            let size = ROWS.into_iter().find(|size| *size <= rest.len()).unwrap_or(1);
+            let (now, later) = rest.split_at(size);
+            let mut insert =
+                QueryBuilder::new("INSERT INTO audit (position, at_ms, subject, entry) ");
+            insert.push_values(now, |mut row, entry| {
+                row.push_bind(entry.position).push_bind(entry.at_ms);
+                row.push_bind(&entry.subject).push_bind(&entry.entry);
+            });
+            insert.build().execute(self.read.connection()).await?;
+            rest = later;
+        }
         Ok(())
     }
 
     async fn commit(&mut self, before: &Frontier) -> Result<(), StoreError> {
         if self.frontier != *before {
+            self.write_entries().await?;
             sqlx::query(
                 "INSERT INTO meta (name, value) VALUES ($1, $2) \
                  ON CONFLICT (name) DO UPDATE SET value = excluded.value",
@@ -131,12 +183,15 @@ impl Write {
             .await?;
         }
         sqlx::query("COMMIT").execute(self.read.connection()).await?;
+        self.savepoint_set = false;
         std::mem::take(&mut self.hooks).all.into_iter().for_each(|hook| hook());
         Ok(())
     }
 
     async fn roll_back(&mut self, before: Frontier) {
-        self.savepoint = None;
+        self.before = None;
+        self.savepoint_set = false;
+        self.entries.clear();
         self.bare = false;
         self.frontier = before;
         self.hooks = Hooks::default();
@@ -158,7 +213,15 @@ impl WriterHandle {
     pub(crate) async fn start(pool: SqlitePool) -> Result<WriterHandle, StoreError> {
         let mut read = Read::new(pool.acquire().await?);
         let frontier = read.audit_frontier().await?;
-        let write = Write { read, frontier, savepoint: None, bare: false, hooks: Hooks::default() };
+        let write = Write {
+            read,
+            frontier,
+            entries: Vec::new(),
+            before: None,
+            savepoint_set: false,
+            bare: false,
+            hooks: Hooks::default(),
+        };
         let (queue, messages) = mpsc::channel(QUEUE);
         let task = tokio::spawn(serve(write, messages, pool));
         Ok(WriterHandle { queue, task: Arc::new(Mutex::new(Some(task))) })
@@ -343,5 +406,7 @@ fn panic_text(panic: &(dyn Any + Send)) -> &str {
 pub(crate) const AUDIT_FRONTIER: &str = "audit-frontier";
 /// Operations that may wait for the writer; more wait outside.
 const QUEUE: usize = 1024;
+/// Entries of the audit log in one statement.
+const ROWS: [usize; 3] = [32, 8, 1];
 /// Operations that may share a commit.
 const BATCH: usize = 512;

@@ -97,6 +97,27 @@ pub struct KnownKey {
     pub role: String,
 }
 
+/// What an enrolment is judged by, read at once: what a device is, and where a key was seen.
+#[derive(Clone, Debug, PartialEq, Eq, FromRow)]
+pub struct EnrolmentRow {
+    /// The device's lifecycle state.
+    pub state: String,
+    /// An alarm of it that nobody has settled.
+    pub alarm: Option<String>,
+    /// Whether a key of it waits for people.
+    pub pending: bool,
+    /// Whether it holds a link.
+    pub linked: bool,
+    /// How many LDevIDs of it are not revoked; those on hold count.
+    pub standing: i64,
+    /// Whether a deployment to its class runs.
+    pub deployable: bool,
+    /// In which role the key was seen first; absent for a new one.
+    pub key_role: Option<String>,
+    /// At which device; absent for keys of people and authorities.
+    pub key_device: Option<String>,
+}
+
 /// A certificate for a CRL.
 #[derive(Clone, Debug, PartialEq, Eq, FromRow)]
 pub struct RevokedRow {
@@ -153,6 +174,32 @@ impl Read {
             .bind(&key_digest[..])
             .fetch_optional(self.connection())
             .await?)
+    }
+
+    /// What an enrolment of a device with a key is judged by. `standing` counts certificates of
+    /// `kind`.
+    pub async fn enrolment(
+        &mut self,
+        device: &str,
+        kind: &str,
+        key_digest: &Hash,
+    ) -> Result<Option<EnrolmentRow>, StoreError> {
+        Ok(sqlx::query_as(
+            "SELECT d.state, d.alarm, d.pending_key IS NOT NULL AS pending, \
+             EXISTS (SELECT 1 FROM contacts o WHERE o.device = d.device AND \
+             (o.link_current IS NOT NULL OR o.link_previous IS NOT NULL)) AS linked, \
+             (SELECT COUNT(*) FROM certificates c WHERE c.device = d.device AND c.kind = $2 \
+             AND (c.revoked_ms IS NULL OR c.revoked_reason = $4)) AS standing, \
+             EXISTS (SELECT 1 FROM deployments p WHERE p.class = d.class \
+             AND p.state = 'running') AS deployable, k.role AS key_role, k.device AS key_device \
+             FROM devices d LEFT JOIN known_keys k ON k.key_digest = $3 WHERE d.device = $1",
+        )
+        .bind(device)
+        .bind(kind)
+        .bind(&key_digest[..])
+        .bind(HOLD)
+        .fetch_optional(self.connection())
+        .await?)
     }
 
     /// A device's newest certificate of one kind for this key.

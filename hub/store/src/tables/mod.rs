@@ -14,7 +14,9 @@ mod targets;
 mod trust;
 
 pub use audit::AuditRow;
-pub use certificates::{CertificateRow, IdentityRow, KnownKey, NewCertificate, RevokedRow};
+pub use certificates::{
+    CertificateRow, EnrolmentRow, IdentityRow, KnownKey, NewCertificate, RevokedRow,
+};
 pub use commands::CommandRow;
 pub use contacts::{Contact, Running};
 pub use deployments::{DeploymentRow, NewDeployment};
