@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+mod bench;
 mod deb;
 mod docs;
 mod firmware;
@@ -21,6 +22,7 @@ cargo xtask <task>
   test [--yes] [--only STEP]   every check of the project; installs the Debian/Ubuntu
                                packages it misses after asking (--yes: without asking)
   fuzz [--seconds N] [TARGET]  every fuzz target, 60 seconds each unless told
+  bench [--only NAME] [--json] figures of a release build under load, each beside its raw limit
   docs [--check]               write the generated documents, or compare them
   deb [--out DIR]              the Debian packages of hub and agent
       [--binary FILE] [--fast] (of this program instead of a release build; less compression)
@@ -37,6 +39,7 @@ fn main() -> ExitCode {
     let done = match task.as_str() {
         "test" => test::run(rest),
         "fuzz" => fuzz::run(rest),
+        "bench" => bench::run_task(rest),
         "docs" => docs::run(rest),
         "deb" => deb::run_task(rest),
         "picture" => picture::run(rest),
