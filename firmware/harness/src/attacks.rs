@@ -13,7 +13,8 @@ use crate::flows::{
 pub fn all(bench: &Bench, boards: &[&'static str]) -> bool {
     let mut tally = Tally::default();
     for machine in boards.iter().copied() {
-        let fleet = Fleet::new(&bench.images, 2, 64 * 1024);
+        // All of one image goes over the console, byte by byte.
+        let fleet = Fleet::new(&bench.images, 2, 48 * 1024);
         let device = Device::confirmed(bench, "attacks", machine, &fleet);
         let mut attacks = Attacks { machine, fleet, device, tally: &mut tally };
         attacks.at_install();

@@ -245,7 +245,7 @@ impl Device {
 
 fn wait(child: &mut Child, run: &Run) -> Option<i32> {
     // A loader in recovery never rests: it asks for the next byte of a slow line.
-    let recovery = run.recovery.is_some().then_some(Duration::from_secs(60));
+    let recovery = run.recovery.is_some().then_some(Duration::from_secs(300));
     let mut patience = Patience::new(run.kill_after.or(recovery));
     loop {
         if let Some(status) = child.try_wait().expect("a child to wait for") {
