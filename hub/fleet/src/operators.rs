@@ -48,6 +48,7 @@ impl Fleet {
     }
 
     /// Ends an operator's access, and the connections that are open with that certificate.
+    /// Nobody ends his own: whoever may do it is an administrator and stays one.
     ///
     /// # Errors
     /// `role-forbids`, `not-found`.
@@ -57,11 +58,14 @@ impl Fleet {
         fingerprint: &[u8; 32],
     ) -> Result<(), Refusal> {
         who.require(Permission::Administer)?;
-        let fingerprint = *fingerprint;
+        let (fingerprint, actor) = (*fingerprint, who.name().to_owned());
         self.change(who.name(), move |change| {
             Box::pin(async move {
                 let now_ms = change.now_ms;
                 let row = change.operator(&fingerprint).await?.ok_or(Reason::NotFound)?;
+                if row.removed_ms.is_none() && row.name == actor {
+                    return Err(Refusal::new(Reason::RoleForbids, OWN_ACCESS));
+                }
                 if !change.remove_operator(&fingerprint, now_ms).await? {
                     return Err(Refusal::new(Reason::NotFound, row.name));
                 }
@@ -233,4 +237,5 @@ pub(crate) fn check_name(name: &str) -> Result<(), Refusal> {
 }
 
 /// Who else stands in the audit log.
+const OWN_ACCESS: &str = "another administrator ends this access, so that one always remains";
 const RESERVED: [&str; 3] = ["hub", "device", "factory"];

@@ -288,6 +288,18 @@ async fn one_administrator_of_two_cannot_make_himself_a_second_person() {
 }
 
 #[tokio::test]
+async fn nobody_removes_himself_so_that_an_administrator_remains() {
+    let world = World::new().await;
+    let (alice, of_alice) = person(&world, "alice", Role::Admin).await;
+    let (_, of_bob) = person(&world, "bob", Role::Admin).await;
+    let own = world.fleet.remove_operator(&alice, &of_alice).await;
+    assert_eq!(refused(own), Reason::RoleForbids);
+    world.fleet.remove_operator(&alice, &of_bob).await.unwrap();
+    assert_eq!(refused(world.fleet.operator(&of_bob).await), Reason::CertificateRevoked);
+    assert!(world.fleet.operator(&of_alice).await.is_ok());
+}
+
+#[tokio::test]
 async fn who_is_removed_has_his_connections_closed() {
     let world = World::new().await;
     let (_, fingerprint) = person(&world, "olga", Role::Operator).await;
