@@ -1,11 +1,12 @@
 //! `cargo xtask test`: every check of the project, in the order of what fails fastest.
 
+use std::fs::File;
 use std::io::IsTerminal;
-use std::path::Path;
-use std::process::Command;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 
 use crate::packages::{self, PACKAGES};
 use crate::run::{self as process, cargo, on_path, root};
@@ -14,6 +15,9 @@ use crate::{docs, firmware, tools};
 /// Off in a plain build because they need libraries of the system; on here.
 const FEATURES: [&str; 2] = ["--features", "ringfort/tpm"];
 
+/// The same everywhere, so that cargo chooses the same features of each dependency.
+const WORKSPACE: [&str; 2] = ["--workspace", "--locked"];
+
 type Step = (&'static str, fn() -> Result<()>);
 
 const STEPS: &[Step] = &[
@@ -21,10 +25,15 @@ const STEPS: &[Step] = &[
     ("documents", docs::check),
     ("clippy", clippy),
     ("deny", deny),
+    ("build", build),
     ("rust", rust_tests),
     ("python", python_checks),
     ("firmware", firmware_tests),
 ];
+
+/// What runs beside the Rust tests once everything is built: each side mostly waits, for processes
+/// that it started or for a clock of a device.
+const BESIDE_RUST: [&str; 2] = ["python", "firmware"];
 
 /// The task: `test [--yes] [--only STEP]`.
 pub fn run(arguments: &[String]) -> Result<()> {
@@ -45,15 +54,73 @@ pub fn run(arguments: &[String]) -> Result<()> {
         bail!("there is no step '{name}'; the steps are: {}", names.join(", "));
     }
     packages::ensure(PACKAGES, go_on)?;
+    let begun = Instant::now();
     let mut times = Vec::new();
     for (name, step) in STEPS.iter().filter(|(name, _)| only.is_none_or(|wanted| wanted == *name)) {
+        if only.is_none() && BESIDE_RUST.contains(name) {
+            continue;
+        }
         headline(name);
         let start = Instant::now();
+        if only.is_none() && *name == "rust" {
+            times.extend(rust_and_beside(*step)?);
+            continue;
+        }
         step().with_context(|| format!("the step '{name}' failed"))?;
         times.push((*name, start.elapsed()));
     }
-    summary(&times);
+    summary(&times, begun.elapsed());
     Ok(())
+}
+
+/// The Rust tests, which speak for themselves, and beside them the other steps that need no build
+/// any more: what those wrote is shown when all have come to their end.
+fn rust_and_beside(rust: fn() -> Result<()>) -> Result<Vec<(&'static str, Duration)>> {
+    std::thread::scope(|scope| {
+        let beside = BESIDE_RUST.map(|name| scope.spawn(move || alone(name)));
+        let start = Instant::now();
+        let mut failure = rust().err().map(|error| error.context("the step 'rust' failed"));
+        let mut times = vec![("rust", start.elapsed())];
+        for (name, thread) in BESIDE_RUST.into_iter().zip(beside) {
+            let ended = thread.join().map_err(|_| anyhow!("the step '{name}' panicked"))?;
+            headline(name);
+            match ended {
+                Ok(took) => times.push((name, took)),
+                Err(error) => failure = failure.or(Some(error)),
+            }
+            let log = log(name)?;
+            let text = std::fs::read_to_string(&log)
+                .with_context(|| format!("cannot read {}", log.display()))?;
+            eprint!("{text}");
+        }
+        failure.map_or(Ok(times), Err)
+    })
+}
+
+/// One step in a process of its own, its output in a file; how long it took.
+fn alone(name: &'static str) -> Result<Duration> {
+    let log = log(name)?;
+    let out = File::create(&log).with_context(|| format!("cannot write {}", log.display()))?;
+    let errors = out.try_clone()?;
+    let start = Instant::now();
+    let this = std::env::current_exe().context("this task does not know its own place")?;
+    let status = Command::new(this)
+        .args(["test", "--yes", "--only", name])
+        .stdin(Stdio::null())
+        .stdout(out)
+        .stderr(errors)
+        .status()
+        .with_context(|| format!("cannot start the step '{name}'"))?;
+    if !status.success() {
+        bail!("the step '{name}' failed: {status}");
+    }
+    Ok(start.elapsed())
+}
+
+/// Where a step that runs beside another writes: in the build folder, which no other run shares.
+fn log(name: &str) -> Result<PathBuf> {
+    let this = std::env::current_exe().context("this task does not know its own place")?;
+    Ok(this.with_file_name(format!("xtask-{name}.log")))
 }
 
 fn format() -> Result<()> {
@@ -91,10 +158,23 @@ fn deny() -> Result<()> {
     process::run(Command::new(&deny).current_dir(root()).args(["--locked", "check", "advisories"]))
 }
 
+/// Everything that the steps after this one start, with the same packages and features, so that
+/// none of them builds.
+fn build() -> Result<()> {
+    process::run(cargo().args(["test", "--no-run"]).args(WORKSPACE).args(FEATURES))?;
+    process::run(firmware_demo().arg("--no-run"))?;
+    process::run(cargo().args(["build", "--bins", "--examples"]).args(WORKSPACE).args(FEATURES))
+}
+
 fn rust_tests() -> Result<()> {
-    process::run(
-        cargo().args(["test", "--workspace", "--locked", "--no-fail-fast"]).args(FEATURES),
-    )?;
+    let mut tests = cargo();
+    tests.args(["test", "--no-fail-fast"]).args(WORKSPACE).args(FEATURES);
+    if std::env::var_os("RUST_TEST_THREADS").is_none() {
+        // Most of them wait for processes: more at a time than there are cores.
+        let cores = std::thread::available_parallelism().map_or(2, usize::from);
+        tests.env("RUST_TEST_THREADS", (2 * cores).to_string());
+    }
+    process::run(&mut tests)?;
     loop_device_tests()
 }
 
@@ -111,17 +191,14 @@ fn loop_device_tests() -> Result<()> {
         return Ok(());
     }
     let mut tests = cargo();
-    tests.args(["test", "--workspace", "--locked", "--lib"]).args(FEATURES);
+    tests.args(["test", "--lib"]).args(WORKSPACE).args(FEATURES);
     process::run(tests.args(["--", "--ignored", "images_on_loop_devices"]))
 }
 
-/// Checkers that others wrote, each a script of ours that exits 0 or says what differs. They use
-/// what the step before has built: with the same packages and features nothing is built twice.
+/// Checkers that others wrote, each a script of ours that exits 0 or says what differs.
 fn python_checks() -> Result<()> {
     let interpreter = tools::python()?;
-    process::run(
-        cargo().args(["build", "--workspace", "--bins", "--examples", "--locked"]).args(FEATURES),
-    )?;
+    process::run(cargo().args(["build", "--bins", "--examples"]).args(WORKSPACE).args(FEATURES))?;
     let build = std::env::current_exe().context("this task does not know its own place")?;
     let build = build.parent().context("this task has no folder")?;
     let folder = root().join("tests/python");
@@ -148,8 +225,17 @@ fn is_check(path: &Path) -> bool {
     name.starts_with("check_") && name.ends_with(".py")
 }
 
+/// The demonstration builds its images where the tests have built theirs: one after the other.
 fn firmware_tests() -> Result<()> {
-    firmware::run(&["test".to_owned()])
+    firmware::run(&["test".to_owned()])?;
+    process::run(&mut firmware_demo())
+}
+
+/// No part of a plain `cargo test`: it needs the firmware's toolchain and QEMU.
+fn firmware_demo() -> Command {
+    let mut command = cargo();
+    command.args(["test", "--test", "firmware_demo"]).args(WORKSPACE).args(FEATURES);
+    command
 }
 
 fn component(name: &str) -> Result<()> {
@@ -167,11 +253,10 @@ fn headline(name: &str) {
     }
 }
 
-fn summary(times: &[(&str, Duration)]) {
+fn summary(times: &[(&str, Duration)], together: Duration) {
     eprintln!("\nall steps passed:");
     for (name, took) in times {
         eprintln!("  {name:<10} {:>6.0} s", took.as_secs_f64());
     }
-    let total: Duration = times.iter().map(|(_, took)| *took).sum();
-    eprintln!("  {:<10} {:>6.0} s", "together", total.as_secs_f64());
+    eprintln!("  {:<10} {:>6.0} s", "together", together.as_secs_f64());
 }
