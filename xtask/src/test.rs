@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail};
@@ -53,6 +54,7 @@ pub fn run(arguments: &[String]) -> Result<()> {
     {
         bail!("there is no step '{name}'; the steps are: {}", names.join(", "));
     }
+    this()?;
     packages::ensure(PACKAGES, go_on)?;
     let begun = Instant::now();
     let mut times = Vec::new();
@@ -103,8 +105,7 @@ fn alone(name: &'static str) -> Result<Duration> {
     let out = File::create(&log).with_context(|| format!("cannot write {}", log.display()))?;
     let errors = out.try_clone()?;
     let start = Instant::now();
-    let this = std::env::current_exe().context("this task does not know its own place")?;
-    let status = Command::new(this)
+    let status = Command::new(this()?)
         .args(["test", "--yes", "--only", name])
         .stdin(Stdio::null())
         .stdout(out)
@@ -119,8 +120,14 @@ fn alone(name: &'static str) -> Result<Duration> {
 
 /// Where a step that runs beside another writes: in the build folder, which no other run shares.
 fn log(name: &str) -> Result<PathBuf> {
-    let this = std::env::current_exe().context("this task does not know its own place")?;
-    Ok(this.with_file_name(format!("xtask-{name}.log")))
+    Ok(this()?.with_file_name(format!("xtask-{name}.log")))
+}
+
+/// This program's file, as it was called when it started: the build may put a new one there.
+fn this() -> Result<&'static Path> {
+    static THIS: OnceLock<Option<PathBuf>> = OnceLock::new();
+    let this = THIS.get_or_init(|| std::env::current_exe().ok());
+    this.as_deref().context("this task does not know its own place")
 }
 
 fn format() -> Result<()> {
@@ -199,8 +206,7 @@ fn loop_device_tests() -> Result<()> {
 fn python_checks() -> Result<()> {
     let interpreter = tools::python()?;
     process::run(cargo().args(["build", "--bins", "--examples"]).args(WORKSPACE).args(FEATURES))?;
-    let build = std::env::current_exe().context("this task does not know its own place")?;
-    let build = build.parent().context("this task has no folder")?;
+    let build = this()?.parent().context("this task has no folder")?;
     let folder = root().join("tests/python");
     let mut scripts: Vec<_> = std::fs::read_dir(&folder)
         .with_context(|| format!("cannot read {}", folder.display()))?
