@@ -44,12 +44,14 @@ fn reason_codes() -> String {
     let mut text = String::from(
         "# Reason codes\n\n\
          Every refusal carries one of these. The same word stands on the wire, in the logs, in\n\
-         the answers of the command line and here. Made from `formats/cose` by `cargo xtask docs`.\n\n\
-         | code | what happened | what to do next |\n|---|---|---|\n",
+         the answers of the command line and here; its number stands where text has no room: in\n\
+         records of slots and on the console of the boot loader. Made from `formats/cose` by `cargo xtask docs`.\n\n\
+         | number | code | what happened | what to do next |\n|---|---|---|---|\n",
     );
     for reason in Reason::ALL {
         text.push_str(&format!(
-            "| `{}` | {} | {} |\n",
+            "| {} | `{}` | {} | {} |\n",
+            reason.number(),
             reason.code(),
             reason.meaning(),
             reason.next_step()

@@ -71,7 +71,9 @@ pub fn run(arguments: &[String]) -> Result<()> {
         step().with_context(|| format!("the step '{name}' failed"))?;
         times.push((*name, start.elapsed()));
     }
-    summary(&times, begun.elapsed());
+    if only.is_none() {
+        summary(&times, begun.elapsed());
+    }
     Ok(())
 }
 

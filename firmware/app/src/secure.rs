@@ -218,7 +218,7 @@ fn finish(console: &Console, done: Result<(), Reason>) -> ! {
         Ok(()) => end(console, "done", 0x10),
         Err(reason) => {
             console.text("app: refused ");
-            console.hex(reason as u32);
+            console.hex(reason.number());
             console.text("\n");
             end(console, "refused", 0x11)
         }

@@ -17,7 +17,7 @@ pub struct Handoff {
     pub trial: u32,
     /// Boots of the trial spent, this one included.
     pub attempts: u32,
-    /// Why the other slot was given up; 0 for no reason, else the reason's position + 1.
+    /// Why the other slot was given up; 0 for no reason, else its number.
     pub reason: u32,
     /// PSA security lifecycle.
     pub lifecycle: u32,

@@ -286,7 +286,7 @@ fn recover(
     reason: Reason,
 ) -> Result<(), Reason> {
     console.text("boot: recovery, ");
-    console.hex(reason as u32);
+    console.hex(reason.number());
     console.text("\n");
     #[cfg(feature = "recovery")]
     return recovery::wait(console, device, store);
@@ -301,7 +301,7 @@ fn recover(
 /// passes leaves no device behind.
 fn stop(console: &Console, reason: Reason) -> ! {
     console.text("boot: stopped, ");
-    console.hex(reason as u32);
+    console.hex(reason.number());
     console.text("\n");
     start::end(STOPPED)
 }

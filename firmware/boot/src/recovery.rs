@@ -30,7 +30,7 @@ pub fn wait(console: &Console, device: &Device, store: &mut Store<Board>) -> Res
                 start::reset()
             }
             Err(reason) => {
-                console.hex(reason as u32);
+                console.hex(reason.number());
                 console.text("\n");
             }
         }

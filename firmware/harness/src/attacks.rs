@@ -1,7 +1,7 @@
 //! Attacks on a device, on both boards: each is refused with its reason, the device still boots
 //! what it ran before, and the same flow without the attack succeeds.
 
-use harness::release::{Fleet, Made, Release, SLOT_A, SLOT_B, reason};
+use harness::release::{Fleet, Made, Release, SLOT_A, SLOT_B};
 use ringfort_cose::Reason;
 
 use crate::device::{Bench, Device, Outcome, Run, STAGING, otp};
@@ -172,7 +172,7 @@ impl Attacks<'_> {
         // The image on trial takes the anchors that revoke it.
         self.turn_anchors(4);
         let outcome = self.device.command(0);
-        let seen = field(&outcome, "reason").and_then(|r| reason(r.wrapping_sub(1)));
+        let seen = field(&outcome, "reason").and_then(Reason::from_number);
         let given_up = outcome.code == runs(1) && seen == Some(Reason::ReleaseRevoked);
         self.check("revoked_release_on_trial_is_given_up (release-revoked)", given_up, &outcome);
         let alarm = field(&outcome, "revoked") == Some(1);
@@ -197,7 +197,7 @@ impl Attacks<'_> {
         let outcome = self.device.command(INSTALL);
         self.code("a_payload_larger_than_where_it_runs_fits_its_slot", &outcome, DONE);
         let outcome = self.device.command(0);
-        let seen = field(&outcome, "reason").and_then(|r| reason(r.wrapping_sub(1)));
+        let seen = field(&outcome, "reason").and_then(Reason::from_number);
         let given_up = outcome.code == runs(1) && seen == Some(Reason::ImageSize);
         self.check("and_is_given_up_at_its_first_boot (image-size)", given_up, &outcome);
         self.device = armed;
@@ -222,8 +222,7 @@ impl Attacks<'_> {
             let byte = self.device.read(at, 1)[0];
             self.device.write(at, &[byte ^ 0x20]);
             let outcome = self.device.command(0);
-            let seen =
-                (outcome.code, field(&outcome, "reason").and_then(|r| reason(r.wrapping_sub(1))));
+            let seen = (outcome.code, field(&outcome, "reason").and_then(Reason::from_number));
             // A damaged envelope may be malformed before its digest is looked at.
             let fits =
                 seen.1 == Some(expected) || expected == Reason::ManifestDigest && seen.1.is_some();
@@ -397,7 +396,7 @@ impl Attacks<'_> {
             .console
             .lines()
             .find_map(|line| line.strip_prefix("app: refused "))
-            .and_then(|hex| reason(u32::from_str_radix(hex, 16).ok()?));
+            .and_then(|hex| Reason::from_number(u32::from_str_radix(hex, 16).ok()?));
         let name = format!("{name} ({expected})");
         self.check(&name, outcome.code == REFUSED && seen == Some(expected), &(seen, outcome));
     }

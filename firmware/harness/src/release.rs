@@ -1,7 +1,7 @@
 //! A fleet's anchors and releases, good ones and bad ones.
 
 use boot::{Ecdsa, SLOT_MAGIC, SlotHeader};
-use ringfort_cose::{Reason, Sha256Digest, Sign};
+use ringfort_cose::{Sha256Digest, Sign};
 use ringfort_suit::{Envelope, NewComponent, NewRelease, sign};
 use ringfort_trust::ids::{AnchorsVersion, ClassId, FleetId, UnixTime, VendorId};
 use ringfort_trust::{AnchorsSpec, KeySpec, ProductSpec, Role};
@@ -330,9 +330,4 @@ fn bind(envelope: &mut Vec<u8>, device: &[u8; 16]) {
     let digest = Sha256::digest(&envelope[manifest..manifest + 3 + long]);
     let at = find(envelope, &[0x82, 0x2f, 0x58, 0x20]) + 4;
     envelope[at..at + 32].copy_from_slice(&digest);
-}
-
-/// A reason by the number that the console shows.
-pub fn reason(number: u32) -> Option<Reason> {
-    Reason::ALL.get(number as usize).copied()
 }

@@ -96,6 +96,6 @@ fn last_reason(state: &State) -> Reason {
         .slots
         .iter()
         .filter(|slot| slot.state == SlotState::Reverted)
-        .find_map(|slot| Reason::ALL.get((slot.reason as usize).checked_sub(1)?).copied())
+        .find_map(|slot| Reason::from_number(slot.reason))
         .unwrap_or(Reason::NotFound)
 }

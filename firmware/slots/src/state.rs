@@ -254,7 +254,7 @@ impl State {
         let slot = id.of_mut(&mut self.slots);
         // The attempts stay as they are: were only this state lost, the budget would still be.
         slot.state = SlotState::Reverted;
-        slot.reason = reason as u32 + 1;
+        slot.reason = reason.number();
         Ok(())
     }
 

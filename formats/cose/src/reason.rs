@@ -3,20 +3,33 @@
 use core::fmt;
 
 macro_rules! reasons {
-    ($( $variant:ident $code:literal $meaning:literal $next:literal; )*) => {
+    ($( $variant:ident = $number:literal $code:literal $meaning:literal $next:literal; )*) => {
         /// Why something was refused or failed.
         ///
         /// The code ([`Reason::code`]) is the same on the wire, in the log, on the command line
-        /// and in the documents. It is stable: a code is never reused for another meaning.
+        /// and in the documents. Code and number are stable: neither is ever reused for another
+        /// meaning.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        #[repr(u8)]
         #[non_exhaustive]
         pub enum Reason {
-            $( #[doc = $meaning] $variant, )*
+            $( #[doc = $meaning] $variant = $number, )*
         }
 
         impl Reason {
             /// Every reason, in the order of the table.
             pub const ALL: &'static [Reason] = &[ $( Reason::$variant, )* ];
+
+            /// What stands for the code where text has no room: in records of slots, in the log
+            /// of boots, on the console of the boot loader. Above 0, which stands for no reason.
+            pub const fn number(self) -> u32 {
+                self as u32
+            }
+
+            /// The reason with this number; none for 0 and for a number that is not in the table.
+            pub const fn from_number(number: u32) -> Option<Reason> {
+                match number { $( $number => Some(Reason::$variant), )* _ => None }
+            }
 
             /// The kebab-case code.
             pub const fn code(self) -> &'static str {
@@ -41,243 +54,245 @@ macro_rules! reasons {
     };
 }
 
+// A new line takes the number after the largest, wherever it stands: devices have stored them.
+
 reasons! {
     // What the bytes are.
-    Malformed "malformed"
+    Malformed = 1 "malformed"
         "The bytes are not a valid encoding of what was expected."
         "Make the object again with its own tool; a transfer may have damaged it.";
-    TooLarge "too-large"
+    TooLarge = 2 "too-large"
         "The object is longer, deeper or has more parts than its bound allows."
         "Split or shorten it; the bounds are listed in the documentation of its format.";
-    Unsupported "unsupported"
+    Unsupported = 3 "unsupported"
         "The object is valid but asks for something that this version does not do."
         "Leave the unsupported part out, or update the software that has to read it.";
-    UnknownField "unknown-field"
+    UnknownField = 4 "unknown-field"
         "The object has a field that its format does not define."
         "Remove the field, or update the software that has to read it.";
-    WrongType "wrong-type"
+    WrongType = 5 "wrong-type"
         "The object is of another type than the one expected here."
         "Check that the right file or message was handed over.";
-    WrongContentType "wrong-content-type"
+    WrongContentType = 6 "wrong-content-type"
         "The request's content type is not the one this address takes."
         "Send the content type that the interface description names.";
-    WrongMethod "wrong-method"
+    WrongMethod = 7 "wrong-method"
         "The address does not answer this HTTP method."
         "Use the method that the interface description names.";
 
     // Who signed it.
-    AlgorithmNotAllowed "algorithm-not-allowed"
+    AlgorithmNotAllowed = 8 "algorithm-not-allowed"
         "The algorithm is not one that is accepted, or does not fit the key."
         "Sign with ESP256 or Ed25519, with a key of that kind.";
-    BadSignature "bad-signature"
+    BadSignature = 9 "bad-signature"
         "A signature does not verify."
         "Fetch the object again; if it persists, sign it again and find out who changed it.";
-    UntrustedSigner "untrusted-signer"
+    UntrustedSigner = 10 "untrusted-signer"
         "The object is signed by a key that is not trusted for this purpose."
         "Sign with a key that the current anchors name for this role.";
-    ThresholdNotMet "threshold-not-met"
+    ThresholdNotMet = 11 "threshold-not-met"
         "Fewer different trusted keys signed than the threshold asks for."
         "Add the missing signatures, each with a different key.";
-    WrongIssuer "wrong-issuer"
+    WrongIssuer = 12 "wrong-issuer"
         "The object was issued by another party than the one expected."
         "Check that device and hub belong to the same fleet.";
-    WrongFleet "wrong-fleet"
+    WrongFleet = 13 "wrong-fleet"
         "The object belongs to another fleet."
         "Use the object of the device's own fleet.";
-    WrongRecipient "wrong-recipient"
+    WrongRecipient = 14 "wrong-recipient"
         "The object is addressed to another device."
         "Send it to the device it names, or issue one for this device.";
-    WrongDevice "wrong-device"
+    WrongDevice = 15 "wrong-device"
         "The release is for another vendor, class or component than this device has."
         "Deploy a release that was built for this device's product and class.";
 
     // What it says.
-    ManifestDigest "manifest-digest"
+    ManifestDigest = 16 "manifest-digest"
         "The manifest, or a part severed from it, does not have the digest that was signed."
         "Fetch the envelope again; if it persists, publish the release again.";
-    ImageDigest "image-digest"
+    ImageDigest = 17 "image-digest"
         "The payload does not have the digest that the manifest states."
         "Fetch the payload again; if it persists, publish the release again.";
-    ImageSize "image-size"
+    ImageSize = 18 "image-size"
         "The payload does not have the size that the manifest states."
         "Fetch the payload again; if it persists, publish the release again.";
-    SequenceTooLow "sequence-too-low"
+    SequenceTooLow = 19 "sequence-too-low"
         "The release's sequence number is below the floor of the device."
         "Sign the wanted software again as a new release with a higher sequence number.";
-    SequenceReused "sequence-reused"
+    SequenceReused = 20 "sequence-reused"
         "Another release with the same sequence number was confirmed before."
         "Sign the release again with a higher sequence number.";
-    SequenceJump "sequence-jump"
+    SequenceJump = 21 "sequence-jump"
         "The sequence number is too far above the floor to be plausible."
         "Choose a sequence number near the current time in seconds.";
-    ReleaseRevoked "release-revoked"
+    ReleaseRevoked = 22 "release-revoked"
         "The anchors list this release as revoked."
         "Deploy another release.";
-    Expired "expired"
+    Expired = 23 "expired"
         "The object's time of validity has ended."
         "Issue it again, and check the clock of the side that issued it.";
-    NonceMismatch "nonce-mismatch"
+    NonceMismatch = 24 "nonce-mismatch"
         "The answer does not carry the nonce of the request."
         "Ask again with a fresh nonce.";
-    OrderReplayed "order-replayed"
+    OrderReplayed = 25 "order-replayed"
         "The order's number is not above the last one that was finished."
         "Issue a new order.";
-    OrderMissing "order-missing"
+    OrderMissing = 26 "order-missing"
         "An update came without the hub's order to install it."
         "Deploy the release; the order comes with the offer.";
-    ClockRegressed "clock-regressed"
+    ClockRegressed = 27 "clock-regressed"
         "The time given is before a time that is already proven to have passed."
         "Set the clock of the side that gave the time.";
-    AnchorsNotSequential "anchors-not-sequential"
+    AnchorsNotSequential = 28 "anchors-not-sequential"
         "The anchors are not the version that follows the device's own."
         "Serve every anchors version, one by one.";
-    AnchorsTooOld "anchors-too-old"
+    AnchorsTooOld = 29 "anchors-too-old"
         "The device's anchors are older than the order asks for."
         "Let the device fetch the newer anchors first.";
-    AnchorsDigest "anchors-digest"
+    AnchorsDigest = 30 "anchors-digest"
         "The anchors document does not have the digest that was noted for it."
         "Use the document that the factory wrote, or the one that was verified before.";
-    KeyInTwoRoles "key-in-two-roles"
+    KeyInTwoRoles = 31 "key-in-two-roles"
         "One key stands in two places of the anchors; a key has one role."
         "Make a key of its own for each role.";
-    ThresholdInvalid "threshold-invalid"
+    ThresholdInvalid = 32 "threshold-invalid"
         "A threshold is nought, larger than the number of keys, or leaves no key to spare."
         "Choose a threshold of at least 1 and, for releases with several keys, below their number.";
-    CommandDigest "command-digest"
+    CommandDigest = 33 "command-digest"
         "The command is not the one that the order names."
         "Hand over the command with the order that was issued for it.";
-    CommandFailed "command-failed"
+    CommandFailed = 34 "command-failed"
         "The device took the command and could not carry it out."
         "Look at the device's log, then sign the command again with a higher number.";
-    UriNotAllowed "uri-not-allowed"
+    UriNotAllowed = 35 "uri-not-allowed"
         "The address in the manifest is not one that a device may fetch from."
         "Use the object's name by digest, or a scheme that the device allows.";
-    PayloadUnsafe "payload-unsafe"
+    PayloadUnsafe = 36 "payload-unsafe"
         "The payload would write outside its slot or holds entries that are not allowed."
         "Build the payload from plain files and directories with relative names.";
 
     // How the update went.
-    SlowTransfer "slow-transfer"
+    SlowTransfer = 37 "slow-transfer"
         "The payload came more slowly than the minimum rate."
         "Check the device's connection; the transfer resumes by itself.";
-    TransferFailed "transfer-failed"
+    TransferFailed = 38 "transfer-failed"
         "The payload could not be fetched."
         "Check the device's connection and that the hub holds the payload.";
-    StorageFailed "storage-failed"
+    StorageFailed = 39 "storage-failed"
         "Durable storage could not be written or read."
         "Check free space and health of the storage.";
-    RolledBack "rolled-back"
+    RolledBack = 40 "rolled-back"
         "The stored state is older than what the key store has counted: an older copy was put back, or it is another device's."
         "Put the newest copy back; where there is none, give the device a new identity.";
-    RestartFailed "restart-failed"
+    RestartFailed = 41 "restart-failed"
         "The restart into the new release did not succeed."
         "Look at the log of the device's restart hook.";
-    HealthCheckFailed "health-check-failed"
+    HealthCheckFailed = 42 "health-check-failed"
         "A declared health check failed during the trial."
         "Look at the log of the new release; the device went back to the old one.";
-    TrialBudgetSpent "trial-budget-spent"
+    TrialBudgetSpent = 43 "trial-budget-spent"
         "The new release used up its boot attempts without being confirmed."
         "Look for a crash or a hang at start; the device went back to the old release.";
-    TrialNotConfirmed "trial-not-confirmed"
+    TrialNotConfirmed = 44 "trial-not-confirmed"
         "The release is written or on trial, but the device has not confirmed it."
         "Wait for the device's confirmation; only that is success.";
-    DeadlinePassed "deadline-passed"
+    DeadlinePassed = 45 "deadline-passed"
         "The phase did not end before its deadline."
         "Check that the device is on line, then deploy again.";
-    Superseded "superseded"
+    Superseded = 46 "superseded"
         "A newer deployment took the place of this one."
         "Follow the newer deployment.";
-    Halted "halted"
+    Halted = 47 "halted"
         "The deployment was halted."
         "Resume it, or create a new one.";
 
     // Whether the hub is reached at all.
-    ProxyRefused "proxy-refused"
+    ProxyRefused = 48 "proxy-refused"
         "The HTTP proxy does not open the way to the hub."
         "Let the proxy allow CONNECT to the hub's host and port, or name the host in NO_PROXY.";
-    ProxyAuthRequired "proxy-auth-required"
+    ProxyAuthRequired = 49 "proxy-auth-required"
         "The HTTP proxy asks for credentials, or does not take those that it was given."
         "Put user:password into the file that proxy.credentials_file of agent.toml names.";
 
     // Who is calling.
-    NoClientCertificate "no-client-certificate"
+    NoClientCertificate = 50 "no-client-certificate"
         "The connection came without a client certificate."
         "Enrol the device, or log in, and connect with the certificate.";
-    UnknownCertificate "unknown-certificate"
+    UnknownCertificate = 51 "unknown-certificate"
         "The certificate is not in the registry or no trusted authority issued it."
         "Enrol again with the factory certificate.";
-    CertificateRevoked "certificate-revoked"
+    CertificateRevoked = 52 "certificate-revoked"
         "The certificate is revoked."
         "Find out why it was revoked; enrol again if the device is still yours.";
-    CertificateExpired "certificate-expired"
+    CertificateExpired = 53 "certificate-expired"
         "The certificate's time of validity has ended."
         "Enrol again with the factory certificate.";
-    WrongCertificateKind "wrong-certificate-kind"
+    WrongCertificateKind = 54 "wrong-certificate-kind"
         "The certificate is of a kind that may not be used here."
         "Use the operational certificate here, and the factory certificate for enrolment only.";
-    KeyAlreadyKnown "key-already-known"
+    KeyAlreadyKnown = 55 "key-already-known"
         "The public key was seen before, at another device or in another role."
         "Make a new key inside the device; find out how two parties came to hold one key.";
-    CsrNamesAnother "csr-names-another"
+    CsrNamesAnother = 56 "csr-names-another"
         "The certificate request names another device than the one that sent it."
         "Leave the names out of the request; the hub writes them.";
-    BadProofOfPossession "bad-proof-of-possession"
+    BadProofOfPossession = 57 "bad-proof-of-possession"
         "The request does not prove that its sender holds the private key."
         "Sign the request with the key that it asks a certificate for.";
-    ServerkeygenRefused "serverkeygen-refused"
+    ServerkeygenRefused = 58 "serverkeygen-refused"
         "Keys are never generated at the hub."
         "Make the key inside the device and use simpleenroll.";
-    InvitationInvalid "invitation-invalid"
+    InvitationInvalid = 59 "invitation-invalid"
         "The invitation is not known here, or was used before."
         "Ask an administrator for a new one; if you did not use this one, say so: somebody else did.";
-    MisdirectedRequest "misdirected-request"
+    MisdirectedRequest = 60 "misdirected-request"
         "The host named in the request is not the one that answered."
         "Use the address of the right listener.";
-    TooManyRequests "too-many-requests"
+    TooManyRequests = 61 "too-many-requests"
         "More requests came than the sender's share."
         "Wait as long as the answer says, then try again.";
 
     // What the rules say.
-    LifecycleForbids "lifecycle-forbids"
+    LifecycleForbids = 62 "lifecycle-forbids"
         "The device's lifecycle state does not allow this."
         "Move the device to a state that allows it.";
-    IllegalMove "illegal-move"
+    IllegalMove = 63 "illegal-move"
         "No rule leads from the device's lifecycle state to the wanted one."
         "Look up the moves that the present state allows.";
-    ProofMissing "proof-missing"
+    ProofMissing = 64 "proof-missing"
         "The move of lifecycle state asks for a proof that was not shown."
         "Show the proof, or take another way to the wanted state.";
-    CloneSuspected "clone-suspected"
+    CloneSuspected = 65 "clone-suspected"
         "Two holders of one device identity were seen."
         "Find both devices; approve the true one, retire the other.";
-    ApprovalRequired "approval-required"
+    ApprovalRequired = 66 "approval-required"
         "Another person has to approve this first."
         "Ask a second operator to approve.";
-    RoleForbids "role-forbids"
+    RoleForbids = 67 "role-forbids"
         "The caller's role does not allow this."
         "Ask someone whose role allows it.";
-    NotFound "not-found"
+    NotFound = 68 "not-found"
         "What was asked for does not exist, or is not the caller's to see."
         "Check the name.";
-    AlreadyExists "already-exists"
+    AlreadyExists = 69 "already-exists"
         "Something with this name exists already."
         "Choose another name, or use what exists.";
-    OverQuota "over-quota"
+    OverQuota = 70 "over-quota"
         "More was asked for than the agreed number."
         "Raise the quota, or find out who used it up.";
-    BatchGap "batch-gap"
+    BatchGap = 71 "batch-gap"
         "A factory batch is missing between the last one taken and this one."
         "Hand in the missing batch first.";
-    BatchReplayed "batch-replayed"
+    BatchReplayed = 72 "batch-replayed"
         "This factory batch, or another with its number, was taken before."
         "Hand in the next batch.";
-    Decommissioned "decommissioned"
+    Decommissioned = 73 "decommissioned"
         "The device was put out of use for ever by a command."
         "Make a new device; this one has no keys any more.";
-    HubRestored "hub-restored"
+    HubRestored = 74 "hub-restored"
         "The hub was restored from a backup and waits for an administrator."
         "An administrator acknowledges the restore at the hub.";
-    Internal "internal"
+    Internal = 75 "internal"
         "Something failed that should not have."
         "Look at the log; if it persists, report it with the log lines.";
 }
@@ -306,6 +321,33 @@ mod tests {
         }
         assert_eq!(Reason::from_code("Malformed"), None);
         assert_eq!(Reason::from_code(""), None);
+    }
+
+    #[test]
+    fn every_number_up_to_the_last_stands_for_one_reason() {
+        let last = Reason::ALL.len() as u32;
+        assert_eq!(Reason::from_number(0), None);
+        for number in 1..=last {
+            let reason = Reason::from_number(number).expect("a reason");
+            assert_eq!(reason.number(), number);
+        }
+        assert_eq!(Reason::from_number(last + 1), None);
+    }
+
+    #[test]
+    fn numbers_that_devices_have_stored_keep_their_meaning() {
+        let known = [
+            (1, "malformed"),
+            (9, "bad-signature"),
+            (17, "image-digest"),
+            (30, "anchors-digest"),
+            (43, "trial-budget-spent"),
+            (44, "trial-not-confirmed"),
+            (75, "internal"),
+        ];
+        for (number, code) in known {
+            assert_eq!(Reason::from_number(number).map(Reason::code), Some(code), "{number}");
+        }
     }
 
     #[test]

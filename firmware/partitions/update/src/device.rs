@@ -127,8 +127,7 @@ impl<H: Hardware> Device<H> {
             State::Rejected => self.facts.slot,
             _ => return None,
         };
-        let number = self.store.state().slot(id).reason as usize;
-        let reason = Reason::ALL.get(number.checked_sub(1)?).copied()?;
+        let reason = Reason::from_number(self.store.state().slot(id).reason)?;
         let refused = Refused::from(reason);
         match self.journal.error {
             0 => Some(refused),
