@@ -15,19 +15,30 @@ use ringfort_assess::{
 
 fn main() {
     for (what, path) in ["source", "image"].iter().zip(std::env::args().skip(1)) {
-        let (cpu, wall) = (cpu_seconds(), Instant::now());
-        let found = run(&[Input::Path(PathBuf::from(&path))], &Options::default(), &mut ());
-        let spent = cpu_seconds() - cpu;
-        let mb = found.inputs.iter().map(|i| i.bytes).sum::<u64>() as f64 / 1e6;
-        println!(
-            "{what} {path}: {mb:.1} MB in {spent:.2} CPU-s = {:.1} MB per CPU-s, {:.1} s wall, peak RSS {} kB",
-            mb / spent.max(0.01),
-            wall.elapsed().as_secs_f64(),
-            peak_rss_kb()
-        );
+        let all = Options::default();
+        let counts = if all.threads > 1 { vec![1, all.threads] } else { vec![1] };
+        for threads in counts {
+            read(what, &path, &Options { threads, ..all.clone() });
+        }
     }
     batch();
     fleet();
+}
+
+fn read(what: &str, path: &str, options: &Options) {
+    // Writing 5 makes the peak start anew.
+    let _ = std::fs::write("/proc/self/clear_refs", "5");
+    let (cpu, wall) = (cpu_seconds(), Instant::now());
+    let found = run(&[Input::Path(PathBuf::from(path))], options, &mut ());
+    let spent = cpu_seconds() - cpu;
+    let mb = found.inputs.iter().map(|i| i.bytes).sum::<u64>() as f64 / 1e6;
+    println!(
+        "{what} {path}, {} threads: {mb:.1} MB in {spent:.2} CPU-s = {:.1} MB per CPU-s, {:.1} s wall, peak RSS {} kB",
+        options.threads,
+        mb / spent.max(0.01),
+        wall.elapsed().as_secs_f64(),
+        peak_rss_kb()
+    );
 }
 
 /// 10,000 numbers of 2048 bits, of which one pair shares a factor of 1024 bits.

@@ -25,6 +25,6 @@ pub use model::{Finding, Severity};
 pub use progress::Spinner;
 pub use rules::suppress::Suppressions;
 pub use run::{
-    Assessment, Comparison, Input, InputReport, Options, Progress, Region, Seen, Shared, run,
-    run_with_index, today,
+    Assessment, Comparison, History, Input, InputReport, Options, Progress, Region, Seen, Shared,
+    run, run_with_index, today,
 };

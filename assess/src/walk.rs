@@ -1,12 +1,16 @@
 //! Walks an input: tells formats apart, opens containers, hands leaves to a consumer
 //! and accounts for every byte.
 
+mod classify;
+
 use std::{collections::HashSet, path::Path};
+
+use classify::{classify, measure};
 
 use crate::{
     blob::Blob,
     model::{Coverage, Unread},
-    unpack::{self, Fact, Format, Limits, Meta, Sink, Skipped, UnpackError},
+    unpack::{self, Fact, Format, GitNames, Limits, Meta, Sink, Skipped, UnpackError},
 };
 
 /// A place in an input while it is being walked.
@@ -30,11 +34,27 @@ impl Place {
     pub fn name(&self) -> &str {
         let last = self.path.rsplit('!').next().unwrap_or(&self.path);
         // A stream has no name of its own: take the one outside, `/x.conf` of `/x.conf!gzip@0x0`.
-        if last.contains("@0x") && !last.contains('/') {
+        let name = if last.contains("@0x") && !last.contains('/') {
             self.path.rsplit('!').find(|s| !s.contains("@0x") || s.contains('/')).unwrap_or(last)
         } else {
             last
-        }
+        };
+        if self.path.contains("!git-") { without_version(name) } else { name }
+    }
+
+    /// A member of a git object store: a version of a file, or a commit.
+    fn is_history(&self) -> bool {
+        self.path.rsplit('!').next().is_some_and(|last| last.starts_with("git-"))
+    }
+}
+
+/// The name of a file in history without the id that stands behind it: `a.c` of
+/// `a.c@0123456789ab`.
+#[must_use]
+pub(crate) fn without_version(name: &str) -> &str {
+    match name.rsplit_once('@') {
+        Some((name, id)) if id.len() == 12 && id.bytes().all(|b| b.is_ascii_hexdigit()) => name,
+        _ => name,
     }
 }
 
@@ -70,8 +90,8 @@ pub struct Leaf<'a> {
 pub trait Consumer {
     /// A leaf to search.
     fn leaf(&mut self, leaf: &Leaf<'_>);
-    /// A fact about a container.
-    fn fact(&mut self, place: &Place, fact: Fact);
+    /// A fact about a container; `content` is the bytes that belong to it.
+    fn fact(&mut self, place: &Place, content: &Blob, fact: Fact);
 }
 
 /// The state of walking one input.
@@ -83,8 +103,11 @@ pub struct Walker<'a> {
     pub unread: Vec<Unread>,
     /// How many links, devices and escaping names were met.
     pub skipped: [u64; 3],
-    /// Ids of files already seen in the working tree, so that history repeats nothing.
+    /// Ids of files already seen in the working tree or in history, so that history repeats
+    /// nothing.
     pub seen: HashSet<[u8; 20]>,
+    /// Names of the versions that lie in history as objects of their own.
+    pub names: GitNames,
     /// Containers opened, by format.
     pub opened: std::collections::BTreeMap<&'static str, u64>,
     /// Leaves handed on.
@@ -104,6 +127,7 @@ impl<'a> Walker<'a> {
             unread: Vec::new(),
             skipped: [0; 3],
             seen: HashSet::new(),
+            names: GitNames::default(),
             opened: std::collections::BTreeMap::new(),
             leaves: 0,
         }
@@ -157,9 +181,11 @@ impl<'a> Walker<'a> {
             members: 0,
             children: Coverage::default(),
             lost: 0,
+            facts: Vec::new(),
         };
         let outcome = format.unpack(blob, &mut sink);
         let (members, children, lost) = (sink.members, sink.children, sink.lost);
+        let facts = sink.facts;
         let size = match outcome {
             Ok(end) => end.min(blob.len()),
             Err(error) if members == 0 => {
@@ -175,6 +201,9 @@ impl<'a> Walker<'a> {
             }
         };
         *self.opened.entry(format.name).or_default() += 1;
+        for fact in facts {
+            self.consumer.fact(&inner, &blob.slice(0, size), fact);
+        }
         let mut coverage = if children.total() > size {
             children.scaled(size)
         } else {
@@ -255,7 +284,7 @@ impl<'a> Walker<'a> {
         self.consumer.leaf(&Leaf { place, base, blob, kind, mode });
     }
 
-    fn not_read(&mut self, place: &Place, offset: u64, bytes: u64, reason: &str) {
+    pub(crate) fn not_read(&mut self, place: &Place, offset: u64, bytes: u64, reason: &str) {
         if self.unread.len() < MAX_UNREAD {
             let path = place.path.clone();
             self.unread.push(Unread { path, offset, bytes, reason: reason.to_owned() });
@@ -270,6 +299,7 @@ struct Inside<'w, 'a> {
     members: u64,
     children: Coverage,
     lost: u64,
+    facts: Vec<Fact>,
 }
 
 impl Sink for Inside<'_, '_> {
@@ -278,15 +308,19 @@ impl Sink for Inside<'_, '_> {
         if self.members > self.walker.limits.members {
             return Err(UnpackError::Bound("members"));
         }
-        let is_history = self.place.path.contains("!git-") && !self.walker.seen.is_empty();
-        if is_history && self.walker.seen.contains(&unpack::blob_id(&blob)) {
-            self.children.understood += blob.len();
-            return Ok(());
+        let mut version = None;
+        if self.place.is_history() {
+            let id = unpack::blob_id(&blob);
+            if !self.walker.seen.insert(id) {
+                self.children.understood += blob.len();
+                return Ok(());
+            }
+            version = self.walker.names.of(&id).filter(|_| name.is_empty());
         }
-        let place = if name.is_empty() {
-            self.place.clone()
-        } else {
-            self.place.inside(&unpack::clean(name))
+        let place = match (&version, name) {
+            (Some(name), _) => self.place.inside(name),
+            (None, "") => self.place.clone(),
+            (None, name) => self.place.inside(&unpack::clean(name)),
         };
         let coverage = self.walker.blob(&blob, &place, meta.mode, self.depth + 1);
         self.children.add(coverage);
@@ -336,151 +370,8 @@ impl Sink for Inside<'_, '_> {
     }
 
     fn fact(&mut self, fact: Fact) {
-        self.walker.consumer.fact(self.place, fact);
+        self.facts.push(fact);
     }
 }
 
-fn classify(blob: &Blob, place: &Place) -> LeafKind {
-    let head = blob.bytes(0, 8192);
-    if head.starts_with(b"\x7fELF") {
-        return LeafKind::Elf;
-    }
-    if MEDIA.iter().any(|(at, magic)| head.get(*at..).is_some_and(|h| h.starts_with(magic))) {
-        return LeafKind::Media;
-    }
-    let is_git_table = place.path.contains(".git/")
-        && [".idx", ".rev", ".bitmap", "/index"].iter().any(|e| place.path.ends_with(e));
-    if is_git_table {
-        return LeafKind::Media;
-    }
-    if is_text(&head) { LeafKind::Text } else { LeafKind::Binary }
-}
-
-fn is_text(head: &[u8]) -> bool {
-    let odd = head
-        .iter()
-        .filter(|&&b| b < 0x20 && !matches!(b, b'\n' | b'\r' | b'\t' | 0x0c | 0x1b))
-        .count();
-    // UTF-8 may be cut at the end of the window.
-    let utf8 = match std::str::from_utf8(head) {
-        Ok(_) => true,
-        Err(error) => error.valid_up_to() + 4 > head.len(),
-    };
-    !head.contains(&0) && odd * 50 <= head.len() && (utf8 || high_bytes(head) * 3 < head.len())
-}
-
-fn high_bytes(head: &[u8]) -> usize {
-    head.iter().filter(|b| **b >= 0x80).count()
-}
-
-type Runs = Vec<(u64, u64, &'static str)>;
-
-/// Tells padding, searchable bytes and opaque runs apart, in blocks of 4 KiB.
-fn measure(blob: &Blob, kind: LeafKind) -> (Coverage, Runs) {
-    let mut coverage = Coverage::default();
-    let mut runs: Runs = Vec::new();
-    let head = blob.bytes(0, 16);
-    let encrypted = ENCRYPTED.iter().find(|(magic, _)| head.starts_with(magic)).map(|e| e.1);
-    if let Some(why) = encrypted {
-        return (Coverage { unread: blob.len(), ..coverage }, vec![(0, blob.len(), why)]);
-    }
-    let mut opaque = (0, 0);
-    let mut at = 0;
-    while at < blob.len() {
-        let chunk = blob.bytes(at, 1 << 20);
-        if chunk.is_empty() {
-            coverage.unread += blob.len() - at;
-            runs.push((at, blob.len() - at, "cannot be read from the disk"));
-            break;
-        }
-        for block in chunk.chunks(BLOCK) {
-            let len = block.len() as u64;
-            if is_opaque(block) {
-                if opaque.0 + opaque.1 != at {
-                    close(&mut opaque, &mut coverage, &mut runs, blob.len(), kind);
-                    opaque = (at, 0);
-                }
-                opaque.1 += len;
-            } else if block.iter().all(|b| *b == block[0]) || kind == LeafKind::Elf {
-                coverage.understood += len;
-            } else {
-                coverage.searched += len;
-            }
-            at += len;
-        }
-    }
-    close(&mut opaque, &mut coverage, &mut runs, blob.len(), kind);
-    (coverage, runs)
-}
-
-fn close(
-    run: &mut (u64, u64),
-    coverage: &mut Coverage,
-    runs: &mut Runs,
-    size: u64,
-    kind: LeafKind,
-) {
-    let (at, len) = std::mem::take(run);
-    if len == 0 {
-        return;
-    }
-    // A short dense run is a table or a key, unless it is all there is.
-    if len >= OPAQUE_RUN || len * 2 > size && len >= 1024 {
-        coverage.unread += len;
-        runs.push((at, len, "dense data of unknown format (compressed or encrypted)"));
-    } else if kind == LeafKind::Elf {
-        coverage.understood += len;
-    } else {
-        coverage.searched += len;
-    }
-}
-
-/// Whether a block is as dense as random bytes.
-fn is_opaque(block: &[u8]) -> bool {
-    if block.len() < 512 {
-        return false;
-    }
-    let mut counts = [0u32; 256];
-    for byte in block {
-        counts[usize::from(*byte)] += 1;
-    }
-    // Sum of squares instead of logarithms: the same on every machine. For uniform random
-    // bytes it is near n + n*n/256; text and code lie far above.
-    let n = block.len() as u64;
-    let squares: u64 = counts.iter().map(|c| u64::from(*c) * u64::from(*c)).sum();
-    squares < n + n * n / 256 + n * n / 900
-}
-
-const BLOCK: usize = 4096;
-const OPAQUE_RUN: u64 = 16 << 10;
 const MAX_UNREAD: usize = 10_000;
-
-const ENCRYPTED: &[(&[u8], &str)] = &[
-    (b"LUKS\xba\xbe", "LUKS encrypted volume"),
-    (b"Salted__", "encrypted with a password (openssl enc)"),
-    (b"age-encryption.org", "encrypted (age)"),
-    (b"7z\xbc\xaf\x27\x1c", "7-Zip archive: format not supported"),
-    (b"Rar!\x1a\x07", "RAR archive: format not supported"),
-    (b"MSCF", "Windows cabinet: format not supported"),
-    (b"EXFAT   ", "exFAT: format not supported"),
-    (b"XFSB", "XFS: format not supported"),
-];
-
-const MEDIA: &[(usize, &[u8])] = &[
-    (0, b"\x89PNG\r\n\x1a\n"),
-    (0, b"\xff\xd8\xff"),
-    (0, b"GIF8"),
-    (8, b"WEBPVP8"),
-    (8, b"WAVEfmt "),
-    (0, b"ID3\x03"),
-    (0, b"ID3\x04"),
-    (0, b"OggS"),
-    (0, b"fLaC"),
-    (4, b"ftyp"),
-    (0, b"wOFF"),
-    (0, b"wOF2"),
-    (0, b"\0\x01\0\0\0"),
-    (0, b"OTTO"),
-    (0, b"\0\0\x01\0\x01\0"),
-    (0, b"BM6"),
-];

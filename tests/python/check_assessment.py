@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Assesses images that the makers' own tools built, and has the reports checked by others.
 
-imgtool signs MCUboot images, esptool and espsecure make ESP-IDF images; the assessment must tell
-the signed from the unsigned ones. The JSON report is checked against its schema by jsonschema, the
+imgtool signs MCUboot images, esptool and espsecure make ESP-IDF images, also as UF2; the assessment
+must tell the signed from the unsigned ones. The JSON report is checked against its schema by jsonschema, the
 SARIF report by the validator of the SARIF SDK (npm, pinned). Each checker is also given a damaged
 report, so that one which finds nothing is noticed.
 """
@@ -72,7 +72,11 @@ def make_images(folder):
     quietly(
         tool("espsecure"), "sign-data", "--version", "2", "--keyfile", esp_key, "--output", signed, bare
     )
+    # UF2 as Espressif's tool writes it: blocks with an MD5 each, the image and a key behind it.
+    uf2 = ["merge-bin", "--format", "uf2", "-o", folder / "esp.uf2", "0x10000", bare, "0x80000", key]
+    quietly(tool("esptool"), "--chip", "esp32c3", *uf2)
     return {
+        "esp.uf2": {"U-008"},
         "mcuboot-bare": {"U-008", "U-010"},
         "mcuboot-signed": {"U-010"},
         "mcuboot-counted": set(),
@@ -133,6 +137,10 @@ def main():
             found = {each["rule"] for each in report["findings"]} & {"U-008", "U-010"}
             assert found == expected, f"{image}: {found}"
             assert report["inputs"][0]["opened"], f"{image} was not recognised"
+        uf2 = assess([folder / "esp.uf2"], folder / "one")
+        assert uf2["inputs"][0]["opened"].keys() >= {"uf2", "esp-image"}, uf2["inputs"][0]["opened"]
+        keys = [each for each in uf2["findings"] if each["rule"] == "K-002"]
+        assert keys and "!uf2@0x0!" in keys[0]["locations"][0]["path"], uf2["findings"]
         report = assess([folder, folder / "mcuboot-bare", folder / "esp-bare"], folder / "all")
         assert len(report["findings"]) > 3 and report["comparisons"]
         assert follows_schema(report)

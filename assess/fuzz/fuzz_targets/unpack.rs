@@ -12,7 +12,7 @@ struct Nothing;
 
 impl Consumer for Nothing {
     fn leaf(&mut self, _: &Leaf<'_>) {}
-    fn fact(&mut self, _: &Place, _: Fact) {}
+    fn fact(&mut self, _: &Place, _: &Blob, _: Fact) {}
 }
 
 fuzz_target!(|data: &[u8]| {

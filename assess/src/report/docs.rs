@@ -34,7 +34,13 @@ pub fn docs() -> String {
         known::count(),
         known::made_on()
     );
-    for rule in rules::all() {
+    let all: Vec<&rules::Rule> = rules::all().collect();
+    // By id within a group; the groups in the order of the definitions.
+    let group = |rule: &rules::Rule| all.iter().position(|r| r.id[..1] == rule.id[..1]);
+    let mut order: Vec<(Option<usize>, &rules::Rule)> =
+        all.iter().map(|r| (group(r), *r)).collect();
+    order.sort_by_key(|(group, rule)| (*group, rule.id));
+    for (_, rule) in order {
         let requirements: Vec<String> =
             rule.requirements.iter().map(|r| rules::requirements::label(r)).collect();
         let _ = writeln!(
@@ -108,7 +114,7 @@ A place is a path through everything that was opened, with offsets: `flash.bin!s
 
 Every byte of an input is one of three: *understood* (its format is known and was read to the end), *searched* (looked through for keys, credentials and text, but the structure is not known), *not read* (dense data of unknown format, damaged, or beyond a bound). Bytes of a compressed container count in the proportion of what came out of it. A program or a picture counts as understood when its format is recognised. `--coverage` lists every region that was not read. Nothing in such a region was tested.
 
-Files that git ignores are left out unless `--ignored` is given; history is read unless `--no-history` is given. Symbolic links are not followed, device nodes are not opened.
+Files that git ignores are left out unless `--ignored` is given; history is read unless `--no-history` is given, each version of a file once and under its own name. Of a shallow or partial clone the report says that older versions were not read. Symbolic links are not followed, device nodes are not opened.
 
 ## Images side by side
 
@@ -135,6 +141,13 @@ fingerprint = \"…\"            # from the report; of the content, not of the l
 owner = \"who@decided\"
 reason = \"why it is acceptable\"
 expires = \"2027-06-30\"
+
+[[accept_together]]            # several for one reason
+findings = [\"S-010 …\", \"P-010 …\"]
+owner = \"who@decided\"
+reason = \"revoked on 2026-03-01; stands in older versions only\"
+expires = \"2027-06-30\"
+history = true                 # a clone without the whole history does not call it unused
 
 [[not_applicable]]
 requirement = \"5.8-3\"

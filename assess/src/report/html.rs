@@ -65,6 +65,7 @@ pub fn html(assessment: &Assessment) -> Result<String, askama::Error> {
                 searched: size(i.coverage.searched),
                 unread: size(i.coverage.unread),
                 error: i.error.clone(),
+                history: i.history.words().unwrap_or_default(),
                 opened: i
                     .opened
                     .iter()
@@ -215,6 +216,7 @@ struct InputRow {
     searched: String,
     unread: String,
     error: Option<String>,
+    history: &'static str,
     opened: String,
     regions: Vec<(String, String, String, String)>,
     more: usize,

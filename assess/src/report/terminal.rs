@@ -125,6 +125,9 @@ fn input_line(input: &InputReport) -> String {
             if regions == 1 { "" } else { "s" }
         );
     }
+    if let Some(words) = input.history.words() {
+        let _ = write!(line, " · {words}");
+    }
     if problems > 0 {
         let _ = write!(line, " · {problems} note{}", if problems == 1 { "" } else { "s" });
     }

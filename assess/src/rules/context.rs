@@ -60,7 +60,7 @@ impl Context {
         let lower = path.to_lowercase();
         let mut parts: Vec<&str> =
             lower.split(['/', '!']).filter(|p| !p.is_empty() && !p.contains("@0x")).collect();
-        let name = parts.pop()?;
+        let name = crate::walk::without_version(parts.pop()?);
         let within = |words: &[&str]| parts.iter().any(|p| words.contains(p));
         let starts = |words: &[&str]| words.iter().any(|w| name.starts_with(w));
         let ends = |words: &[&str]| words.iter().any(|w| name.ends_with(w));
@@ -237,6 +237,11 @@ mod tests {
             ("fw.bin!squashfs@0x10000!/etc/init.d/rcS", None),
             ("src/protest.c", None),
             ("latest/main.c", None),
+            (
+                ".git/objects/pack/a.pack!git-pack@0x0!/notes.md@0123456789ab",
+                Some(Context::Documentation),
+            ),
+            (".git/objects/pack/a.pack!git-pack@0x0!/main.c@0123456789ab", None),
         ] {
             assert_eq!(Context::of(path), kind, "{path}");
         }

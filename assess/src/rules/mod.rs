@@ -1,12 +1,16 @@
 //! The rules: one definition each, from which the search, the documents and the tests
 //! are made.
 
+mod accounts;
 mod build;
+mod cloud;
 pub mod components;
 pub(crate) mod context;
 mod crypto;
+mod developer;
 mod given;
 mod joins;
+mod messaging;
 mod network;
 mod passwords;
 pub mod requirements;
@@ -103,9 +107,20 @@ pub(crate) const BASE: Rule = Rule {
 
 /// Every rule, by group.
 pub fn all() -> impl Iterator<Item = &'static Rule> {
-    [joins::RULES, secrets::RULES, passwords::RULES, crypto::RULES, network::RULES, build::RULES]
-        .into_iter()
-        .flatten()
+    [
+        joins::RULES,
+        cloud::RULES,
+        developer::RULES,
+        messaging::RULES,
+        secrets::RULES,
+        accounts::RULES,
+        passwords::RULES,
+        crypto::RULES,
+        network::RULES,
+        build::RULES,
+    ]
+    .into_iter()
+    .flatten()
 }
 
 /// The rule with this id.

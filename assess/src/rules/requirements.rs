@@ -8,7 +8,7 @@ use super::all;
 use crate::model::{Finding, Severity};
 
 /// Version of this table.
-pub const VERSION: &str = "EN 303 645 v3.1.3; OWASP ISVS 1.0RC; table 1";
+pub const VERSION: &str = "EN 303 645 v3.1.3; OWASP ISVS 1.0RC; table 2";
 
 /// One requirement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -219,7 +219,7 @@ pub const REQUIREMENTS: &[Requirement] = &[
     r("5.3-2", "C", "There is a secure update mechanism", Other),
     r("5.3-3", "C", "An update is simple to apply", Other),
     r("5.3-4A", "R", "Updates are applied automatically", Other),
-    r("5.3-4B", "R", "Automatic updates are on from the start", Other),
+    r("5.3-4B", "R", "Automatic updates are on from the start once the user agrees", Other),
     r("5.3-5", "R", "The device looks for updates after start and regularly", Other),
     r("5.3-6A", "R", "The user may turn automatic updates on, off or put them off", Other),
     r("5.3-6B", "R", "The user may turn update notices on or off", Other),
@@ -260,7 +260,12 @@ pub const REQUIREMENTS: &[Requirement] = &[
     r("5.6-2", "M", "Little is disclosed before authentication", Other),
     r("5.6-3", "R", "Hardware interfaces are not exposed without need", Other),
     r("5.6-4A", "C", "Debug interfaces are off or protected", Any),
-    r("5.6-4B", "R", "Debug interfaces that can be reached are off in software", Other),
+    r(
+        "5.6-4B",
+        "R",
+        "Debug interfaces that are physical ports are protected physically, too",
+        Other,
+    ),
     r("5.6-5", "R", "Only software that is needed runs", Image),
     r("5.6-6", "R", "Code is kept to what the service needs", Image),
     r("5.6-7", "R", "Software runs with the least rights", Image),
@@ -287,12 +292,17 @@ pub const REQUIREMENTS: &[Requirement] = &[
     r("6-1", "M", "Users are told what personal data is used, by whom and why", Other),
     r("6-2", "C", "Consent is obtained validly", Other),
     r("6-3A", "C", "Consent can be withdrawn", Other),
-    r("6-3B", "C", "Withdrawing is as easy as giving", Other),
+    r("6-3B", "C", "What was consented to is kept on record", Other),
     r("6-4", "R", "Telemetry keeps personal data to what is needed", Other),
     r("6-5", "C", "Users are told about telemetry", Other),
-    r("6-6", "C", "Processing of personal data follows its stated purpose", Other),
-    r("6-7", "R", "Personal data is kept to the device where possible", Other),
-    r("6-8", "R", "Privacy settings protect by default", Other),
+    r("6-6", "C", "Personal data is limited to what its purpose needs and deleted after", Other),
+    r(
+        "6-7",
+        "R",
+        "What serves an aggregate only is computed without exposing single people",
+        Other,
+    ),
+    r("6-8", "R", "Personal data is anonymised by sound techniques", Other),
     r("I1.2.3", "L1", "The release build and configuration is shipped, not a debug one", Image),
     r("I1.2.4", "L2", "Debug ports are closed before shipping", Any),
     r("I1.2.7", "L2", "Code integrity protection is on and locked", Any),

@@ -14,6 +14,10 @@ pub struct Suppressions {
     /// Accepted findings.
     #[serde(default, rename = "accept")]
     pub accepted: Vec<Accepted>,
+    /// Several findings that were accepted for one reason; [`Suppressions::parse`] adds each
+    /// of them to `accepted`.
+    #[serde(default, rename = "accept_together")]
+    pub together: Vec<Together>,
     /// Requirements that do not apply to this product.
     #[serde(default)]
     pub not_applicable: Vec<NotApplicable>,
@@ -33,6 +37,27 @@ pub struct Accepted {
     pub reason: String,
     /// Last day on which it counts, `YYYY-MM-DD`.
     pub expires: String,
+    /// It stands only in older versions: a run that does not read the whole history cannot say
+    /// that it is unused.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub history: bool,
+}
+
+/// Findings that were accepted for one reason.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Together {
+    /// Rule id and fingerprint of each, with a space between them.
+    pub findings: Vec<String>,
+    /// Who decided.
+    pub owner: String,
+    /// Why they are acceptable.
+    pub reason: String,
+    /// Last day on which it counts, `YYYY-MM-DD`.
+    pub expires: String,
+    /// They stand only in older versions.
+    #[serde(default)]
+    pub history: bool,
 }
 
 /// A requirement that does not apply.
@@ -80,9 +105,24 @@ impl Suppressions {
     /// # Errors
     /// [`SuppressError`] when the form is wrong, or owner, reason or a valid expiry is missing.
     pub fn parse(text: &str) -> Result<Self, SuppressError> {
-        let all: Self = toml::from_str(text)?;
+        let mut all: Self = toml::from_str(text)?;
+        for group in std::mem::take(&mut all.together) {
+            for finding in &group.findings {
+                let (rule, fingerprint) = finding.split_once(' ').unwrap_or((finding, ""));
+                all.accepted.push(Accepted {
+                    rule: rule.to_owned(),
+                    fingerprint: fingerprint.trim().to_owned(),
+                    owner: group.owner.clone(),
+                    reason: group.reason.clone(),
+                    expires: group.expires.clone(),
+                    history: group.history,
+                });
+            }
+        }
         for one in &all.accepted {
-            let problem = if one.owner.trim().is_empty() {
+            let problem = if one.fingerprint.is_empty() {
+                "fingerprint is missing"
+            } else if one.owner.trim().is_empty() {
                 "owner is missing"
             } else if one.reason.trim().len() < 10 {
                 "reason is missing or too short to be one"
@@ -100,8 +140,9 @@ impl Suppressions {
         Ok(all)
     }
 
-    /// Marks accepted findings and returns what is stale on `today` (`YYYY-MM-DD`).
-    pub fn apply(&self, findings: &mut [Finding], today: &str) -> Vec<Stale> {
+    /// Marks accepted findings and returns what is stale on `today` (`YYYY-MM-DD`). What is
+    /// only in history counts as unused only when all of the history was read.
+    pub fn apply(&self, findings: &mut [Finding], today: &str, whole_history: bool) -> Vec<Stale> {
         let mut used = BTreeSet::new();
         for finding in findings {
             let hit = self.accepted.iter().position(|a| {
@@ -124,7 +165,7 @@ impl Suppressions {
             .filter_map(|(index, accepted)| {
                 let why = if accepted.expires.as_str() < today {
                     "expired"
-                } else if used.contains(&index) {
+                } else if used.contains(&index) || accepted.history && !whole_history {
                     return None;
                 } else {
                     "unused"
@@ -185,10 +226,10 @@ mod tests {
     fn an_expired_suppression_hides_nothing_and_is_reported() {
         let all = Suppressions::parse(&file(FULL)).unwrap();
         let mut findings = vec![finding()];
-        assert!(all.apply(&mut findings, "2030-01-31").is_empty());
+        assert!(all.apply(&mut findings, "2030-01-31", true).is_empty());
         assert!(findings[0].suppressed.is_some());
         let mut findings = vec![finding()];
-        let stale = all.apply(&mut findings, "2030-02-01");
+        let stale = all.apply(&mut findings, "2030-02-01", true);
         assert_eq!(stale[0].why, "expired");
         assert!(findings[0].suppressed.is_none());
     }
@@ -196,6 +237,26 @@ mod tests {
     #[test]
     fn an_unused_suppression_is_reported() {
         let all = Suppressions::parse(&file(FULL)).unwrap();
-        assert_eq!(all.apply(&mut [], "2026-01-01")[0].why, "unused");
+        assert_eq!(all.apply(&mut [], "2026-01-01", false)[0].why, "unused");
+    }
+
+    #[test]
+    fn what_is_only_in_history_is_unused_only_after_the_whole_history() {
+        let all = Suppressions::parse(&file(&format!("{FULL}history = true\n"))).unwrap();
+        assert!(all.apply(&mut [], "2026-01-01", false).is_empty());
+        assert_eq!(all.apply(&mut [], "2026-01-01", true)[0].why, "unused");
+        assert_eq!(all.apply(&mut [], "2030-02-01", false)[0].why, "expired");
+    }
+
+    #[test]
+    fn findings_accepted_together_count_one_by_one() {
+        let group = |list: &str| format!("[[accept_together]]\nfindings = [{list}]\n{FULL}");
+        let all = Suppressions::parse(&group("\"P-010 00ff\", \"P-010 0f0f\"")).unwrap();
+        let mut findings = vec![finding()];
+        let stale = all.apply(&mut findings, "2026-01-01", true);
+        assert!(findings[0].suppressed.is_some());
+        assert_eq!(stale.len(), 1);
+        assert_eq!(stale[0].accepted.fingerprint, "0f0f");
+        assert!(Suppressions::parse(&group("\"P-010\"")).is_err());
     }
 }

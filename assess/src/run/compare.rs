@@ -7,7 +7,6 @@ use std::{
 };
 
 use serde::Serialize;
-use sha2::{Digest, Sha256};
 
 use crate::{
     blob::Blob,
@@ -99,24 +98,13 @@ impl Inventory {
     }
 
     /// A leaf of an image.
-    pub(super) fn leaf(&mut self, leaf: &Leaf<'_>) {
+    pub(super) fn leaf(&mut self, leaf: &Leaf<'_>, digest: [u8; 32], says_something: bool) {
         let Some(image) = self.images.get_mut(&leaf.place.owner) else { return };
         if image.files.len() >= MAX_FILES {
             return;
         }
-        let mut hash = Sha256::new();
-        let mut at = 0;
-        while at < leaf.blob.len() {
-            let chunk = leaf.blob.bytes(at, 1 << 20);
-            if chunk.is_empty() {
-                break;
-            }
-            hash.update(&chunk);
-            at += chunk.len() as u64;
-        }
-        let digest: [u8; 32] = hash.finalize().into();
         let key = path(leaf.place, &image.name, leaf.base);
-        if let Some(what) = should_differ(&key).filter(|_| says_something(leaf.blob)) {
+        if let Some(what) = should_differ(&key).filter(|_| says_something) {
             let place = leaf.place;
             self.own.entry((digest, what)).or_default().insert(Location {
                 owner: place.owner,
@@ -261,7 +249,7 @@ fn should_differ(path: &str) -> Option<&'static str> {
 }
 
 /// Not blank, and not a word that stands for "none yet".
-fn says_something(blob: &Blob) -> bool {
+pub(super) fn says_something(blob: &Blob) -> bool {
     let head = blob.bytes(0, 4096);
     let text = String::from_utf8_lossy(&head).trim().to_lowercase();
     let blank = head.iter().all(|b| *b == head[0]);

@@ -1,15 +1,14 @@
 //! What the scanner finds in one leaf, on its way into the index and the findings.
 
-use super::state::State;
+use super::{examine::Event, state::State};
 use crate::{
-    content::{Finds, Hit},
     keys::{
         self, About, Fingerprint, FingerprintKey, Kind, Record,
         extract::{self, Found},
         sealed::{self, Outcome, Sealed},
     },
     model::Location,
-    rules::valid,
+    rules::{Rule, valid},
     walk::{Leaf, LeafKind},
 };
 
@@ -19,6 +18,16 @@ pub(super) struct LeafFinds<'s, 'k, 'l> {
 }
 
 impl LeafFinds<'_, '_, '_> {
+    pub(super) fn take(&mut self, event: Event) {
+        match event {
+            Event::Hit { rule, secret, whole, at, line } => {
+                self.hit(rule, &secret, &whole, self.location(at, line));
+            }
+            Event::Key { found, at, line } => self.key(*found, self.location(at, line)),
+            Event::Component { name, version, at } => self.component(name, version, at),
+        }
+    }
+
     fn location(&self, offset: u64, line: Option<u32>) -> Location {
         let place = self.leaf.place;
         // A line counts from the start of the file only when the leaf does too.
@@ -66,29 +75,23 @@ impl LeafFinds<'_, '_, '_> {
     }
 }
 
-impl Finds for LeafFinds<'_, '_, '_> {
-    fn hit(&mut self, hit: &Hit<'_>) {
-        let location = self.location(hit.at, hit.line);
-        let detail = match hit.rule.kind {
-            None => crate::unpack::clean(&String::from_utf8_lossy(
-                &hit.whole[..hit.whole.len().min(100)],
-            ))
-            .trim()
-            .to_owned(),
-            Some(_) => hint(hit.secret),
+impl LeafFinds<'_, '_, '_> {
+    fn hit(&mut self, rule: &'static Rule, secret: &[u8], whole: &[u8], location: Location) {
+        let detail = match rule.kind {
+            None => crate::unpack::clean(&String::from_utf8_lossy(whole)).trim().to_owned(),
+            Some(_) => hint(secret),
         };
-        if let Some(kind) = hit.rule.kind {
+        if let Some(kind) = rule.kind {
             let default_password =
                 if kind == Kind::PasswordHash && self.state.tried_hashes < MAX_TRIED {
                     self.state.tried_hashes += 1;
-                    std::str::from_utf8(hit.secret).ok().and_then(keys::crypt::default_password)
+                    std::str::from_utf8(secret).ok().and_then(keys::crypt::default_password)
                 } else {
                     None
                 };
-            let shape =
-                (kind == Kind::Password).then(|| shape(self.state.key, hit.secret)).flatten();
+            let shape = (kind == Kind::Password).then(|| shape(self.state.key, secret)).flatten();
             let about = About {
-                label: hit.rule.title.to_owned(),
+                label: rule.title.to_owned(),
                 shape,
                 default_password,
                 mode: self.leaf.mode,
@@ -97,16 +100,15 @@ impl Finds for LeafFinds<'_, '_, '_> {
             self.state.index.insert(Record {
                 owner: location.owner,
                 kind,
-                fingerprint: self.state.key.of("secret", hit.secret),
+                fingerprint: self.state.key.of("secret", secret),
                 location: location.clone(),
                 about,
             });
         }
-        self.state.add(hit.rule.id, hit.secret, detail, location);
+        self.state.add(rule.id, secret, detail, location);
     }
 
-    fn key(&mut self, found: Found, at: u64, line: Option<u32>) {
-        let location = self.location(at, line);
+    fn key(&mut self, found: Found, location: Location) {
         let mut about = found.about;
         if let Some(inside) = found.sealed {
             about.opened_with = self.try_words(&inside, &location, &mut about.label);
@@ -121,9 +123,9 @@ impl Finds for LeafFinds<'_, '_, '_> {
         self.record(found.kind, fingerprint, location, about);
     }
 
-    fn component(&mut self, name: &'static str, version: &str, at: u64) {
+    fn component(&mut self, name: &'static str, version: String, at: u64) {
         let location = self.location(at, None);
-        let places = self.state.components.entry((name, version.to_owned())).or_default();
+        let places = self.state.components.entry((name, version)).or_default();
         if places.len() < 64 {
             places.insert(location);
         }

@@ -1,21 +1,28 @@
 //! One run: inputs in, an [`Assessment`] out.
 
 mod compare;
+mod examine;
+mod history;
 mod leaf;
+mod pipeline;
 mod result;
 mod state;
 mod tree;
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 pub use compare::{Comparison, Region};
-pub use result::{Assessment, InputReport, Seen, Shared};
+use examine::Wanted;
+pub use result::{Assessment, History, InputReport, Seen, Shared};
 use state::State;
 
 use crate::{
     blob::Blob,
     keys::{FingerprintKey, Index},
-    model::{Coverage, OwnerKind, Severity},
+    model::{Coverage, OwnerKind, Severity, Unread},
     rules::suppress::Suppressions,
     unpack::Limits,
     walk::{Place, Walker},
@@ -40,6 +47,8 @@ pub struct Options {
     pub limits: Limits,
     /// Day to judge dates by, `YYYY-MM-DD`.
     pub today: String,
+    /// Threads that examine files, 1 or more. The report is the same with any number.
+    pub threads: usize,
 }
 
 impl Default for Options {
@@ -53,8 +62,14 @@ impl Default for Options {
             key: FingerprintKey::default(),
             limits: Limits::default(),
             today: today(),
+            threads: threads(),
         }
     }
+}
+
+/// As many threads as there are cores, up to a bound that keeps memory small.
+fn threads() -> usize {
+    std::thread::available_parallelism().map_or(1, std::num::NonZero::get).min(MAX_THREADS)
 }
 
 /// The day now, in UTC.
@@ -146,23 +161,36 @@ fn one(
         opened: Default::default(),
         links: 0,
         devices: 0,
+        history: History::None,
         escaping_names: 0,
         error: None,
+    };
+    let wanted = Wanted { image: kind == OwnerKind::Image, digest: state.compares() };
+    let through = |state: &mut State<'_>, size: u64, walk: &mut dyn FnMut(&mut Walker<'_>)| {
+        pipeline::through(state, options.threads, wanted, |consumer| {
+            let mut walker = Walker::new(consumer, options.limits.clone(), size);
+            walk(&mut walker);
+            Walked::from(walker)
+        })
     };
     match input {
         Input::Bytes(_, bytes) => {
             let blob = Blob::from_vec(bytes.clone());
             report.bytes = blob.len();
             state.image(owner, &name, Some(&blob));
-            let mut walker = Walker::new(state, options.limits.clone(), blob.len());
-            report.coverage = walker.blob(&blob, &place, None, 0);
-            take(walker, &mut report);
+            let walked = through(state, blob.len(), &mut |walker| {
+                report.coverage = walker.blob(&blob, &place, None, 0);
+            });
+            walked.into(&mut report);
         }
         Input::Path(path) if path.is_dir() => {
             if kind == OwnerKind::Image {
                 state.image(owner, &name, None);
             }
-            tree::walk(path, &place, options, state, progress, &mut report)
+            let walked = through(state, u64::MAX, &mut |walker| {
+                tree::walk(path, &place, options, walker, progress, &mut report);
+            });
+            walked.into(&mut report);
         }
         Input::Path(path) => match std::fs::metadata(path) {
             Ok(metadata) if metadata.is_file() => {
@@ -171,9 +199,10 @@ fn one(
                 if let Ok(blob) = Blob::open(path) {
                     state.image(owner, &name, Some(&blob));
                 }
-                let mut walker = Walker::new(state, options.limits.clone(), metadata.len());
-                report.coverage = walker.file(path, &place, None);
-                take(walker, &mut report);
+                let walked = through(state, metadata.len(), &mut |walker| {
+                    report.coverage = walker.file(path, &place, None);
+                });
+                walked.into(&mut report);
             }
             Ok(_) => report.error = Some("neither a file nor a directory".into()),
             Err(error) => report.error = Some(error.to_string()),
@@ -183,15 +212,34 @@ fn one(
     report
 }
 
-fn take(walker: Walker<'_>, report: &mut InputReport) {
-    report.files = walker.leaves;
-    report.links += walker.skipped[0];
-    report.devices = walker.skipped[1];
-    report.escaping_names = walker.skipped[2];
-    report.opened = walker.opened;
-    report.unread = walker.unread;
+/// What a walk leaves behind.
+struct Walked {
+    unread: Vec<Unread>,
+    skipped: [u64; 3],
+    opened: BTreeMap<&'static str, u64>,
+    leaves: u64,
+}
+
+impl From<Walker<'_>> for Walked {
+    fn from(walker: Walker<'_>) -> Self {
+        let Walker { unread, skipped, opened, leaves, .. } = walker;
+        Self { unread, skipped, opened, leaves }
+    }
+}
+
+impl Walked {
+    fn into(self, report: &mut InputReport) {
+        report.files = self.leaves;
+        report.links += self.skipped[0];
+        report.devices = self.skipped[1];
+        report.escaping_names = self.skipped[2];
+        report.opened = self.opened;
+        report.unread = self.unread;
+    }
 }
 
 fn display(path: &Path) -> String {
     crate::unpack::clean(&path.to_string_lossy().replace('\\', "/"))
 }
+
+const MAX_THREADS: usize = 4;

@@ -32,11 +32,40 @@ pub struct InputReport {
     pub links: u64,
     /// Device nodes, sockets and pipes not opened.
     pub devices: u64,
+    /// Whether older versions were read too.
+    pub history: History,
     /// Member names that climb out of their archive.
     pub escaping_names: u64,
     /// Why it could not be read at all.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
+}
+
+/// What was read of a repository's history; of several repositories the last of these counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum History {
+    /// There is none: no repository, or an image.
+    #[default]
+    None,
+    /// All that the clone has, and the clone is whole.
+    Read,
+    /// The clone is shallow or partial, or keeps objects elsewhere: the rest was not read.
+    Cut,
+    /// It was left out as asked.
+    LeftOut,
+}
+
+impl History {
+    /// What a reader must know, in words; nothing when there is nothing to say.
+    #[must_use]
+    pub fn words(self) -> Option<&'static str> {
+        match self {
+            Self::None | Self::Read => None,
+            Self::Cut => Some("history not whole"),
+            Self::LeftOut => Some("history left out"),
+        }
+    }
 }
 
 /// A component seen by its version string.

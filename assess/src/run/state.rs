@@ -5,12 +5,13 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use super::{
     Options,
     compare::Inventory,
+    examine::{self, Examined},
     leaf::LeafFinds,
-    result::{Assessment, InputReport, Seen, Shared},
+    result::{Assessment, History, InputReport, Seen, Shared},
 };
 use crate::{
     blob::Blob,
-    content, elf,
+    elf::{CortexM, Hardening},
     keys::{self, FingerprintKey, Index},
     model::{Finding, Location, OwnerKind},
     rules::{
@@ -18,7 +19,7 @@ use crate::{
         requirements::{Grounds, judge},
     },
     unpack::Fact,
-    walk::{Consumer, Leaf, LeafKind, Place},
+    walk::{Leaf, LeafKind, Place},
 };
 
 /// A finding before its places are complete: rule and content.
@@ -58,6 +59,11 @@ impl<'a> State<'a> {
             hash_rounds: HASH_ROUNDS,
             inventory: several_images.then(Inventory::default),
         }
+    }
+
+    /// Whether there are several images to hold side by side.
+    pub(super) fn compares(&self) -> bool {
+        self.inventory.is_some()
     }
 
     /// An image is about to be read.
@@ -148,7 +154,8 @@ impl State<'_> {
                 &b.fingerprint,
             ))
         });
-        let stale_suppressions = options.suppressions.apply(&mut findings, &options.today);
+        let stale_suppressions =
+            options.suppressions.apply(&mut findings, &options.today, history_was_read(&inputs));
         let covered = inputs.iter().all(|i| {
             i.error.is_none() && i.coverage.read_permille() >= options.min_coverage_percent * 10
         }) && !inputs.is_empty();
@@ -203,6 +210,12 @@ impl State<'_> {
     }
 }
 
+/// Every repository given was read with all of its history.
+fn history_was_read(inputs: &[InputReport]) -> bool {
+    inputs.iter().any(|i| i.history == History::Read)
+        && inputs.iter().all(|i| matches!(i.history, History::Read | History::None))
+}
+
 fn shared(findings: &[Finding], images: usize) -> Shared {
     let count = |rules: &[&str]| {
         findings
@@ -223,21 +236,26 @@ fn shared(findings: &[Finding], images: usize) -> Shared {
     }
 }
 
-impl Consumer for State<'_> {
-    fn leaf(&mut self, leaf: &Leaf<'_>) {
-        if let Some(inventory) = &mut self.inventory {
-            inventory.leaf(leaf);
+impl State<'_> {
+    /// A leaf in its turn.
+    pub(super) fn take(&mut self, leaf: &Leaf<'_>, examined: Examined) {
+        if let Some((inventory, digest)) = self.inventory.as_mut().zip(examined.digest) {
+            inventory.leaf(leaf, digest, examined.says_something);
         }
         let mut finds = LeafFinds { state: self, leaf };
-        content::scan(leaf, &mut finds);
+        for event in examined.events {
+            finds.take(event);
+        }
         if leaf.kind == LeafKind::Elf {
-            self.elf(leaf);
-        } else if leaf.kind == LeafKind::Binary && self.owner_kind == OwnerKind::Image {
-            self.cortex_m(leaf);
+            self.elf(leaf, examined.hardening);
+        }
+        if let Some((found, digest)) = examined.cortex_m.zip(examined.digest) {
+            self.cortex_m(leaf, found, digest);
         }
     }
 
-    fn fact(&mut self, place: &Place, fact: Fact) {
+    /// A fact about a container and the bytes that are its own.
+    pub(super) fn fact(&mut self, place: &Place, content: &Blob, fact: Fact) {
         let at = Location {
             owner: place.owner,
             file: place.file.clone(),
@@ -245,12 +263,12 @@ impl Consumer for State<'_> {
             offset: 0,
             line: None,
         };
-        let content = at.path.clone();
+        let digest = || examine::digest(content);
         let signed = match &fact {
             Fact::Mcuboot(trailer) => {
                 if trailer.security_counter.is_none() {
                     let detail = format!("MCUboot image {}", trailer.version);
-                    self.add("U-010", content.as_bytes(), detail, at.clone());
+                    self.add("U-010", &digest(), detail, at.clone());
                 }
                 if let Some(source) = trailer
                     .key_hash
@@ -258,12 +276,7 @@ impl Consumer for State<'_> {
                     .and_then(|h| <[u8; 32]>::try_from(h).ok())
                     .and_then(|h| keys::known::source(&h))
                 {
-                    self.add(
-                        "U-011",
-                        content.as_bytes(),
-                        format!("known from {source}"),
-                        at.clone(),
-                    );
+                    self.add("U-011", &digest(), format!("known from {source}"), at.clone());
                 }
                 trailer.signature.is_some()
             }
@@ -271,7 +284,7 @@ impl Consumer for State<'_> {
             Fact::Fit { signed, .. } | Fact::Suit { signed } => *signed,
             Fact::UImage => {
                 self.unsigned += 1;
-                self.add("U-009", content.as_bytes(), "uImage".into(), at);
+                self.add("U-009", &digest(), "uImage".into(), at);
                 return;
             }
         };
@@ -285,7 +298,7 @@ impl Consumer for State<'_> {
                 Fact::Fit { .. } => "FIT image",
                 _ => "SUIT envelope",
             };
-            self.add("U-008", content.as_bytes(), kind.into(), at);
+            self.add("U-008", &digest(), kind.into(), at);
         }
     }
 }
@@ -301,17 +314,14 @@ impl State<'_> {
         }
     }
 
-    fn elf(&mut self, leaf: &Leaf<'_>) {
+    fn elf(&mut self, leaf: &Leaf<'_>, hardening: Option<Hardening>) {
         let at = self.whole(leaf);
         let owner = leaf.place.owner.to_be_bytes();
         if self.owner_kind == OwnerKind::Image && leaf.mode.is_some_and(|m| m & 0o4000 != 0) {
             let name = leaf.place.name().to_owned();
             self.add("E-007", name.as_bytes(), name.clone(), at.clone());
         }
-        let Some(found) = elf::hardening(leaf.blob) else { return };
-        if self.owner_kind != OwnerKind::Image {
-            return;
-        }
+        let Some(found) = hardening else { return };
         if let Some(path) = found.rpath.filter(|p| weak_path(p)) {
             self.add("E-006", path.as_bytes(), path.clone(), at.clone());
         }
@@ -330,10 +340,8 @@ impl State<'_> {
         }
     }
 
-    fn cortex_m(&mut self, leaf: &Leaf<'_>) {
-        let Some(found) = elf::cortex_m(leaf.blob) else { return };
+    fn cortex_m(&mut self, leaf: &Leaf<'_>, found: CortexM, content: [u8; 32]) {
         let at = self.whole(leaf);
-        let content = at.path.clone().into_bytes();
         let weak = [
             ("M-001", !found.mpu),
             ("M-002", found.gateway && !found.sau),

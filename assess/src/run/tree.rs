@@ -2,56 +2,90 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{InputReport, Options, Progress, display, state::State, take};
+use super::{
+    InputReport, Options, Progress, display,
+    history::{self, Store},
+};
 use crate::{
     blob::Blob,
     model::OwnerKind,
     walk::{Place, Walker},
 };
 
-/// Reads every file below `root`, history last.
+/// Reads every file below `root`, history last, so that it need not repeat what the working
+/// tree has.
 pub(super) fn walk(
     root: &Path,
     place: &Place,
     options: &Options,
-    state: &mut State<'_>,
+    walker: &mut Walker<'_>,
     progress: &mut dyn Progress,
     report: &mut InputReport,
 ) {
-    let is_repository = root.join(".git").exists();
-    let (mut files, links) = list(root, !options.ignored, is_repository && options.history);
-    // History last, so that it need not repeat what the working tree has.
-    files.sort_by_key(|path| (in_git(root, path), path.clone()));
-    report.links = links;
-    let mut walker = Walker::new(state, options.limits.clone(), u64::MAX);
-    for path in files {
-        let relative = path.strip_prefix(root).unwrap_or(&path);
-        let shown = if place.path == "." { display(relative) } else { display(&path) };
-        let size = std::fs::metadata(&path).map_or(0, |m| m.len());
-        report.bytes += size;
-        progress.file(&shown);
-        let file = Place { owner: place.owner, file: shown.clone(), path: shown };
-        if is_repository
-            && !in_git(root, &path)
-            && size < SEEN_LIMIT
-            && let Ok(blob) = Blob::open(&path)
-        {
-            walker.seen.insert(crate::unpack::blob_id(&blob));
-        }
-        let mode = if report.kind == OwnerKind::Image { mode(&path) } else { None };
-        report.coverage.add(walker.file(&path, &file, mode));
+    let found = list(root, !options.ignored);
+    report.links = found.links;
+    let stores: Vec<Store> =
+        found.repositories.iter().filter_map(|at| history::of(at, options.history)).collect();
+    report.history = stores.iter().map(|s| s.state).max().unwrap_or_default();
+    let remember = stores.iter().any(|s| !s.files.is_empty());
+    for path in &found.files {
+        one(root, path, place, walker, progress, report, remember);
     }
-    take(walker, report);
-    report.links += links;
+    for store in &stores {
+        let at = place_of(root, &store.directory, place);
+        for problem in &store.problems {
+            walker.not_read(&at, 0, 0, problem);
+        }
+        for blob in store.files.iter().filter_map(|path| Blob::open(path).ok()) {
+            walker.names.loose(&blob);
+        }
+        for path in &store.files {
+            one(root, path, place, walker, progress, report, false);
+        }
+    }
 }
 
-fn in_git(root: &Path, path: &Path) -> bool {
-    path.strip_prefix(root).is_ok_and(|p| p.components().any(|c| c.as_os_str() == ".git"))
+fn one(
+    root: &Path,
+    path: &Path,
+    place: &Place,
+    walker: &mut Walker<'_>,
+    progress: &mut dyn Progress,
+    report: &mut InputReport,
+    remember: bool,
+) {
+    let file = place_of(root, path, place);
+    progress.file(&file.path);
+    let mode = if report.kind == OwnerKind::Image { mode(path) } else { None };
+    let Ok(blob) = Blob::open(path) else {
+        report.bytes += std::fs::metadata(path).map_or(0, |m| m.len());
+        report.coverage.add(walker.file(path, &file, mode));
+        return;
+    };
+    report.bytes += blob.len();
+    if remember && blob.len() < SEEN_LIMIT {
+        walker.seen.insert(crate::unpack::blob_id(&blob));
+    }
+    report.coverage.add(walker.blob(&blob, &file, mode, 0));
 }
 
-fn list(root: &Path, honour_ignores: bool, history: bool) -> (Vec<PathBuf>, u64) {
-    let mut files = Vec::new();
-    let mut links = 0;
+fn place_of(root: &Path, path: &Path, place: &Place) -> Place {
+    let relative = path.strip_prefix(root).unwrap_or(path);
+    let shown = if place.path == "." { display(relative) } else { display(path) };
+    Place { owner: place.owner, file: shown.clone(), path: shown }
+}
+
+/// What a directory holds, without the stores of repositories.
+#[derive(Default)]
+struct Listed {
+    files: Vec<PathBuf>,
+    links: u64,
+    /// Directories with a `.git` in them.
+    repositories: Vec<PathBuf>,
+}
+
+fn list(root: &Path, honour_ignores: bool) -> Listed {
+    let mut found = Listed::default();
     let walk = ignore::WalkBuilder::new(root)
         .standard_filters(false)
         .git_ignore(honour_ignores)
@@ -59,16 +93,21 @@ fn list(root: &Path, honour_ignores: bool, history: bool) -> (Vec<PathBuf>, u64)
         .parents(honour_ignores)
         .hidden(false)
         .follow_links(false)
-        .filter_entry(move |entry| history || entry.file_name() != ".git")
+        .filter_entry(|entry| entry.file_name() != ".git")
         .build();
     for entry in walk.flatten() {
         match entry.file_type() {
-            Some(kind) if kind.is_file() => files.push(entry.into_path()),
-            Some(kind) if kind.is_symlink() => links += 1,
+            Some(kind) if kind.is_file() => found.files.push(entry.into_path()),
+            Some(kind) if kind.is_symlink() => found.links += 1,
+            Some(kind) if kind.is_dir() && entry.path().join(".git").symlink_metadata().is_ok() => {
+                found.repositories.push(entry.into_path());
+            }
             _ => {}
         }
     }
-    (files, links)
+    found.files.sort();
+    found.repositories.sort();
+    found
 }
 
 #[cfg(unix)]

@@ -88,7 +88,7 @@ struct Pack {
 
 fn unpack_pack(blob: &Blob, sink: &mut dyn Sink) -> Result<u64, UnpackError> {
     let (mut pack, end) = Pack::scan(blob, sink)?;
-    let mut names: HashMap<Id, (Id, String)> = HashMap::new();
+    let mut names = Names::default();
     let mut blobs = Vec::new();
     let mut later: Vec<u64> = pack.entries.keys().copied().collect();
     // A base named by id may come later in the pack: go round until nothing is gained.
@@ -104,7 +104,7 @@ fn unpack_pack(blob: &Blob, sink: &mut dyn Sink) -> Result<u64, UnpackError> {
                         let id = id_of(kind, &data);
                         pack.ids.insert(id, at);
                         if kind == 2 {
-                            tree(&data, id, &mut names);
+                            names.tree(&data, id);
                         } else {
                             let name = format!("/commit {}", hex::encode(&id[..6]));
                             sink.member(&name, Blob::from_vec(data), Meta::default())?;
@@ -137,7 +137,7 @@ fn unpack_pack(blob: &Blob, sink: &mut dyn Sink) -> Result<u64, UnpackError> {
                 sink.charge(data.len() as u64)?;
                 let id = id_of(3, &data);
                 let meta = Meta { mode: None, offset: Some(at), raw: false };
-                let name = format!("/{}@{}", path(&names, id), hex::encode(&id[..6]));
+                let name = names.of(&id).unwrap_or_else(|| version("(no name)", &id));
                 sink.member(&name, Blob::from_vec(data), meta)?;
             }
             Err(error) => sink.unread("", at, 0, &error),
@@ -343,37 +343,64 @@ fn id_of(kind: u8, data: &[u8]) -> Id {
     hash.finalize().into()
 }
 
-fn tree(data: &[u8], id: Id, names: &mut HashMap<Id, (Id, String)>) {
-    let mut rest = data;
-    while let Some(space) = rest.iter().position(|&b| b == b' ') {
-        let Some(end) = rest.iter().position(|&b| b == 0) else { return };
-        let Some(child) = rest.get(end + 1..end + 21) else { return };
-        if space < end
-            && let Ok(child) = Id::try_from(child)
-        {
-            let name = clean(&String::from_utf8_lossy(&rest[space + 1..end]));
-            names.entry(child).or_insert((id, name));
+/// The names that trees give to files: each id with the tree that it was first seen in.
+#[derive(Debug, Default)]
+pub struct Names(HashMap<Id, (Id, String)>);
+
+impl Names {
+    /// Takes the names of a loose tree object; anything else is left alone.
+    pub(crate) fn loose(&mut self, blob: &Blob) {
+        use std::io::Read;
+        if loose_kind(blob) != Some("tree ") {
+            return;
         }
-        rest = &rest[end + 21..];
+        let mut data = Vec::new();
+        let mut reader = ZlibDecoder::new(blob.reader(0)).take(OBJECT_LIMIT);
+        if reader.read_to_end(&mut data).is_ok()
+            && let Some(start) = data.iter().position(|&b| b == 0)
+        {
+            let content = &data[start + 1..];
+            self.tree(content, id_of(2, content));
+        }
+    }
+
+    fn tree(&mut self, data: &[u8], id: Id) {
+        let mut rest = data;
+        while let Some(space) = rest.iter().position(|&b| b == b' ') {
+            let Some(end) = rest.iter().position(|&b| b == 0) else { return };
+            let Some(child) = rest.get(end + 1..end + 21) else { return };
+            if space < end
+                && let Ok(child) = Id::try_from(child)
+                && self.0.len() < MAX_NAMES
+            {
+                let name = clean(&String::from_utf8_lossy(&rest[space + 1..end]));
+                self.0.entry(child).or_insert((id, name));
+            }
+            rest = &rest[end + 21..];
+        }
+    }
+
+    /// `/src/main.c@0123456789ab`, where a tree names the id.
+    pub(crate) fn of(&self, id: &Id) -> Option<String> {
+        let mut parts = Vec::new();
+        let mut next = *id;
+        while let Some((parent, name)) = self.0.get(&next) {
+            parts.push(name.as_str());
+            next = *parent;
+            if parts.len() > 64 {
+                break;
+            }
+        }
+        parts.reverse();
+        (!parts.is_empty()).then(|| version(&parts.join("/"), id))
     }
 }
 
-fn path(names: &HashMap<Id, (Id, String)>, mut id: Id) -> String {
-    let mut parts = Vec::new();
-    while let Some((parent, name)) = names.get(&id) {
-        parts.push(name.as_str());
-        id = *parent;
-        if parts.len() > 64 {
-            break;
-        }
-    }
-    if parts.is_empty() {
-        return "(no name)".to_owned();
-    }
-    parts.reverse();
-    parts.join("/")
+fn version(path: &str, id: &Id) -> String {
+    format!("/{path}@{}", hex::encode(&id[..6]))
 }
 
 const MAX_CHAIN: u32 = 256;
+const MAX_NAMES: usize = 1 << 20;
 const OBJECT_LIMIT: u64 = 24 << 20;
 const CACHE_BYTES: usize = 16 << 20;

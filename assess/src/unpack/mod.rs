@@ -29,6 +29,7 @@ mod zip;
 use std::io::{self, Read, Write};
 
 pub use carve::{Hit, carve};
+pub use git::Names as GitNames;
 pub(crate) use git::blob_id;
 pub use mcuboot::Trailer;
 
