@@ -54,6 +54,7 @@ static void ticker(void)
     psa_outvec out = {&total, sizeof total};
     psa_status_t status = psa_call(TICKER_HANDLE, 0, &in, 1, &out, 1);
     check(status == PSA_SUCCESS && total == 102, "waits for an interrupt in a partition in C");
+    check(psa_call(TICKER_HANDLE, 4, NULL, 0, NULL, 0) == PSA_SUCCESS, "whose heap works");
 }
 
 static void failure(void)

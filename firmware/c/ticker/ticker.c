@@ -1,8 +1,11 @@
 /* A partition in C: a timer's registers and interrupt, and a page that a warm reset keeps.
    Type 0: waits for `n` ticks of the timer and answers how many there were in all.
    Type 1: adds one to a word in the page and answers with it.
-   Type 2: the page is used up: resets the device. */
+   Type 2: the page is used up: resets the device.
+   Type 4: whether its heap works. Type 5: frees what is none of its memory. */
 #include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "psa/lifecycle.h"
 #include "psa/service.h"
@@ -30,6 +33,34 @@ static void tick(void)
         psa_write(waiting.handle, 0, &total, sizeof total);
         psa_reply(waiting.handle, PSA_SUCCESS);
     }
+}
+
+/* 64 bytes in all: one block of them, or a few. */
+static int heap_works(void)
+{
+    static const char zero[64];
+    char *all = malloc(64);
+    if (all == NULL || malloc(1) != NULL || memcmp(all, zero, 64) != 0) {
+        return 0;
+    }
+    memset(all, 1, 64);
+    free(all);
+    char *one = malloc(8), *two = calloc(2, 4), *three = malloc(8);
+    if (one == NULL || two == NULL || three == NULL || memcmp(all, zero, 8) != 0) {
+        return 0;
+    }
+    memset(two, 2, 8);
+    free(one);
+    char *more = realloc(two, 16);
+    if (more == NULL || more == two || memcmp(more, "\2\2\2\2\2\2\2\2\0\0\0\0\0\0\0", 16) != 0) {
+        return 0;
+    }
+    free(three);
+    free(more);
+    all = malloc(64);
+    int works = all != NULL && memcmp(all, zero, 64) == 0;
+    free(all);
+    return works;
 }
 
 static void serve(void)
@@ -60,6 +91,11 @@ static void serve(void)
     } else if (msg.type == 3) {
         uint32_t state = psa_rot_lifecycle_state();
         psa_write(msg.handle, 0, &state, sizeof state);
+        psa_reply(msg.handle, PSA_SUCCESS);
+    } else if (msg.type == 4) {
+        psa_reply(msg.handle, heap_works() ? PSA_SUCCESS : PSA_ERROR_INSUFFICIENT_MEMORY);
+    } else if (msg.type == 5) {
+        free(&total);
         psa_reply(msg.handle, PSA_SUCCESS);
     } else {
         psa_reply(msg.handle, PSA_ERROR_NOT_SUPPORTED);

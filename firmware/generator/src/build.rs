@@ -52,6 +52,18 @@ pub struct Sizes {
     pub image: u32,
 }
 
+impl Sizes {
+    /// Name, code, data and stack, one a line; the manager's data holds its stacks.
+    pub fn lines(&self) -> String {
+        let [code, ram] = self.manager;
+        let mut lines = format!("manager {code} {ram} 0\n");
+        for (name, [code, data, stack]) in &self.partitions {
+            lines += &format!("{name} {code} {data} {stack}\n");
+        }
+        lines
+    }
+}
+
 type Done<T> = Result<T, String>;
 
 impl Build {
@@ -110,7 +122,7 @@ impl Build {
         let pieces = [vectors, (map.secure_code.base, image.as_slice())];
         write(&self.out.join("secure.elf"), &elf::wrap(&pieces, manager.entry))?;
         let end = |name: &str| manager.symbol(name).unwrap_or_default();
-        Ok(Sizes {
+        let sizes = Sizes {
             manager: [
                 end("__spm_code_end") - map.secure_code.base,
                 end("__spm_ram_end") - map.secure_ram.base,
@@ -126,7 +138,9 @@ impl Build {
                 })
                 .collect(),
             image: image.len() as u32,
-        })
+        };
+        write(&self.out.join("sizes.txt"), sizes.lines().as_bytes())?;
+        Ok(sizes)
     }
 
     /// The C library of non-secure applications.
@@ -148,36 +162,34 @@ impl Build {
     }
 
     fn packages(&self, product: &Product) -> Done<()> {
-        let packages: Vec<&Resolved> =
-            product.partitions.iter().filter(|p| p.partition.package.is_some()).collect();
-        if packages.is_empty() {
-            return Ok(());
-        }
-        let mut command = self.cargo();
-        for p in &packages {
-            let Some(name) = &p.partition.package else { continue };
-            command.args(["--package", name.get_ref()]);
-            for feature in &p.partition.features {
-                command.args(["--features", &format!("{}/{feature}", name.get_ref())]);
+        for p in &product.partitions {
+            let own = &p.partition;
+            let Some(name) = &own.package else { continue };
+            // Asked for as a static library and nothing else, it is optimised as a whole.
+            let mut command = self.cargo("rustc");
+            command.args(["--package", name.get_ref(), "--lib", "--crate-type", "staticlib"]);
+            for feature in &own.features {
+                command.args(["--features", feature]);
             }
+            command.env("RINGFORT_NAMES", self.out.join("names.rs"));
+            run(&mut command)?;
         }
-        command.env("RINGFORT_NAMES", self.out.join("names.rs"));
-        run(&mut command).map(|_| ())
+        Ok(())
     }
 
     fn manager(&self) -> Done<Elf> {
-        let mut command = self.cargo();
+        let mut command = self.cargo("build");
         command.args(["--package", "spm", "--bin", "spm", "--features", "target"]);
         command.env("RINGFORT_TABLES", &self.out);
         run(&mut command)?;
         Elf::parse(read(&self.built("spm"))?)
     }
 
-    fn cargo(&self) -> Command {
+    fn cargo(&self, what: &str) -> Command {
         let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
         command
             .current_dir(&self.workspace)
-            .args(["build", "--quiet", "--locked", "--release", "--target", TARGET, "--target-dir"])
+            .args([what, "--quiet", "--locked", "--release", "--target", TARGET, "--target-dir"])
             .arg(&self.target);
         command
     }
@@ -207,8 +219,10 @@ impl Build {
         } else {
             let stubs = self.workspace.join("c/lib/partition.S");
             files.push(self.compile("partition-library", &stubs, &[])?.into());
-            let calls = self.workspace.join("c/lib/partition.c");
-            files.push(self.compile("partition-library", &calls, &[])?.into());
+            for name in ["partition", "heap"] {
+                let source = self.workspace.join(format!("c/lib/{name}.c"));
+                files.push(self.compile("partition-library", &source, &[])?.into());
+            }
         }
         if own.newlib {
             files.push(library("libc.a")?);
@@ -253,7 +267,7 @@ impl Build {
         let name = own.name.get_ref();
         let folder = self.out.join("partitions");
         let script = folder.join(format!("{name}.{step}.ld"));
-        let text = script::partition(at, *own.stack_bytes.get_ref(), &own.entry);
+        let text = script::partition(at, *own.stack_bytes.get_ref(), own.heap_bytes, &own.entry);
         write(&script, text.as_bytes())?;
         let output = folder.join(format!("{name}.{step}.elf"));
         let mut command = Command::new(linker()?);

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use crate::check::Product;
+use crate::check::{Product, Resolved};
 
 /// Every header: its path below the folder for headers, and its text.
 pub fn headers(product: &Product) -> Vec<(String, String)> {
@@ -11,8 +11,7 @@ pub fn headers(product: &Product) -> Vec<(String, String)> {
         ("psa_manifest/pid.h".to_owned(), pid(product)),
     ];
     for p in &product.partitions {
-        let name = p.partition.name.get_ref();
-        all.push((format!("psa_manifest/{name}.h"), partition(product, name)));
+        all.push((format!("psa_manifest/{}.h", header(p)), partition(p)));
     }
     all
 }
@@ -41,27 +40,31 @@ fn sid(product: &Product) -> String {
 fn pid(product: &Product) -> String {
     let mut out = String::new();
     for p in &product.partitions {
+        // The standard's name for the id is the partition's.
         let name = p.partition.name.get_ref().to_uppercase();
-        let _ = writeln!(out, "#define {name}_ID ({})", p.partition.id.get_ref());
+        let _ = writeln!(out, "#define {name} ({})", p.partition.id.get_ref());
     }
     guarded("PSA_MANIFEST_PID_H", &out)
 }
 
-fn partition(product: &Product, name: &str) -> String {
+fn partition(p: &Resolved) -> String {
     let mut out = String::new();
-    for p in product.partitions.iter().filter(|p| p.partition.name.get_ref() == name) {
-        let own = &p.partition;
-        let names = own.service.iter().map(|s| s.get_ref().name.get_ref());
-        let names = names.chain(own.irq.iter().map(|i| i.get_ref().signal.get_ref()));
-        for (signal, bits) in names.zip(&p.signals) {
-            let _ = writeln!(out, "#define {signal}_SIGNAL ({bits:#x}u)");
-        }
-        for region in &p.regions {
-            let (label, range) = (&region.label, region.range);
-            let _ = writeln!(out, "#define {label}_BASE ({:#x}u)", range.base);
-            let _ = writeln!(out, "#define {label}_SIZE ({:#x}u)", range.size);
-        }
-        let _ = writeln!(out, "void {}(void);", own.entry);
+    let own = &p.partition;
+    let names = own.service.iter().map(|s| s.get_ref().name.get_ref());
+    let names = names.chain(own.irq.iter().map(|i| i.get_ref().signal.get_ref()));
+    for (signal, bits) in names.zip(&p.signals) {
+        let _ = writeln!(out, "#define {signal}_SIGNAL ({bits:#x}u)");
     }
-    guarded(&format!("PSA_MANIFEST_{}_H", name.to_uppercase()), &out)
+    for region in &p.regions {
+        let (label, range) = (&region.label, region.range);
+        let _ = writeln!(out, "#define {label}_BASE ({:#x}u)", range.base);
+        let _ = writeln!(out, "#define {label}_SIZE ({:#x}u)", range.size);
+    }
+    let _ = writeln!(out, "void {}(void);", own.entry);
+    guarded(&format!("PSA_MANIFEST_{}_H", header(p).to_uppercase()), &out)
+}
+
+/// The name of a partition's header, without its ending.
+fn header(p: &Resolved) -> &str {
+    p.partition.header.as_ref().unwrap_or(&p.partition.name).get_ref()
 }

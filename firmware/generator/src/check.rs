@@ -120,6 +120,8 @@ impl Check<'_> {
         }
         self.unique(partitions.iter().map(|p| &p.name), "partition", |n| is_word(n, false))?;
         self.unique(partitions.iter().map(|p| &p.id), "partition id", |id| *id > 0)?;
+        let headers = partitions.iter().map(|p| p.header.as_ref().unwrap_or(&p.name));
+        self.unique(headers, "header", |n| is_word(n, false) && n != "sid" && n != "pid")?;
         let services = || partitions.iter().flat_map(|p| &p.service).map(Spanned::get_ref);
         self.unique(services().map(|s| &s.name), "service", |n| is_word(n, true))?;
         self.unique(services().map(|s| &s.sid), "SID", |sid| *sid != 0)?;

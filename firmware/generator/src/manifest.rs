@@ -73,9 +73,11 @@ pub enum OnError {
 pub struct Partition {
     /// Its name, lower case.
     pub name: Spanned<String>,
+    /// The name of its C header below `psa_manifest/`, where that is not its own.
+    pub header: Option<Spanned<String>>,
     /// Its id, positive.
     pub id: Spanned<i32>,
-    /// The Rust package (a static library) that holds its code.
+    /// The Rust package whose library is its code.
     pub package: Option<Spanned<String>>,
     /// Features of that package.
     #[serde(default)]
@@ -106,6 +108,9 @@ pub struct Partition {
     pub code_bytes: Spanned<u32>,
     /// Bytes that data may take, stack apart.
     pub data_bytes: Spanned<u32>,
+    /// Of these, bytes for `malloc` in C.
+    #[serde(default)]
+    pub heap_bytes: u32,
     /// What happens when it fails.
     pub on_fault: OnFault,
     /// What happens when it breaks a rule as a caller.

@@ -4,8 +4,9 @@ use crate::check::Product;
 use crate::place::{AGENT_STACK, Placed};
 
 /// The script of one partition at its place. `stack` bytes come first in its RAM, so that a stack
-/// that overflows leaves the region.
-pub fn partition(placed: &Placed, stack: u32, entry: &str) -> String {
+/// that overflows leaves the region; the heap comes last, with room for one block of `heap` bytes.
+pub fn partition(placed: &Placed, stack: u32, heap: u32, entry: &str) -> String {
+    let heap = if heap == 0 { 0 } else { heap.next_multiple_of(8) + HEAP_BLOCK };
     format!(
         "/* Made by the generator. */
 MEMORY
@@ -20,8 +21,7 @@ SECTIONS
 *(.init .fini) . = ALIGN(8); }} > CODE
   .data : {{ *(.data .data.*) . = ALIGN(8); }} > RAM AT> CODE
   .bss (NOLOAD) : {{ *(.bss .bss.*) *(COMMON) . = ALIGN(8); __bss_end = .; }} > RAM
-  __heap_start = .;
-  end = .;
+  .heap (NOLOAD) : {{ __heap_start = .; . += {heap:#x}; __heap_end = .; }} > RAM
   /DISCARD/ : {{ *(.ARM.exidx .ARM.exidx.* .ARM.extab .ARM.extab.*) *(.comment) \
 *(.ARM.attributes) *(.note*) *(.eh_frame*) }}
 }}
@@ -32,6 +32,9 @@ SECTIONS
         placed.ram.size - stack,
     )
 }
+
+/// What `c/lib/heap.c` keeps of each block.
+const HEAP_BLOCK: u32 = 8;
 
 /// What the manager's script includes.
 pub fn manager(product: &Product) -> String {

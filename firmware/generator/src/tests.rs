@@ -106,6 +106,22 @@ fn a_good_manifest_is_taken_in_the_order_of_priority() {
 }
 
 #[test]
+fn headers_have_the_names_that_c_asks_for() {
+    let (text, _) = with(1, "name = \"one\"", "name = \"one\"\nheader = \"one_psa\"");
+    let headers = crate::c::headers(&parse(&text).unwrap());
+    let find = |path: &str| headers.iter().find(|(at, _)| at == path).map(|(_, text)| text);
+    assert!(find("psa_manifest/one_psa.h").unwrap().contains("#define TICK_SIGNAL (0x20u)"));
+    assert!(find("psa_manifest/two.h").unwrap().contains("#define TWO_SIGNAL"));
+    assert_eq!(find("psa_manifest/one.h"), None);
+    // The standard's name for a partition's id is the partition's own.
+    assert!(find("psa_manifest/pid.h").unwrap().contains("#define ONE (1)\n"));
+    let twice = "name = \"two\"\nheader = \"one\"";
+    refuses(1, "name = \"two\"", twice, 1, "header 'one' stands on line");
+    let taken = "name = \"two\"\nheader = \"pid\"";
+    refuses(1, "name = \"two\"", taken, 1, "'pid' is no header");
+}
+
+#[test]
 fn refuses_more_regions_than_the_mpu_has() {
     let at_limit = format!("name = \"timer1\"\n{}", mmio(4));
     let (text, _) = with(1, "name = \"timer1\"", at_limit.trim_end());

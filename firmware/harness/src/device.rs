@@ -147,14 +147,24 @@ impl Device {
 
     /// Runs until the secure component hangs, and reads every memory that the loader could reach.
     pub fn memory_at_handoff(&self, command: u32) -> Vec<u8> {
+        let areas = [(0x1000_0000, 0x40_0000), (0x3000_0000, 0x8000), (0x3800_0000, 0x40_0000)];
+        // The image is up once it has said its line.
+        let is_up = |run: &Run| run.console.lines_with("app: release") > 0;
+        self.memory_when(Run { command, ..Run::default() }, "memsave", &areas, is_up)
+    }
+
+    /// Runs until `ready`, reads memory by this command of the monitor, and cuts the power.
+    pub fn memory_when(
+        &self,
+        mut run: Run,
+        read: &str,
+        areas: &[(u32, u32)],
+        ready: impl Fn(&Run) -> bool + Sync,
+    ) -> Vec<u8> {
         let socket = self.folder.join("monitor");
-        let arguments = ["-monitor".to_owned(), format!("unix:{},server,nowait", socket.display())];
-        let run = Run { command, arguments: arguments.to_vec(), ..Run::default() };
-        let dumps: Vec<(u32, u32, PathBuf)> =
-            [(0x1000_0000, 0x40_0000), (0x3000_0000, 0x8000), (0x3800_0000, 0x40_0000)]
-                .into_iter()
-                .map(|(at, len)| (at, len, self.folder.join(format!("{at:x}.dump"))))
-                .collect();
+        let monitor = ["-monitor".to_owned(), format!("unix:{},server,nowait", socket.display())];
+        run.arguments.extend(monitor);
+        let file = |at: u32| self.folder.join(format!("{at:x}.dump"));
         thread::scope(|scope| {
             scope.spawn(|| {
                 let mut monitor = loop {
@@ -163,13 +173,12 @@ impl Device {
                     }
                     thread::sleep(Duration::from_millis(20));
                 };
-                // The image is up once it has said its line.
                 let start = Instant::now();
-                while run.console.lines_with("app: release") == 0 && start.elapsed() < ENOUGH {
+                while !ready(&run) && start.elapsed() < ENOUGH {
                     thread::sleep(Duration::from_millis(10));
                 }
-                for (at, len, path) in &dumps {
-                    let line = format!("memsave {at:#x} {len:#x} \"{}\"\n", path.display());
+                for (at, len) in areas {
+                    let line = format!("{read} {at:#x} {len:#x} \"{}\"\n", file(*at).display());
                     let _ = monitor.write_all(line.as_bytes());
                 }
                 let _ = monitor.write_all(b"quit\n");
@@ -178,7 +187,12 @@ impl Device {
             });
             self.run(&run);
         });
-        dumps.iter().flat_map(|(_, _, path)| fs::read(path).unwrap_or_default()).collect()
+        areas.iter().flat_map(|(at, _)| fs::read(file(*at)).unwrap_or_default()).collect()
+    }
+
+    /// What the non-secure side has said since the last start.
+    pub fn nonsecure_so_far(&self) -> String {
+        fs::read_to_string(self.folder.join("uart1")).unwrap_or_default()
     }
 
     pub fn run(&self, run: &Run) -> Outcome {

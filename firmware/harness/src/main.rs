@@ -7,11 +7,13 @@ mod device;
 mod faults;
 mod figures;
 mod flows;
+mod painted;
 mod patience;
 mod scene;
 #[path = "../../psa/updates/src/script.rs"]
 #[allow(dead_code)]
 mod script;
+mod stacks;
 mod update;
 
 use std::path::PathBuf;
@@ -57,6 +59,9 @@ fn main() -> ExitCode {
             value("--scene").as_deref(),
         ),
         Some("size") => figures::print(&bench),
+        Some("stacks") => {
+            stacks::print(&bench, &PathBuf::from(value("--list").unwrap_or_default()))
+        }
         Some("run") => flows::run(&bench),
         Some("update") => update::all(&bench, value("--only").as_deref()),
         Some("kill") => flows::kill(&bench, &boards, 100),

@@ -90,7 +90,7 @@ struct Test {
 
 /// What is handed to the service: manifest and image.
 #[derive(Clone, Default)]
-struct Package {
+pub struct Package {
     manifest: Vec<u8>,
     image: Vec<u8>,
 }
@@ -681,8 +681,7 @@ impl Test {
 
     fn anchors(&mut self, name: &str) {
         let device = self.device(name);
-        let document =
-            |version| Package { manifest: self.fleet.anchors(version).to_vec(), image: Vec::new() };
+        let document = |version| document(&self.fleet, version);
         let mut forged = document(2);
         if let Some(last) = forged.manifest.last_mut() {
             *last ^= 1;
@@ -764,7 +763,7 @@ const STAGE: [[u32; 3]; 4] =
     [[op::START, 0, 0], [op::WRITE, 0, ALL], [op::FINISH, 0, 0], [op::INSTALL, 0, 0]];
 
 /// An order to install this manifest, as the hub issues it for an offline medium.
-fn order(fleet: &Fleet, manifest: Sha256Digest, number: u64) -> Vec<u8> {
+pub fn order(fleet: &Fleet, manifest: Sha256Digest, number: u64) -> Vec<u8> {
     order_with(fleet, manifest, number, 21, &|_| {})
 }
 
@@ -792,7 +791,7 @@ fn order_with(
 }
 
 /// Order and envelope, and the components, each filled up to a multiple of 8.
-fn pack(release: &Release, order: &[u8]) -> Package {
+pub fn pack(release: &Release, order: &[u8]) -> Package {
     let mut manifest = (order.len() as u32).to_le_bytes().to_vec();
     manifest.extend_from_slice(order);
     manifest.extend_from_slice(&release.envelope);
@@ -802,6 +801,11 @@ fn pack(release: &Release, order: &[u8]) -> Package {
         image.resize(image.len().next_multiple_of(8), 0);
     }
     Package { manifest, image }
+}
+
+/// The anchors of this version.
+pub fn document(fleet: &Fleet, version: usize) -> Package {
+    Package { manifest: fleet.anchors(version).to_vec(), image: Vec::new() }
 }
 
 fn cut(release: &Release, fleet: &Fleet) -> Package {
@@ -837,6 +841,16 @@ fn run(
     packages: &[Package],
     arguments: &[&str],
 ) -> (Outcome, Vec<Line>) {
+    let mut more: Vec<String> = arguments.iter().map(|argument| (*argument).to_owned()).collect();
+    more.extend(loaders(device, script, packages));
+    let kill_after = Some(std::time::Duration::from_secs(120));
+    let outcome = device.run(&Run { arguments: more, kill_after, ..Run::default() });
+    let lines = outcome.nonsecure.lines().filter_map(line).collect();
+    (outcome, lines)
+}
+
+/// What QEMU has to be told so that the application finds its script.
+pub fn loaders(device: &Device, script: &[[u32; 3]], packages: &[Package]) -> Vec<String> {
     let mut words: Vec<u32> = script.iter().flatten().copied().collect();
     words.extend([op::END, 0, 0]);
     let mut table: Vec<u32> = Vec::new();
@@ -850,7 +864,7 @@ fn run(
     }
     let flat =
         |words: &[u32]| words.iter().flat_map(|word| word.to_le_bytes()).collect::<Vec<u8>>();
-    let mut more: Vec<String> = arguments.iter().map(|argument| (*argument).to_owned()).collect();
+    let mut more = Vec::new();
     for (name, at, content) in [
         ("script", SCRIPT, flat(&words)),
         ("packages", PACKAGES, flat(&table)),
@@ -863,10 +877,7 @@ fn run(
             more.extend(["-device".to_owned(), loader]);
         }
     }
-    let kill_after = Some(std::time::Duration::from_secs(120));
-    let outcome = device.run(&Run { arguments: more, kill_after, ..Run::default() });
-    let lines = outcome.nonsecure.lines().filter_map(line).collect();
-    (outcome, lines)
+    more
 }
 
 fn line(text: &str) -> Option<Line> {

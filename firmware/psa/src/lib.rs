@@ -2,8 +2,8 @@
 //! and [`update`], PSA Firmware Update 1.0, for whoever may call that service.
 //!
 //! The feature `partition` or `nonsecure` says which side the crate is built for. Unsafe code is in
-//! `trap.rs` and `gateway.rs`, the two ways into the manager, and in `service.rs`, where the manager
-//! writes a message.
+//! `trap.rs` and `gateway.rs`, the two ways into the manager, in `service.rs`, where the manager
+//! writes a message, and in `memory.rs`, which copies and fills.
 
 #![no_std]
 #![deny(unsafe_code)]
@@ -11,6 +11,8 @@
 pub mod client;
 #[cfg(all(feature = "nonsecure", target_os = "none"))]
 mod gateway;
+#[cfg(all(feature = "partition", target_os = "none"))]
+mod memory;
 #[cfg(all(feature = "partition", target_os = "none"))]
 mod panic;
 #[cfg(all(feature = "partition", target_os = "none"))]

@@ -52,12 +52,17 @@ pub fn update(rest: &[String]) -> Result<()> {
 
 /// The same image with an application that updates it, through the boot loader.
 fn updates(images: &Images, rest: &[String]) -> Result<()> {
+    behind_boot("update", images, rest)
+}
+
+/// This part of the harness on the image, an application that updates it, and the boot loader.
+fn behind_boot(what: &str, images: &Images, rest: &[String]) -> Result<()> {
     let boot = super::build()?.join("boot-test");
     let component = images.product.join("component.elf");
     let parts =
         [(&boot, "boot-test"), (&component, "secure-test"), (&images.updates, "nonsecure-test")];
     let folder = gather(images, "update", &parts)?;
-    let mut arguments = vec!["update".to_owned(), "--images".to_owned(), folder];
+    let mut arguments = vec![what.to_owned(), "--images".to_owned(), folder];
     arguments.extend_from_slice(rest);
     super::host("harness", &arguments)
 }
@@ -99,7 +104,9 @@ fn from_boot(images: &Images) -> Result<()> {
 /// Code, data and stack of each part, and instructions of each call, beside their bars.
 pub fn size() -> Result<()> {
     let images = build()?;
-    harness("figures", &images, &images.traps)
+    harness("figures", &images, &images.traps)?;
+    let list = images.product.join("stacks.txt").display().to_string();
+    behind_boot("stacks", &images, &["--list".to_owned(), list])
 }
 
 struct Images {

@@ -65,8 +65,9 @@ impl Service {
 
     #[inline(never)]
     fn open(&mut self) {
-        // SAFETY: memory that boot has filled and only this partition reads.
-        let handoff = unsafe { core::ptr::read_volatile(HANDOFF.at as *const Handoff) };
+        // SAFETY: memory that boot has filled and only this partition reads. Not a volatile read: of
+        // a structure, that is one instruction for each byte.
+        let handoff = unsafe { &*(HANDOFF.at as *const Handoff) };
         let [.., failures] = client::last_failure();
         self.failures = failures;
         self.sequence = handoff.sequence;

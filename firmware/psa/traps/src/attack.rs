@@ -178,6 +178,13 @@ pub fn run(case: &Case) -> bool {
             let _ = first.is_some() && now(TICKER, 2) == Status::SUCCESS;
             false
         }
+        "memory_of_a_heap_is_given_and_taken_back" => {
+            now(TICKER, 4) == Status::SUCCESS && now(TICKER, 4) == Status::SUCCESS
+        }
+        "free_of_what_is_no_memory" => {
+            let _ = now(TICKER, 5);
+            false
+        }
         "service_dies_during_the_call" => dies(3),
         "service_hangs_during_the_call" => dies(5),
         "restarts_run_out" => {

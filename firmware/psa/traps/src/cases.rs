@@ -150,6 +150,8 @@ pub const CASES: &[Case] = &[
     call("calls_through_a_partition", ""),
     call("secure_interrupt_reaches_its_partition", "partition in C"),
     case("status_survives_a_warm_reset", End::Resets, "spm: before the reset", (258, PANIC)),
+    call("memory_of_a_heap_is_given_and_taken_back", "partition in C"),
+    case("free_of_what_is_no_memory", End::Resets, "resets for ticker", (259, PANIC)),
     case("service_dies_during_the_call", End::Returns, "restarted echo", (256, PANIC)),
     case("service_hangs_during_the_call", End::Returns, "restarted echo", (256, DEADLINE)),
     case("restarts_run_out", End::Returns, "stopped rogue", (258, PANIC)),

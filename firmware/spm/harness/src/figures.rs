@@ -1,15 +1,12 @@
 //! Instruction counts and stacks.
 
 use crate::machine::{Images, Run, run as start};
+use crate::painted;
 
 /// The number that asks the application for figures.
 const CASE: u32 = 0xf16;
 /// `-icount shift=9`: an instruction takes 512 ns of virtual time, which is 10.24 ticks of 20 MHz.
 const TICKS: f64 = 10.24;
-
-/// Secure RAM, as much as the product of the tests uses.
-const RAM: u32 = 0x3800_9000;
-const RAM_LEN: u32 = 0x1_0000;
 
 /// What must not be exceeded, in instructions.
 const BARS: &[(&str, u32)] = &[
@@ -20,13 +17,19 @@ const BARS: &[(&str, u32)] = &[
     ("psa_call_0_in_0_out", 2500),
 ];
 
+/// The parts that a product cannot do without, and the most that they may take together, in bytes.
+const CORE: [&str; 2] = ["manager", "update"];
+const FLASH: u32 = 68 * 1024;
+const MEMORY: u32 = 36 * 1024;
+
 /// Prints every figure beside its bar.
 pub fn run(images: &Images, boards: &[&str]) -> Result<(), String> {
-    let mut missed = Vec::new();
+    let mut missed = sizes(images)?;
     for board in boards {
         let arguments = ["-icount", "shift=9,sleep=off"];
         // The monitor sees memory by its non-secure address, and may read all of it.
-        let dump = Some(("figures end", RAM - 0x1000_0000, RAM_LEN));
+        let (at, len) = painted::RAM;
+        let dump = Some(("figures end", at - 0x1000_0000, len));
         let outcome = start(images, board, &Run { case: CASE, arguments: &arguments, dump })?;
         if outcome.code != Some(0) {
             return Err(format!("{board}: {outcome:?}"));
@@ -47,20 +50,42 @@ pub fn run(images: &Images, boards: &[&str]) -> Result<(), String> {
     if missed.is_empty() { Ok(()) } else { Err(format!("over the bar: {}", missed.join(", "))) }
 }
 
-/// Prints how much of each stack was ever used: the manager paints them at the start.
+/// Prints what each part takes; gives what is over its bar.
+fn sizes(images: &Images) -> Result<Vec<String>, String> {
+    let path = images.product.join("sizes.txt");
+    let list = std::fs::read_to_string(&path).map_err(|e| format!("{}: {e}", path.display()))?;
+    let mut total = [0, 0];
+    for line in list.lines() {
+        let mut words = line.split_whitespace();
+        let name = words.next().unwrap_or_default();
+        let numbers: Vec<u32> = words.filter_map(|word| word.parse().ok()).collect();
+        let [code, data, stack] = numbers.as_slice() else {
+            return Err(format!("{}: '{line}'", path.display()));
+        };
+        println!(
+            "size of {name:<24} {code:>6} bytes of code, {data:>6} of data, {stack:>6} of stack"
+        );
+        if CORE.contains(&name) {
+            total = [total[0] + code, total[1] + data + stack];
+        }
+    }
+    let both = [("flash", total[0], FLASH), ("memory", total[1], MEMORY)];
+    let mut missed = Vec::new();
+    for (what, bytes, most) in both {
+        println!("{} together: {what:<14} {bytes:>6} bytes <= {most}", CORE.join(" and "));
+        if bytes > most || bytes == 0 {
+            missed.push(format!("{what}: {bytes} bytes"));
+        }
+    }
+    Ok(missed)
+}
+
+/// Prints how much of each stack was ever used.
 fn stacks(images: &Images, board: &str, memory: &[u8]) -> Result<(), String> {
     let path = images.product.join("stacks.txt");
     let list = std::fs::read_to_string(&path).map_err(|e| format!("{}: {e}", path.display()))?;
-    for line in list.lines() {
-        let mut words = line.split_whitespace();
-        let (Some(name), Some(at), Some(bytes)) = (words.next(), words.next(), words.next()) else {
-            return Err(format!("{}: '{line}'", path.display()));
-        };
-        let parse = |word: &str| word.parse::<u32>().map_err(|e| format!("{word}: {e}"));
-        let (at, bytes) = (parse(at)?.wrapping_sub(RAM) as usize, parse(bytes)? as usize);
-        let stack = memory.get(at..at + bytes).ok_or("the memory was not read")?;
-        let free = stack.iter().take_while(|byte| **byte == 0xa5).count();
-        println!("{board} stack of {name:<23} {:>6} of {bytes} bytes", bytes - free);
+    for (name, used, bytes) in painted::depths(&list, memory)? {
+        println!("{board} stack of {name:<23} {used:>6} of {bytes} bytes");
     }
     Ok(())
 }

@@ -9,6 +9,8 @@ mod c;
 mod cases;
 mod figures;
 mod machine;
+#[path = "../../../harness/src/painted.rs"]
+mod painted;
 mod traps;
 
 use std::path::PathBuf;
