@@ -10,6 +10,7 @@ mod crypto;
 mod developer;
 mod given;
 mod joins;
+mod logins;
 mod messaging;
 mod network;
 mod passwords;
@@ -115,6 +116,7 @@ pub fn all() -> impl Iterator<Item = &'static Rule> {
         secrets::RULES,
         accounts::RULES,
         passwords::RULES,
+        logins::RULES,
         crypto::RULES,
         network::RULES,
         build::RULES,
