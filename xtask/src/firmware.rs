@@ -33,6 +33,7 @@ cargo xtask firmware <what>
   size               sizes, memory and instruction counts, beside their bars
   powercut [--seed]  every power cut of a device's life; ends with `points: N`
   faults [--sample]  every instruction left out; ends with `faults: N, boots of a bad image: M`
+         [--scene]   (those on one bad image only; --list: how each run ended)
 ";
 
 /// The task: `firmware build|images|run|test|spm|update|size|powercut|faults`.

@@ -4,23 +4,35 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use harness::elf;
 
 use crate::device::{Bench, otp};
-use crate::patience::Patience;
-use crate::scene::{self, BAD, Scene};
+use crate::scene::{self, Scene};
+use crate::verdict::{self, End, Files};
+
+/// What to try.
+pub struct Wish<'w> {
+    /// So many faults only, chosen alike each time.
+    pub sample: Option<usize>,
+    /// Those on this scene only.
+    pub scene: Option<&'w str>,
+    /// Print how each run ended.
+    pub list: bool,
+}
 
 /// Faults to try, and what they did.
 struct Campaign<'b> {
     bench: &'b Bench,
+    /// The loader, its reset vector at the stub.
     boot: Vec<u8>,
+    stub: PathBuf,
     scenes: Vec<Scene>,
     symbols: Vec<(u32, String)>,
+    list: bool,
 }
 
 /// A scene and the address of an instruction that is left out.
@@ -30,34 +42,50 @@ struct Site {
     address: u32,
 }
 
-/// All faults, or a sample of so many, or those on one scene only; then the same loader without its second judgement, which
-/// must fail.
-pub fn run(bench: &Bench, sample: Option<usize>, only: Option<&str>) -> bool {
-    let campaign = Campaign::new(bench, &bench.boot);
+/// What has been seen so far.
+struct Tally {
+    ends: BTreeMap<End, usize>,
+    /// Of each scene: faults still to be tried, tried, and bad images booted.
+    scenes: Vec<[usize; 3]>,
+}
+
+/// The faults that are wished for; then the same loader without its second judgement, which must
+/// fail.
+pub fn run(bench: &Bench, wish: &Wish<'_>) -> bool {
+    let Some(campaign) = Campaign::new(bench, &bench.boot, wish.list) else { return false };
     let Some(mut sites) = campaign.sites() else { return false };
-    sites.retain(|site| only.is_none_or(|only| campaign.scenes[site.scene].name == only));
-    let sites = match sample {
-        Some(count) => pick(sites, count),
-        None => sites,
-    };
+    sites.retain(|site| wish.scene.is_none_or(|only| campaign.scenes[site.scene].name == only));
+    if let Some(count) = wish.sample {
+        sites = pick(sites, count);
+    }
     let tried = sites.len();
     println!("{tried} faults on {} scenes", campaign.scenes.len() - 1);
-    let bad = campaign.inject(&sites, usize::MAX);
+    let ends = campaign.inject(&sites, usize::MAX);
+    let of = |end| ends.get(&end).copied().unwrap_or_default();
+    let (bad, stuck) = (of(End::Booted), of(End::Stuck));
 
-    let planted = Campaign::new(bench, &bench.boot.with_file_name("boot-planted"));
+    let planted = bench.boot.with_file_name("boot-planted");
+    let Some(planted) = Campaign::new(bench, &planted, false) else { return false };
     let Some(mut sites) = planted.sites() else { return false };
     sites.retain(|site| !is_crypto(planted.symbol(site.address)));
-    let enough = if sample.is_some() { 1 } else { 3 };
-    let found = planted.inject(&pick(sites, 3000), enough);
+    let enough = if wish.sample.is_some() { 1 } else { 3 };
+    let mut sites = pick(sites, PLANTED);
+    // What decides is looked at first, to have an answer soon.
+    sites.sort_by_key(|site| !decides(planted.symbol(site.address)));
+    let found = planted.inject(&sites, enough).get(&End::Booted).copied().unwrap_or_default();
     println!(
         "without the second judgement, faults that boot a bad image: {found} (and no more sought)"
     );
+    if stuck > 0 {
+        println!("FAILED  {stuck} runs did not come to an end of their own");
+    }
     println!("faults: {tried}, boots of a bad image: {bad}");
-    bad == 0 && found > 0
+    tried > 0 && bad == 0 && stuck == 0 && found > 0
 }
 
 impl<'b> Campaign<'b> {
-    fn new(bench: &'b Bench, boot: &Path) -> Campaign<'b> {
+    /// `None` where there is no loader.
+    fn new(bench: &'b Bench, boot: &Path, list: bool) -> Option<Campaign<'b>> {
         fs::create_dir_all(&bench.folder).expect("a folder");
         let fleet = scene::fleet();
         let scenes = scene::all(&fleet);
@@ -65,98 +93,100 @@ impl<'b> Campaign<'b> {
             fs::write(bench.folder.join(scene.name), &scene.flash).expect("a flash file");
         }
         fs::write(bench.folder.join("otp.bin"), otp(&fleet, 0x3000)).expect("the fuses");
-        let boot = fs::read(boot).expect("the boot loader");
+        let mut boot = fs::read(boot).ok()?;
         let symbols = elf::symbols(&boot);
-        Campaign { bench, boot, scenes, symbols }
+        let stub = bench.folder.join("stub.bin");
+        fs::write(&stub, verdict::stub(&mut boot)?).expect("the stub");
+        Some(Campaign { bench, boot, stub, scenes, symbols, list })
     }
 
     /// Every instruction that each scene executes. `None` when a scene does not end as it should
     /// without a fault.
     fn sites(&self) -> Option<Vec<Site>> {
-        let mut sites = Vec::new();
-        for (index, scene) in self.scenes.iter().enumerate() {
-            let log = self.bench.folder.join("trace.log");
-            let trace = ["-singlestep", "-d", "in_asm", "-D"].map(str::to_owned);
-            let mut arguments = trace.to_vec();
-            arguments.push(log.display().to_string());
-            let code = self.qemu(scene, &self.elf("plain", &self.boot), &arguments);
-            let sound =
-                if scene.good { code == Some(BAD) } else { code != Some(BAD) && code.is_some() };
-            if !sound {
-                println!("FAILED  {}: exit code {code:?} without a fault", scene.name);
-                return None;
-            }
-            let text = fs::read_to_string(&log).expect("a trace");
-            let mut executed: Vec<u32> = text
-                .lines()
-                .filter_map(|line| u32::from_str_radix(line.strip_prefix("0x")?.get(..8)?, 16).ok())
-                .filter(|address| elf::offset_of(&self.boot, *address).is_some())
+        let plain = self.elf("plain", &self.boot);
+        let executed = std::thread::scope(|scope| {
+            let plain = &plain;
+            let runs: Vec<_> = self
+                .scenes
+                .iter()
+                .map(|scene| scope.spawn(move || self.executed(scene, plain)))
                 .collect();
-            executed.sort_unstable();
-            executed.dedup();
-            let wanted = |address: &&u32| scene.crypto || !is_crypto(self.symbol(**address));
+            runs.into_iter().map(|run| run.join().expect("a run")).collect::<Vec<_>>()
+        });
+        let mut sites = Vec::new();
+        for (index, (scene, executed)) in self.scenes.iter().zip(executed).enumerate() {
+            let wanted = |address: &u32| scene.crypto || !is_crypto(self.symbol(*address));
+            let executed = executed?.into_iter().filter(wanted);
             if !scene.good {
-                sites.extend(
-                    executed.iter().filter(wanted).map(|a| Site { scene: index, address: *a }),
-                );
+                sites.extend(executed.map(|address| Site { scene: index, address }));
             }
         }
         Some(sites)
     }
 
-    /// Injects each fault; how many booted a bad image. Stops after `enough` of them.
-    fn inject(&self, sites: &[Site], enough: usize) -> usize {
+    /// The loader's instructions that run in a scene, by address.
+    fn executed(&self, scene: &Scene, boot: &Path) -> Option<Vec<u32>> {
+        let log = self.bench.folder.join(format!("{}.trace", scene.name));
+        let mut arguments = ["-singlestep", "-d", "in_asm", "-D"].map(str::to_owned).to_vec();
+        arguments.push(log.display().to_string());
+        let end = self.qemu(scene, boot, &arguments);
+        let sound = match end {
+            End::Booted => scene.good,
+            End::Stopped | End::Recovery | End::Exception => !scene.good,
+            _ => false,
+        };
+        if !sound {
+            println!("FAILED  {}: {} without a fault", scene.name, end.text());
+            return None;
+        }
+        let text = fs::read_to_string(&log).expect("a trace");
+        let _ = fs::remove_file(&log);
+        let mut executed: Vec<u32> = text
+            .lines()
+            .filter_map(|line| u32::from_str_radix(line.strip_prefix("0x")?.get(..8)?, 16).ok())
+            .filter(|address| elf::offset_of(&self.boot, *address).is_some())
+            .collect();
+        executed.sort_unstable();
+        executed.dedup();
+        Some(executed)
+    }
+
+    /// Injects each fault, until `enough` have booted a bad image; how the runs ended.
+    fn inject(&self, sites: &[Site], enough: usize) -> BTreeMap<End, usize> {
+        let mut scenes = vec![[0; 3]; self.scenes.len()];
+        for site in sites {
+            scenes[site.scene][0] += 1;
+        }
+        let tally = Mutex::new(Tally { ends: BTreeMap::new(), scenes });
         let next = AtomicUsize::new(0);
         let bad = AtomicUsize::new(0);
-        let ends = Mutex::new(BTreeMap::<String, usize>::new());
         let start = Instant::now();
         std::thread::scope(|scope| {
             for worker in 0..std::thread::available_parallelism().map_or(2, usize::from) {
-                let (next, bad, ends) = (&next, &bad, &ends);
+                let (next, bad, tally) = (&next, &bad, &tally);
                 scope.spawn(move || {
-                    loop {
+                    while bad.load(Ordering::Relaxed) < enough {
                         let index = next.fetch_add(1, Ordering::Relaxed);
                         let Some(site) = sites.get(index) else { return };
-                        if bad.load(Ordering::Relaxed) >= enough {
-                            return;
-                        }
                         let mut boot = self.boot.clone();
                         leave_out(&mut boot, site.address);
                         let elf = self.elf(&format!("worker-{worker}"), &boot);
-                        let scene = &self.scenes[site.scene];
-                        let code = self.qemu(scene, &elf, &[]);
-                        let end = match code {
-                            Some(BAD) => {
-                                bad.fetch_add(1, Ordering::Relaxed);
-                                let symbol = self.symbol(site.address);
-                                println!("BOOTED  {}: {:#010x} {symbol}", scene.name, site.address);
-                                "booted"
-                            }
-                            Some(0x30) => "stopped",
-                            Some(0x31) => "recovery",
-                            Some(0x3f) => "exception or watchdog",
-                            Some(_) => "reset or another exit",
-                            None => "hang",
-                        };
-                        if let Ok(mut ends) = ends.lock() {
-                            *ends.entry(end.to_owned()).or_default() += 1;
-                        }
+                        let end = self.qemu(&self.scenes[site.scene], &elf, &[]);
+                        bad.fetch_add(usize::from(end == End::Booted), Ordering::Relaxed);
+                        tally.lock().expect("no worker panics").note(self, *site, end);
                         if index % 500 == 499 {
-                            eprintln!(
-                                "{} of {}, {} s",
-                                index + 1,
-                                sites.len(),
-                                start.elapsed().as_secs()
-                            );
+                            let seconds = start.elapsed().as_secs();
+                            eprintln!("{} of {}, {seconds} s", index + 1, sites.len());
                         }
                     }
                 });
             }
         });
-        for (end, count) in ends.into_inner().unwrap_or_default() {
-            println!("{count:6} {end}");
+        let ends = tally.into_inner().expect("no worker panics").ends;
+        for (end, count) in &ends {
+            println!("{count:6} {}", end.text());
         }
-        bad.into_inner()
+        ends
     }
 
     fn elf(&self, name: &str, bytes: &[u8]) -> PathBuf {
@@ -165,43 +195,10 @@ impl<'b> Campaign<'b> {
         path
     }
 
-    /// Virtual time runs ahead of the instructions, so that a loader that hangs meets its
-    /// watchdog within a moment.
-    fn qemu(&self, scene: &Scene, boot: &Path, more: &[String]) -> Option<i32> {
+    fn qemu(&self, scene: &Scene, boot: &Path, more: &[String]) -> End {
         let folder = &self.bench.folder;
-        let mut child = Command::new("qemu-system-arm")
-            .args(["-M", "mps2-an505,memory-backend=flash", "-object"])
-            .arg(format!(
-                "memory-backend-file,id=flash,size=16M,mem-path={},share=off",
-                folder.join(scene.name).display()
-            ))
-            .args(["-display", "none", "-monitor", "none", "-serial", "null", "-no-reboot"])
-            .args(["-semihosting-config", "enable=on,target=native"])
-            .args(["-icount", "shift=9,sleep=off", "-kernel"])
-            .arg(boot)
-            .arg("-device")
-            .arg(format!(
-                "loader,file={},addr=0x1000f000,force-raw=on",
-                folder.join("otp.bin").display()
-            ))
-            .args(more)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("qemu-system-arm starts");
-        let mut patience = Patience::new(None);
-        loop {
-            if let Some(status) = child.try_wait().expect("a child to wait for") {
-                return status.code();
-            }
-            if patience.is_over(&child) {
-                let _ = child.kill();
-                let _ = child.wait();
-                return None;
-            }
-            std::thread::sleep(Duration::from_millis(1));
-        }
+        let (flash, otp) = (folder.join(scene.name), folder.join("otp.bin"));
+        verdict::run(&Files { boot, stub: &self.stub, flash: &flash, otp: &otp }, more)
     }
 
     fn symbol(&self, address: u32) -> &str {
@@ -210,11 +207,39 @@ impl<'b> Campaign<'b> {
     }
 }
 
+impl Tally {
+    /// Counts a run, and says what is worth a line: a bad image that booted, a run without an end
+    /// of its own, and each scene as it comes to its end.
+    fn note(&mut self, campaign: &Campaign<'_>, site: Site, end: End) {
+        let (name, symbol) = (campaign.scenes[site.scene].name, campaign.symbol(site.address));
+        let line = format!("{name}: {:#010x} {symbol}", site.address);
+        match end {
+            End::Booted => println!("BOOTED  {line}"),
+            End::Stuck => println!("STUCK   {line}"),
+            _ if campaign.list => println!("{}: {line}", end.text()),
+            _ => {}
+        }
+        *self.ends.entry(end).or_default() += 1;
+        let [left, tried, booted] = &mut self.scenes[site.scene];
+        *left -= 1;
+        *tried += 1;
+        *booted += usize::from(end == End::Booted);
+        if *left == 0 {
+            println!("{name}: {tried} faults, boots of a bad image: {booted}");
+        }
+    }
+}
+
 /// SHA-256, field and curve.
 fn is_crypto(symbol: &str) -> bool {
     ["p256_product", "p256_verify", "4sha2", "6sha256", "memcpy"]
         .iter()
         .any(|name| symbol.contains(name))
+}
+
+/// Where a missing instruction is most likely to change a decision.
+fn decides(symbol: &str) -> bool {
+    ["6verify", "6revert", "4boot3run"].iter().any(|name| symbol.contains(name))
 }
 
 /// NOPs of the instruction's own length.
@@ -238,3 +263,6 @@ fn pick(mut sites: Vec<Site>, count: usize) -> Vec<Site> {
     sites.truncate(count);
     sites
 }
+
+/// Faults that are tried on the planted loader at most.
+const PLANTED: usize = 3000;

@@ -15,6 +15,7 @@ mod scene;
 mod script;
 mod stacks;
 mod update;
+mod verdict;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -55,8 +56,11 @@ fn main() -> ExitCode {
         Some("attacks") => attacks::all(&bench, &boards),
         Some("faults") => faults::run(
             &bench,
-            value("--sample").and_then(|n| n.parse().ok()),
-            value("--scene").as_deref(),
+            &faults::Wish {
+                sample: value("--sample").and_then(|n| n.parse().ok()),
+                scene: value("--scene").as_deref(),
+                list: arguments.iter().any(|a| a == "--list"),
+            },
         ),
         Some("size") => figures::print(&bench),
         Some("stacks") => {
