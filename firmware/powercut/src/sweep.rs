@@ -1,6 +1,7 @@
 //! Every cut of one configuration, and what has to hold after each.
 
 use std::collections::HashSet;
+use std::fmt;
 
 use slots::{Area, Layout, State, Store};
 
@@ -34,6 +35,13 @@ const BUDGET: u32 = 3;
 const FORGERIES: u32 = 64;
 /// A sweep stops after so many failures.
 const ENOUGH: usize = 5;
+
+impl fmt::Display for Configuration {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { sector, unit, image } = self;
+        write!(f, "sector {sector:4} unit {unit:3} image {image:4}")
+    }
+}
 
 impl Configuration {
     pub fn layout(&self) -> (Layout, u32) {
@@ -86,6 +94,17 @@ struct Bounds {
     runs: u32,
     /// The release that the device is driven to afterwards.
     target: u8,
+}
+
+/// What is known of a device when it is first reset after a cut.
+#[derive(Clone, Copy)]
+struct Start {
+    /// Cuts so far.
+    cuts: u32,
+    /// Boots of the trial image so far.
+    runs: u32,
+    /// The floor so far.
+    floor: u64,
 }
 
 impl<'s> Sweep<'s> {
@@ -252,7 +271,14 @@ impl<'s> Sweep<'s> {
                 let drive = !payload || dice.below(64) == 0;
                 let again = !payload || dice.below(32) == 0;
                 let resets = if payload { 1 } else { BUDGET + 2 };
-                self.judge(bounds, (1, resets), cut, drive, again.then_some(&mut dice), &place);
+                let start = Start { cuts: 1, runs: bounds.runs, floor: bounds.floor };
+                // What reads differently each time may be read as it was meant first, and later not.
+                let cut_in = match (again, fault) {
+                    (false, _) => 0,
+                    (true, Fault::Unstable) => resets,
+                    (true, _) => 1,
+                };
+                self.judge(bounds, start, (resets, cut_in), cut, drive, &place);
                 if self.findings.failures.len() >= ENOUGH {
                     return;
                 }
@@ -261,21 +287,23 @@ impl<'s> Sweep<'s> {
         }
     }
 
-    /// Resets the device as often as a trial may be booted and once more; then drives it on.
+    /// Resets the device as often as a trial may be booted and once more, with a second cut in the
+    /// first `cut_in` of these resets; then drives it on.
     fn judge(
         &mut self,
         bounds: &Bounds,
-        (cuts, resets): (u32, u32),
+        start: Start,
+        (resets, cut_in): (u32, u32),
         cut: SimFlash,
         drive: bool,
-        second: Option<&mut Dice>,
         place: &dyn Fn() -> String,
     ) {
-        let mut flash = cut.clone();
-        let mut runs = bounds.runs;
-        let mut floor = bounds.floor;
+        let mut flash = cut;
+        let Start { cuts, mut runs, mut floor } = start;
         for reset in 0..resets {
-            flash.journal = (reset == 0).then(Vec::new);
+            let before = (reset < cut_in).then(|| flash.clone());
+            let again = Start { cuts: 2, runs, floor };
+            flash.journal = Some(Vec::new());
             let result = boot(&mut flash, self.shelf);
             let journal = flash.journal.take();
             let (outcome, new_floor) = match result {
@@ -291,8 +319,9 @@ impl<'s> Sweep<'s> {
                 return self.fail(format!("{}, reset {reset}: {what}", place()));
             }
             floor = new_floor;
-            if let (Some(journal), Some(dice)) = (journal, &second) {
-                self.cut_recovery(bounds, &cut, &journal, dice.0, place);
+            if let (Some(journal), Some(before)) = (journal, before) {
+                let place = || format!("{}, reset {reset}", place());
+                self.cut_recovery(bounds, again, &before, &journal, &place);
             }
         }
         if drive && self.driven.insert(flash.fingerprint() ^ u64::from(bounds.target)) {
@@ -306,15 +335,16 @@ impl<'s> Sweep<'s> {
         }
     }
 
-    /// The second cut: everywhere in the recovery from the first.
+    /// The second cut: everywhere in a reset after the first.
     fn cut_recovery(
         &mut self,
         bounds: &Bounds,
+        start: Start,
         first: &SimFlash,
         journal: &[Step],
-        seed: u64,
         place: &dyn Fn() -> String,
     ) {
+        let seed = mix(self.seed ^ first.fingerprint());
         let mut now = first.clone();
         for (index, step) in journal.iter().enumerate() {
             for fault in Fault::ALL {
@@ -333,7 +363,7 @@ impl<'s> Sweep<'s> {
                     )
                 };
                 let drive = seed.is_multiple_of(64);
-                self.judge(bounds, (2, BUDGET + 2), cut, drive, None, &place);
+                self.judge(bounds, start, (BUDGET + 2, 0), cut, drive, &place);
                 if self.findings.failures.len() >= ENOUGH {
                     return;
                 }

@@ -6,7 +6,8 @@
 //!    is torn, forged or from before the counter reads as not written.
 //! 2. A record is acted upon only after it is *settled*: a mark behind it proves that its last bit
 //!    was written under power. A record found without the mark is copied first, and the last
-//!    settled one outlives the copying.
+//!    settled one outlives the copying, or where the counter has moved past it, the record itself. A
+//!    mark is read many times: one that was cut must not be believed now and missed at a later start.
 //! 3. The first record after a reset goes into the other, freshly erased sector: no unit is ever
 //!    programmed on the strength of having read as erased.
 //! 4. A slot loses its record before it loses its first byte, and gets one after its last.
@@ -30,7 +31,8 @@ mod store;
 pub use boot::{Check, Choice, choose};
 pub use flash::{Area, Flash, FlashError, Hardware, Layout};
 #[cfg(feature = "planted")]
-pub use planted::{Bug, plant};
+pub use planted::plant;
+pub use planted::{Bug, is as planted};
 pub use record::{RECORD_BYTES, TAG_BYTES};
 pub use sha256::{Sha256, hmac};
 pub use state::{AnchorsPin, Candidate, Floor, MAX_JUMP, Pin, Slot, SlotId, SlotState, State};

@@ -1,5 +1,6 @@
 //! Mistakes that can be switched on, one at a time, to show that the simulator finds them.
-//! Without the feature `planted` nothing of this is compiled: [`is`] is `false`.
+//! Without the feature `planted` nothing of this is compiled: [`is`] is `false`. Those of the order
+//! journal are in the update partition, which keeps it.
 
 macro_rules! bugs {
     ($( $name:ident $what:literal; )*) => {
@@ -31,6 +32,7 @@ bugs! {
     TagNotChecked "a record's tag is not compared";
     UnsettledTrusted "a record without its mark is acted upon";
     SettledErased "a record without its mark is copied over the last one that has it";
+    MarkReadOnce "a record is copied over itself though its mark was believed before";
     SectorContinued "the first record after a reset follows the last one in its sector";
     NewestErased "the sector of the newest record is erased first";
     OldestWins "the oldest valid record wins";
@@ -39,6 +41,12 @@ bugs! {
     AnchorsInPlace "new anchors are written over the current ones";
     ConfirmInTwoRecords "floor and active slot move in two records";
     RevertNotRecorded "a revert is not recorded";
+    OrdersInPlace "orders: a record is written over the newest one";
+    OrdersTagNotChecked "orders: a record's tag is not compared";
+    OrdersMarkNotChecked "orders: a record without its mark is acted upon";
+    OrdersMarkedTooEarly "orders: the mark is written before the record";
+    OrdersRemainsLeft "orders: what was cut is left where it is";
+    OrdersLastWins "orders: the second sector's record wins";
 }
 
 #[cfg(feature = "planted")]
@@ -54,17 +62,17 @@ mod switch {
         PLANTED.store(bug as u8, Ordering::Relaxed);
     }
 
-    pub(crate) fn is(bug: Bug) -> bool {
+    /// Whether this mistake is switched on.
+    pub fn is(bug: Bug) -> bool {
         PLANTED.load(Ordering::Relaxed) == bug as u8
     }
 }
 
 #[cfg(feature = "planted")]
-pub(crate) use switch::is;
-#[cfg(feature = "planted")]
-pub use switch::plant;
+pub use switch::{is, plant};
 
+/// Whether this mistake is switched on: never.
 #[cfg(not(feature = "planted"))]
-pub(crate) const fn is(_: Bug) -> bool {
+pub const fn is(_: Bug) -> bool {
     false
 }

@@ -30,6 +30,7 @@ impl<H: Hardware> Store<H> {
         let mut now = State::blank();
         let mut store = Self { hardware, state: now, generation: 0, sector: SlotId::A, next: None };
         let (mut index, mut settled, mut found) = (0, false, false);
+        let mut counted = [false; 2];
         for sector in &SlotId::BOTH {
             for position in 0..positions(&store.hardware) {
                 let seen = look(&mut store.hardware, *sector, position, &mut now)?;
@@ -37,6 +38,7 @@ impl<H: Hardware> Store<H> {
                 if now.counter < floor && !planted::is(Bug::OldestWins) {
                     continue;
                 }
+                *sector.of_mut(&mut counted) = true;
                 if found && (generation > store.generation) == planted::is(Bug::OldestWins) {
                     continue;
                 }
@@ -50,8 +52,10 @@ impl<H: Hardware> Store<H> {
         store.next = planted::is(Bug::SectorContinued).then_some(index + 1);
         if !settled && !planted::is(Bug::UnsettledTrusted) {
             // The last settled record must outlive the copying: it stands before this one, or,
-            // when this one is the first of its sector, in the other sector.
-            if index == 0 && !planted::is(Bug::SettledErased) {
+            // when this one is the first of its sector, in the other sector. Where nothing counts
+            // there, this one itself must: its mark may have been read before, and the counter moved.
+            let other = *store.sector.other().of(&counted) || planted::is(Bug::MarkReadOnce);
+            if index == 0 && other && !planted::is(Bug::SettledErased) {
                 store.sector = store.sector.other();
             }
             now = store.state;
@@ -351,9 +355,19 @@ fn look<H: Hardware>(
     if again != bytes && !planted::is(Bug::TagNotChecked) {
         return Ok(None);
     }
-    let mut mark = [0xff; MARK as usize];
-    hardware.read(at + hardware.layout().whole_units(RECORD_BYTES as u32), &mut mark)?;
-    Ok(Some((generation, mark == [0; MARK as usize])))
+    // A mark that was cut may be read as whole once and not the next time. Such a record is copied
+    // at its first reading, before anything is done on the strength of it.
+    let mark = at + hardware.layout().whole_units(RECORD_BYTES as u32);
+    let mut differs = 0;
+    for _ in 0..READINGS {
+        let mut bytes = [0xff; MARK as usize];
+        hardware.read(mark, &mut bytes)?;
+        differs |= u32::from_ne_bytes(bytes);
+        if planted::is(Bug::MarkReadOnce) {
+            break;
+        }
+    }
+    Ok(Some((generation, differs == 0)))
 }
 
 fn write_anchors<H: Hardware>(
@@ -409,5 +423,7 @@ fn positions<H: Hardware>(hardware: &H) -> u32 {
 
 /// Bytes of the mark behind a record.
 const MARK: u32 = 4;
+/// How often a mark is read at a start.
+const READINGS: usize = 16;
 /// The largest write unit.
 const MAX_UNIT: usize = 256;
