@@ -162,7 +162,7 @@ impl<'b> Campaign<'b> {
         let bad = AtomicUsize::new(0);
         let start = Instant::now();
         std::thread::scope(|scope| {
-            for worker in 0..std::thread::available_parallelism().map_or(2, usize::from) {
+            for worker in 0..2 * std::thread::available_parallelism().map_or(1, usize::from) {
                 let (next, bad, tally) = (&next, &bad, &tally);
                 scope.spawn(move || {
                     while bad.load(Ordering::Relaxed) < enough {
