@@ -12,6 +12,7 @@
 mod console;
 mod flash;
 pub mod map;
+pub mod nonsecure;
 #[cfg(feature = "semihosting")]
 pub mod semihosting;
 mod watchdog;

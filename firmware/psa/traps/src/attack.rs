@@ -3,10 +3,11 @@
 use core::arch::asm;
 use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
+use mps2::nonsecure::{load, store};
 use psa::client::{self, InVec, OutVec};
 use psa::{Handle, Status};
 
-use crate::board::{in_handler, load, store};
+use crate::board::in_handler;
 use crate::cases::Case;
 use crate::product::sid;
 use crate::{goes_on, threads};
@@ -484,7 +485,7 @@ fn floating_point() -> bool {
     store(0xe000_ed88, 0xf0_0000);
     let is_there = load(0xe000_ef40) != 0;
     if !is_there {
-        crate::board::say("no floating-point unit\n");
+        mps2::nonsecure::say("no floating-point unit\n");
         return true;
     }
     threads::floating_point()

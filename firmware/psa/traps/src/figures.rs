@@ -1,9 +1,10 @@
 //! Instruction counts, by SysTick under `-icount`: the runner knows how many instructions a tick is.
 
+use mps2::nonsecure::{load, say, say_number, store};
 use psa::client::{self, InVec, OutVec};
 use psa::{Handle, Status};
 
-use crate::board::{end, load, say, say_number, store};
+use crate::board::end;
 use crate::product::sid;
 
 /// The number that asks for figures instead of a case.

@@ -18,8 +18,9 @@ mod product {
     include!(env!("RINGFORT_NAMES"));
 }
 
-use board::{Words, end, say, say_number};
+use board::{Words, end};
 use cases::{CASES, Case, End};
+use mps2::nonsecure::{say, say_number};
 use psa::client::{self, InVec, OutVec};
 use psa::{Handle, Status};
 

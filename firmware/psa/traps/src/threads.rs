@@ -6,11 +6,11 @@ use core::sync::atomic::{
     Ordering::{Acquire, Relaxed, Release},
 };
 
+use mps2::nonsecure::{load, store};
 use psa::client::{self, InVec, OutVec};
 use psa::{Handle, Status};
 
 use crate::attack::{COUNT, count};
-use crate::board::{load, store};
 use crate::product::sid;
 
 // The switch between two threads, as any small kernel does it: what the hardware does not stack is

@@ -5,7 +5,6 @@
 #![no_main]
 #![allow(unsafe_code)]
 
-mod board;
 #[allow(dead_code)]
 mod script;
 
@@ -14,12 +13,14 @@ mod product {
     include!(env!("RINGFORT_NAMES"));
 }
 
-use board::{end, load, say, say_number, store};
+use mps2::nonsecure::{load, say, say_number, store};
 use product::sid;
 use psa::client::{self, InVec, OutVec};
 use psa::update::{Info, Updater, kind};
 use psa::{Handle, Status};
 use script::{PACKAGES, SCRIPT, op};
+
+mps2::nonsecure_start!();
 
 /// Where the script goes on: memory that no image is loaded over, zero at power-on.
 const POSITION: u32 = 0x2820_0010;
@@ -45,6 +46,20 @@ extern "C" fn main() -> ! {
         say_number(operation);
         say_number(status.0.cast_unsigned());
         show();
+    }
+}
+
+/// The end of a run: of the emulator, where the build lets it.
+fn end(code: u32) -> ! {
+    say("end\n");
+    #[cfg(feature = "semihosting")]
+    mps2::semihosting::exit(code);
+    #[cfg(not(feature = "semihosting"))]
+    {
+        let _ = code;
+        loop {
+            core::hint::spin_loop();
+        }
     }
 }
 
