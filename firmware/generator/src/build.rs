@@ -330,8 +330,12 @@ fn pack(base: Range, manager: &Elf, partitions: &[Elf]) -> Vec<u8> {
     image
 }
 
-/// The linker that the Rust toolchain brings: the same for Rust and for C.
+/// The linker that cargo is told to use for the target, else the one that the Rust toolchain brings:
+/// the same for Rust and for C.
 fn linker() -> Done<PathBuf> {
+    if let Some(told) = std::env::var_os("CARGO_TARGET_THUMBV8M_MAIN_NONE_EABI_LINKER") {
+        return Ok(told.into());
+    }
     let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
     let sysroot = run(Command::new(&rustc).args(["--print", "sysroot"]))?;
     let about = run(Command::new(&rustc).arg("-vV"))?;

@@ -30,8 +30,9 @@ impl Archive {
             fs::create_dir_all(folder.join(part))
                 .with_context(|| format!("cannot make a folder in {}", folder.display()))?;
         }
-        let suites = ["trixie", "trixie-backports"]
-            .map(|suite| format!("deb http://deb.debian.org/debian {suite} main\n"));
+        let from = host();
+        let suites =
+            ["trixie", "trixie-backports"].map(|suite| format!("deb {from} {suite} main\n"));
         fs::write(folder.join("sources.list"), suites.concat())?;
         fs::write(folder.join("status"), "")?;
         let archive = Archive { folder: folder.to_path_buf() };
@@ -104,6 +105,17 @@ impl Archive {
         command
     }
 }
+
+/// The archive of Debian's that this system is set to use, or Debian's own name for one: of another
+/// distribution's archives none has these suites.
+fn host() -> String {
+    let mut targets = Command::new("apt-get");
+    targets.args(["indextargets", "--format", "$(REPO_URI)", "Created-By: Packages"]);
+    let known = output(&mut targets).unwrap_or_default();
+    known.lines().find(|uri| uri.ends_with("/debian/")).unwrap_or(DEBIAN).to_owned()
+}
+
+const DEBIAN: &str = "http://deb.debian.org/debian/";
 
 fn name(package: &str) -> &str {
     package.split('=').next().unwrap_or_default()

@@ -160,7 +160,7 @@ fn product(toolchain: &Toolchain) -> Result<PathBuf> {
     start(tools.args(["--package", "generator", "--package", "spm-harness"]))?;
     let mut generator = Command::new(target.join("host/generator"));
     generator.current_dir(folder()).args(["build", "partitions/tests.toml", "--out"]);
-    generator.arg(&product).arg("--target").arg(&target);
+    generator.arg(&product).arg("--target").arg(toolchain.target_folder(&target));
     // The generator's own cargo takes all of it from here.
     generator.envs(toolchain.environment());
     start(&mut generator)?;
@@ -174,7 +174,7 @@ fn application(
     name: &str,
     features: &str,
 ) -> Result<PathBuf> {
-    let target = folder().join("target");
+    let target = toolchain.target_folder(&folder().join("target"));
     let mut command = toolchain.cargo(&folder());
     command
         .args(["build", "--quiet", "--locked", "--release", "--target", TARGET])
