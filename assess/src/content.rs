@@ -254,8 +254,8 @@ impl Scanner {
         let from = at.saturating_sub(16);
         let near = &window.data[from..window.data.len().min(at + 160)];
         let Some(captures) = regex.captures_iter(Input::new(near)).next() else { return };
-        let version = captures
-            .get_group(1)
+        let version = (1..captures.group_len())
+            .find_map(|group| captures.get_group(group))
             .map(|g| String::from_utf8_lossy(&near[g.range()]).into_owned())
             .unwrap_or_default();
         out.component(component.name, &version, window.base + at as u64);

@@ -447,6 +447,9 @@ fn array(data: &[u8], at: usize, out: &mut Vec<Found>) {
 fn scalar(data: &[u8], at: usize, out: &mut Vec<Found>) {
     let window = &data[at..data.len().min(at + 1600)];
     let head = &window[..window.len().min(96)];
+    if is_modifier(head) {
+        return;
+    }
     let Some(open) = head.iter().position(|b| matches!(b, b'{' | b'"' | b'[')) else { return };
     // `name[32] = {`: the bracket of the size is not the list.
     let open = match head[open] {
@@ -484,6 +487,15 @@ fn scalar(data: &[u8], at: usize, out: &mut Vec<Found>) {
     if let Some(key) = key {
         der_found(der::Object::Private(key), b"", at, at + open + 1 + end, " in a constant", out);
     }
+}
+
+/// `private static final String NAME`: a word of the language, not of a name.
+fn is_modifier(head: &[u8]) -> bool {
+    let lower = head.to_ascii_lowercase();
+    lower.strip_prefix(b"private").is_some_and(|rest| {
+        rest.first().is_some_and(u8::is_ascii_whitespace)
+            && !rest.trim_ascii_start().starts_with(b"key")
+    })
 }
 
 /// Numbers of a list as bytes: `0x30, 0x82`, `48, 130`, `\x30\x82`.

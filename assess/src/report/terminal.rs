@@ -54,7 +54,7 @@ pub fn screen(assessment: &Assessment) -> String {
         assessment.known_keys.1
     ));
     lines.push(format!(
-        "  Next: --html report.html | exit {} ({})",
+        "  Next: --html=report.html | exit {} ({})",
         assessment.exit,
         why(assessment)
     ));

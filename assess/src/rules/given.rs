@@ -23,7 +23,7 @@ impl<'a> Given<'a> {
         let text = |range: std::ops::Range<usize>| {
             line.get(range).and_then(|bytes| std::str::from_utf8(bytes).ok())
         };
-        let head = text(start..value_at)?;
+        let head = after_command(text(start..value_at)?);
         let is_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-' | '$');
         let end = head.find(|c: char| !is_name(c)).unwrap_or(head.len());
         let (name, between) = head.split_at(end);
@@ -112,6 +112,20 @@ impl<'a> Given<'a> {
             |w: &&str| w.chars().all(|c| c.is_alphabetic() || matches!(c, '.' | ',' | '!' | '?'));
         words.len() > 1 && (words.len() > 4 || words.iter().filter(|w| plain(w)).count() > 1)
     }
+}
+
+/// What stands before a value, without indentation and without the command that sets it:
+/// `setenv api_key ` is about `api_key`.
+fn after_command(head: &str) -> &str {
+    let head = head.trim_start_matches(|c: char| c.is_whitespace() || "\"';#*/-".contains(c));
+    ["setenv", "fw_setenv", "export", "set", "option", "ENV", "ARG"]
+        .iter()
+        .find_map(|word| {
+            let rest = head.strip_prefix(word)?;
+            let name = rest.trim_start();
+            (name.len() < rest.len() && name.starts_with(char::is_alphabetic)).then_some(name)
+        })
+        .unwrap_or(head)
 }
 
 /// A password that is given to a name.

@@ -170,7 +170,10 @@ impl Only {
             Self::Any => true,
             Self::Text => is_text,
             Self::Binary => !is_text,
-            Self::Source => is_text && SOURCE.iter().any(|e| path.ends_with(e)),
+            Self::Source => {
+                is_text && (SOURCE.iter().any(|e| path.ends_with(e)) || is_script(path))
+            }
+            Self::Paths(ends) if ends.contains(&".sh") && is_text && is_script(path) => true,
             Self::Paths(ends) => ends.iter().any(|e| {
                 path.strip_suffix(e).is_some_and(|rest| {
                     e.starts_with(['.', '/', '_', '-']) || rest.is_empty() || rest.ends_with('/')
@@ -179,6 +182,26 @@ impl Only {
         }
     }
 }
+
+/// A script by where it lies, where scripts go without an extension.
+fn is_script(path: &str) -> bool {
+    let (directory, name) = path.rsplit_once('/').unwrap_or(("", path));
+    let directory = directory.rsplit('/').next().unwrap_or("");
+    !name.contains('.') && SCRIPTS.contains(&directory)
+}
+
+const SCRIPTS: &[&str] = &[
+    "init.d",
+    "rc.d",
+    "cron.d",
+    "cron.daily",
+    "cgi-bin",
+    "hotplug.d",
+    "uci-defaults",
+    "if-up.d",
+    "if-down.d",
+    "udhcpc",
+];
 
 const SOURCE: &[&str] = &[
     ".c",
@@ -239,6 +262,7 @@ const SOURCE: &[&str] = &[
     ".jl",
     ".hs",
     "Jenkinsfile",
+    "Dockerfile",
     ".zsh",
     ".mm",
 ];

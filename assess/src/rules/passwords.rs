@@ -51,7 +51,7 @@ pub(super) const RULES: &[Rule] = &[
         fix: "Ship it empty; write it on the device at first start",
         requirements: CODE,
         keywords: &["passw", "pwd", "passphrase", "pass"],
-        pattern: r#"(?i)^[\s;/*\-"']{0,8}(?:export\s{1,3}|set\s{1,3}|option\s{1,3}|ENV\s{1,3}|-D\s{0,2}|-e\s{1,3})?['"]?[a-z0-9_.\-]{0,40}(?:password|passwd|passphrase|_pass|_pwd|^pwd|^pass|userpass|requirepass)['"]?\s{0,3}(?:[:=]|\s)\s{0,3}["']?([^\s"',;<>{}]{4,64})["']?\s{0,4}[,;]?\s{0,8}(?:\s#.*)?$"#,
+        pattern: r#"(?i)^[\s;/*\-"']{0,8}(?:export\s{1,3}|(?:fw_)?set(?:env)?\s{1,3}|option\s{1,3}|ENV\s{1,3}|ARG\s{1,3}|-D\s{0,2}|-e\s{1,3})?['"]?[a-z0-9_.\-]{0,40}(?:password|passwd|passphrase|[_.\-]pass|[_.\-]pwd|^pwd|^pass|userpass|requirepass)['"]?\s{0,3}(?:[:=]|\s)\s{0,3}["']?([^\s"',;<>{}]{4,64})["']?\s{0,4}[,;]?\s{0,8}(?:\s#.*)?$"#,
         check: config_password,
         only: Only::Paths(&[
             ".env",
@@ -96,12 +96,15 @@ pub(super) const RULES: &[Rule] = &[
         hits: &[
             ("etc/app.conf", "db_p·a·ssword = t7Kq9zLm"),
             ("x.yml", "  pa·ssword: \"Gw4y!2019\""),
+            ("boot/uEnv.txt", "sete·nv ota_pa·ssword Gw4y2019"),
         ],
         misses: &[
             ("etc/app.conf", "db_p·a·ssword = ${DB_P·A·SSWORD}"),
             ("etc/app.conf", "pa·ssword_file = /etc/se·cret"),
             ("x.yml", "pa·ssword: changeme"),
             ("x.yml", "pa·ssword: true"),
+            ("x.yml", "pa·ssword: !va·ult"),
+            ("boot/uEnv.txt", "sete·nv ota_pa·ssword ${serial#}"),
         ],
         ..BASE
     },
@@ -112,8 +115,8 @@ pub(super) const RULES: &[Rule] = &[
         about: "Shipped settings are the same on every device.",
         fix: "Ship it empty; write it on the device at first start",
         requirements: CODE,
-        keywords: &["password", "passwd", "passphrase", "_pass"],
-        pattern: r#"(?i)(?:<[a-z0-9_:]{0,24}pass(?:word|wd|phrase)[a-z0-9_]{0,12}>([^<>\s]{4,64})</|"[a-z0-9_.\-]{0,24}pass(?:word|wd|phrase)[a-z0-9_]{0,8}"\s{0,3}:\s{0,3}"([^"\s]{4,64})"|(?:name|key|id)["']?\s{0,3}[=:]\s{0,3}["']?[a-z0-9_.\-]{0,32}pass(?:word|wd|phrase)?["']?\s{0,4},?\s{0,24}["']?value["']?\s{0,3}[=:]\s{0,3}["']?([^\s"'<>]{4,64})|(?:name|key)=["'][a-z0-9_.\-]{0,32}pass(?:word|wd|phrase)["']\s{0,3}>([^<>\s]{4,64})<)"#,
+        keywords: &["password", "passwd", "passphrase", "_pass", "pwd"],
+        pattern: r#"(?i)(?:<[a-z0-9_:]{0,24}pass(?:word|wd|phrase)[a-z0-9_]{0,12}>([^<>\s]{4,64})</|"[a-z0-9_.\-]{0,24}(?:pass(?:word|wd|phrase)|pwd)[a-z0-9_]{0,8}"\s{0,3}:\s{0,3}"([^"\s]{4,64})"|(?:name|key|id)["']?\s{0,3}[=:]\s{0,3}["']?[a-z0-9_.\-]{0,32}(?:pass(?:word|wd|phrase)?|pwd)["']?\s{0,4},?\s{0,24}["']?value["']?\s{0,3}[=:]\s{0,3}["']?([^\s"'<>]{4,64})|(?:name|key)=["'][a-z0-9_.\-]{0,32}(?:pass(?:word|wd|phrase)|pwd)["']\s{0,3}>([^<>\s]{4,64})<)"#,
         lines: 2,
         check: valid::password,
         only: Only::Paths(&[
@@ -214,7 +217,7 @@ pub(super) const RULES: &[Rule] = &[
         fix: "Pass it as a mounted secret or a systemd credential",
         requirements: CODE,
         keywords: &["environment=", "environment:", "env ", "arg "],
-        pattern: r#"(?i)^\s{0,8}(?:ENV|ARG|Environment=)\s{0,3}["']?[A-Z0-9_]{0,40}(?:PASSWORD|PASSWD|SECRET|TOKEN|API_KEY)[= ]["']?([^\s"'$]{6,120})"#,
+        pattern: r#"(?i)^\s{0,8}(?:ENV|ARG|Environment=)\s{0,3}["']?[A-Z0-9_]{0,40}(?:PASSWORD|PASSWD|_PWD|_PASS|SECRET|TOKEN|(?:API|ACCESS|SECRET|ENCRYPTION|SIGNING)_KEY)[= ]["']?([^\s"'$]{6,120})"#,
         check: valid::password,
         only: Only::Text,
         kind: Some(Kind::Password),
@@ -382,17 +385,19 @@ pub(super) const RULES: &[Rule] = &[
         fix: "Give each device an account of its own, made when it is commissioned",
         requirements: CODE,
         keywords: &["identified by", "with password", "password=", "pwd=", "createuser"],
-        pattern: r#"(?i)(?:identified\s{1,3}(?:with\s{1,3}\S{1,30}\s{1,3})?by\s{1,3}["']([^"'\n]{4,64})["']|with\s{1,3}(?:encrypted\s{1,3})?password\s{1,3}["']([^"'\n]{4,64})["']|[;"'][a-z0-9_]{0,32}(?:password|pwd)\s{0,2}=\s{0,2}([^;"'\s]{4,64})[;"']|^\s{0,4}createuser\s{1,4}\S{1,40}\s{1,4}(?:md5|sha(?:-\d{3})?)\s{1,4}["']?([^\s"']{8,64}))"#,
+        pattern: r#"(?i)(?:identified\s{1,3}(?:with\s{1,3}\S{1,30}\s{1,3})?by\s{1,3}["']([^"'\n]{4,64})["']|with\s{1,3}(?:encrypted\s{1,3})?password\s{1,3}["']([^"'\n]{4,64})["']|[;"'][a-z0-9_]{0,32}(?:password|pwd)\s{0,2}=\s{0,2}([^;"'\s]{4,64})[;"']|jdbc:[^\s"'`]{1,160}?[?&;](?:password|pwd)=([^&;"'`\s]{4,64})|^\s{0,4}createuser\s{1,4}\S{1,40}\s{1,4}(?:md5|sha(?:-\d{3})?)\s{1,4}["']?([^\s"']{8,64}))"#,
         check: |c| code(c) && valid::password(c) && !c.secret.contains(&b' '),
         only: Only::Text,
         kind: Some(Kind::Password),
         hits: &[
             ("seed.sql", "CREATE US·ER 'fleet' IDEN·TIFIED BY 'Gw4y2019';"),
             ("a.cs", "var c = \"Se·rver=db1;User Id=fleet;Pass·word=Gw4y2019;\";"),
+            ("a.java", "String url = \"jd·bc:mysql://db1/plant?user=svc&pass·word=Gw4y2019\";"),
         ],
         misses: &[
             ("seed.sql", "CREATE US·ER 'fleet' IDEN·TIFIED BY '${DB_P·A·SSWORD}';"),
             ("a.cs", "var c = \"Se·rver=db1;User Id=fleet;Pass·word=\" + p;"),
+            ("a.java", "String url = \"jd·bc:mysql://db1/plant?user=svc&pass·word=${P}\";"),
         ],
         ..BASE
     },
@@ -428,12 +433,11 @@ fn config_password(found: &Capture<'_>) -> bool {
     // `requirepass x`: settings of some servers need no sign between name and value.
     let setting = [".conf", ".cfg"].iter().any(|e| found.path.ends_with(e))
         && found.secret.iter().any(u8::is_ascii_digit);
+    let says = |word: &[u8]| found.line.windows(word.len()).any(|w| w == word);
+    let environment = says(b"setenv ");
     given::bare_password(found)
-        && (!prose || assigned && found.secret.iter().any(u8::is_ascii_digit))
-        && (assigned
-            || setting
-            || found.line.windows(7).any(|w| w == b"option ")
-            || found.line.windows(4).any(|w| w == b"set "))
+        && (!prose || (assigned || environment) && found.secret.iter().any(u8::is_ascii_digit))
+        && (assigned || setting || environment || says(b"option ") || says(b"set "))
         && !text.chars().all(|c| c.is_ascii_digit() && text.len() < 4)
 }
 

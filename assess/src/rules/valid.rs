@@ -34,6 +34,10 @@ pub(crate) fn password(found: &Capture<'_>) -> bool {
     {
         return false;
     }
+    // `!vault`, `!secret`: a tag of YAML, whose value is elsewhere.
+    if text.strip_prefix('!').is_some_and(|tag| tag.chars().all(char::is_alphabetic)) {
+        return false;
+    }
     if text.ends_with([':', '.', ',', '?', '=']) || WORDS.contains(&text.to_lowercase().as_str()) {
         return false;
     }

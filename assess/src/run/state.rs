@@ -365,7 +365,7 @@ fn weak_path(path: &str) -> bool {
 
 /// Rules that go by a name alone.
 const BROAD: &[&str] =
-    &["P-010", "P-012", "P-011", "P-015", "P-024", "P-025", "S-044", "S-038", "S-039", "S-045"];
+    &["P-010", "P-012", "P-015", "P-011", "P-024", "P-025", "S-044", "S-038", "S-039", "S-045"];
 const MAX_LOCATIONS: usize = 100_000;
 /// About ten seconds of hashing in all.
 const HASH_ROUNDS: u64 = 12_000_000;
