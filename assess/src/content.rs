@@ -7,6 +7,7 @@ use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
 use regex_automata::{Input, meta::Regex};
 
 use crate::{
+    encoded,
     keys::extract::{self, Found, Word},
     rules::{self, Capture, Pattern, components::COMPONENTS},
     walk::{Leaf, LeafKind},
@@ -65,9 +66,58 @@ pub(crate) fn scan(leaf: &Leaf<'_>, out: &mut dyn Finds) {
                 out.key(found, place, None);
             }
         } else {
+            inside(scanner, &window, &allowed, 0, out);
             lines += memchr::memchr_iter(b'\n', &data[window.own.clone()]).count() as u32;
         }
         at += CHUNK as u64;
+    }
+}
+
+/// Searches the texts under base64 that begin in a window, and those inside of them: what is found
+/// has the place of the outermost.
+fn inside(
+    scanner: &Scanner,
+    window: &Window<'_>,
+    allowed: &[bool],
+    depth: u32,
+    out: &mut dyn Finds,
+) {
+    for found in encoded::texts(window.data, window.own.clone()) {
+        let (at, line) = (window.base + found.at as u64, window.line(found.at));
+        let mut out = Outside { out, at, line };
+        let text = Window {
+            data: &found.text,
+            base: 0,
+            own: 0..found.text.len(),
+            first_line: 1,
+            is_text: true,
+            path: window.path,
+        };
+        scanner.window(&text, allowed, &mut HashSet::new(), &mut out);
+        if depth < ENCODINGS {
+            inside(scanner, &text, allowed, depth + 1, &mut out);
+        }
+    }
+}
+
+/// Gives what is found in an encoded text the place of that text.
+struct Outside<'a> {
+    out: &'a mut dyn Finds,
+    at: u64,
+    line: Option<u32>,
+}
+
+impl Finds for Outside<'_> {
+    fn hit(&mut self, hit: &Hit<'_>) {
+        self.out.hit(&Hit { at: self.at, line: self.line, ..*hit });
+    }
+
+    fn key(&mut self, found: Found, _: u64, _: Option<u32>) {
+        self.out.key(found, self.at, self.line);
+    }
+
+    fn component(&mut self, name: &'static str, version: &str, _: u64) {
+        self.out.component(name, version, self.at);
     }
 }
 
@@ -111,8 +161,10 @@ impl Window<'_> {
         let next =
             |from: usize| self.data[from..high].iter().position(stop).map_or(high, |p| from + p);
         let mut to = next(end);
-        if lines > 1 && self.is_text && to < high {
-            to = next(to + 1);
+        for _ in 1..lines {
+            if self.is_text && to < high {
+                to = next(to + 1);
+            }
         }
         (from, to)
     }
@@ -224,6 +276,7 @@ impl Scanner {
         let pattern = &self.patterns[index];
         let Some(regex) = pattern.regex() else { return };
         let line = &window.data[from..to];
+        let near = from.saturating_sub(NEAR)..(to + NEAR).min(window.data.len());
         for captures in regex.captures_iter(Input::new(line)).take(64) {
             let Some(whole) = captures.get_group(0) else { continue };
             let group = (1..captures.group_len()).find_map(|g| captures.get_group(g));
@@ -232,6 +285,7 @@ impl Scanner {
                 secret: &line[group.range()],
                 whole: &line[whole.range()],
                 line,
+                near: &window.data[near.clone()],
                 path: window.path,
             };
             let at = window.base + (from + group.start) as u64;
@@ -270,5 +324,9 @@ fn scanner() -> &'static Scanner {
 const CHUNK: usize = 1 << 20;
 const BACK: u64 = 4096;
 const AHEAD: usize = 64 << 10;
+/// How far around a line a check may look.
+const NEAR: usize = 2048;
+/// Texts under base64 inside texts under base64.
+const ENCODINGS: u32 = 2;
 const LINE_BACK: usize = 1024;
 const LINE_AHEAD: usize = 2048;

@@ -9,6 +9,7 @@ pub mod blob;
 mod command;
 mod content;
 mod elf;
+mod encoded;
 pub mod keys;
 pub mod model;
 mod progress;

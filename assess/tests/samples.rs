@@ -158,8 +158,9 @@ fn prepare(directory: &Path) {
     let mut blob = b"\0\0\0\x0bssh-ed25519\0\0\0\x20".to_vec();
     blob.extend(random.bytes(32));
     write("ssh.line", format!("ssh-ed25519 {} op\n", STANDARD.encode(blob)).as_bytes());
-    for kind in ["PRIVATE", "PUBLIC"] {
-        let body = STANDARD.encode(random.bytes(120));
+    // The headers of a secret and of a public key packet (RFC 9580, section 4.2).
+    for (kind, header) in [("PRIVATE", [0x95, 0, 117]), ("PUBLIC", [0x99, 0, 117])] {
+        let body = STANDARD.encode([&header[..], &random.bytes(117)].concat());
         let label = format!("PGP {kind} KEY BLOCK");
         let text = format!("-----BEGIN {label}-----\n\n{body}\n-----END {label}-----\n");
         write(&format!("pgp-{}.asc", kind.to_lowercase()), text.as_bytes());

@@ -230,6 +230,9 @@ fn pem(data: &[u8], at: usize, out: &mut Vec<Found>) {
     let is_encrypted =
         memchr::memmem::find(text, b"ENCRYPTED").is_some() || label == "ENCRYPTED PRIVATE KEY";
     if label.contains("PGP PRIVATE KEY") {
+        if !begins_a_secret_key(&letters(text)) {
+            return;
+        }
         let print = Fingerprint(Sha256::digest(letters(text)).into());
         let about = About { label: "OpenPGP private key".into(), ..About::default() };
         out.push(opaque(at, end, Kind::PrivateKey, print, about));
@@ -277,6 +280,14 @@ fn dek(text: &[u8]) -> Option<(String, Vec<u8>)> {
     let (cipher, vector) = line.trim().split_once(',')?;
     let vector: String = vector.chars().take_while(char::is_ascii_hexdigit).collect();
     Some((cipher.to_owned(), hex::decode(vector).ok()?))
+}
+
+/// Whether the first packet is a secret key or subkey (RFC 9580, sections 4.2 and 5).
+fn begins_a_secret_key(letters: &[u8]) -> bool {
+    let first = letters.get(..4).and_then(decode).and_then(|raw| raw.first().copied());
+    let first = first.unwrap_or(0);
+    let tag = if first & 0x40 == 0 { first >> 2 & 0x0f } else { first & 0x3f };
+    first & 0x80 != 0 && matches!(tag, 5 | 7)
 }
 
 /// The base64 letters of a PEM body, whatever quotes, escapes and headers surround them.

@@ -3,7 +3,7 @@
 #![allow(clippy::needless_update, reason = "every rule ends alike")]
 
 use super::{
-    BASE, Rule,
+    BASE, Capture, Rule,
     secrets::{ABOUT, FIX, R},
     valid,
 };
@@ -82,11 +82,15 @@ pub(super) const RULES: &[Rule] = &[
         requirements: R,
         keywords: &["gserviceaccount.com"],
         pattern: r#""client_email"\s{0,4}:\s{0,4}"([a-z0-9\-]{3,60}@[a-z0-9\-]{3,60}\.iam\.gserviceaccount\.com)""#,
+        check: beside_a_key,
         hits: &[(
             "key.json",
-            "\"client_email\": \"fleet-writer@plant-7.iam.gs·e·rviceaccount.com\",",
+            "\"private·_key\": \"-----BEGIN PRIV·ATE KEY-----\\nMIIEvQIBADANBgkqhkiG9w0BAQEF\",\n\"client_email\": \"fleet-writer@plant-7.iam.gs·e·rviceaccount.com\",",
         )],
-        misses: &[("doc.md", "grant it to fleet-writer@plant-7.iam.gs·e·rviceaccount.com")],
+        misses: &[
+            ("doc.json", "\"client_email\": \"fleet-writer@plant-7.iam.gs·e·rviceaccount.com\","),
+            ("doc.md", "grant it to fleet-writer@plant-7.iam.gs·e·rviceaccount.com"),
+        ],
         ..BASE
     },
     Rule {
@@ -267,3 +271,12 @@ pub(super) const RULES: &[Rule] = &[
         ..BASE
     },
 ];
+
+/// The account's name alone opens nothing.
+fn beside_a_key(found: &Capture<'_>) -> bool {
+    let text = String::from_utf8_lossy(found.near);
+    text.split("PRIVATE KEY-----").skip(1).any(|rest| {
+        let body = rest.trim_start_matches(['\\', 'n', 'r', '\n', '\r']);
+        body.bytes().take(20).filter(u8::is_ascii_alphanumeric).count() >= 18
+    })
+}

@@ -68,6 +68,7 @@ impl Context {
         if within(TEST)
             || stem.starts_with("test_")
             || stem.ends_with("_test")
+            || stem.ends_with("_tests")
             || starts(&["test."])
             || name.contains(".test.")
             || name.contains(".spec.")

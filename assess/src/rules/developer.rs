@@ -4,7 +4,7 @@
 #![allow(clippy::needless_update, reason = "every rule ends alike")]
 
 use super::{
-    BASE, Only, Rule,
+    BASE, Capture, Only, Rule,
     secrets::{ABOUT, FIX, R},
     valid,
 };
@@ -37,7 +37,7 @@ pub(super) const RULES: &[Rule] = &[
         fix: FIX,
         requirements: R,
         keywords: &["github_pat_"],
-        pattern: r"(github_pat_[0-9A-Za-z]{22}_[0-9A-Za-z]{59})",
+        pattern: r"(github_pat_[0-9A-Za-z_]{82})",
         check: valid::token,
         kind: Some(Kind::Token),
         hits: &[(
@@ -117,16 +117,19 @@ pub(super) const RULES: &[Rule] = &[
         about: ABOUT,
         fix: FIX,
         requirements: R,
-        keywords: &["\"auth\""],
-        pattern: r#""auth"\s{0,4}:\s{0,4}"([A-Za-z0-9+/]{16,200}={0,2})""#,
-        check: valid::mixed,
+        keywords: &["\"auth\"", "\"auth\\"],
+        pattern: r#"\\{0,7}"auth\\{0,7}"\s{0,4}:\s{0,4}\\{0,7}"([A-Za-z0-9+/_\-]{16,200}={0,2})\\{0,7}""#,
+        check: registry,
         kind: Some(Kind::Token),
-        only: Only::Paths(&["config.json", ".dockercfg", ".dockerconfigjson"]),
+        only: Only::Text,
         hits: &[(
             "root/.docker/config.json",
             "{\"auths\":{\"r.io\":{\"·auth\":\"ZGV2aWNlOnMzY3IzdC1wdWxsLTIwMjQ=\"}}}",
         )],
-        misses: &[("a.json", "{\"·auth\": \"bearer\"}")],
+        misses: &[
+            ("a.json", "{\"·auth\": \"bearer\"}"),
+            ("a.json", "{\"·auth\": \"ZGV2aWNlOnMzY3IzdC1wdWxsLTIwMjQ=\"}"),
+        ],
         ..BASE
     },
     Rule {
@@ -177,4 +180,32 @@ pub(super) const RULES: &[Rule] = &[
         misses: &[("pip.conf", "AK·Cp")],
         ..BASE
     },
+    Rule {
+        id: "S-046",
+        severity: High,
+        title: "token of a code analysis or search service",
+        about: ABOUT,
+        fix: FIX,
+        requirements: R,
+        keywords: &["sqp_", "squ_", "sqa_", "sonar.login", "sonar.token", "sgp_"],
+        pattern: r"(?:^|[^A-Za-z0-9_])(sq[pua]_[0-9a-f]{40}|sgp_(?:local_|[0-9a-f]{16}_)?[0-9a-f]{40})(?:[^A-Za-z0-9]|$)|sonar\.(?:login|token)=([0-9a-f]{40})",
+        check: valid::hex_key,
+        kind: Some(Kind::Token),
+        hits: &[
+            ("ci.sh", "scanner -D\"so·nar.login=d81afdd966e73e0341929425660e841640700da5\""),
+            (
+                "a.py",
+                "os.environ.get(\"TOKEN\", \"sg·p_9bea5fb6370f0a6e01bc56b7a99c5b335f32a4c0\")",
+            ),
+        ],
+        misses: &[("ci.sh", "scanner -D\"so·nar.login=$SONAR_TOKEN\"")],
+        ..BASE
+    },
 ];
+
+/// A login stands in a list of registries, or in the file that Docker keeps it in.
+fn registry(found: &Capture<'_>) -> bool {
+    let own = Only::Paths(&["config.json", ".dockercfg", ".dockerconfigjson"]);
+    let listed = found.near.windows(5).any(|w| w == b"auths");
+    (listed || own.admits(found.path, true)) && valid::mixed(found)
+}

@@ -38,12 +38,18 @@ impl<'a> Given<'a> {
 
     /// The name stands for the secret itself, not for its place, kind, size or label.
     fn names_a_secret(&self) -> bool {
-        !NOT_SECRET_ENDS.iter().any(|end| self.name.ends_with(end))
+        !["mock", "fake", "dummy", "sample"].iter().any(|word| self.name.starts_with(word))
+            && !NOT_SECRET_ENDS.iter().any(|end| self.name.ends_with(end))
             && !NOT_SECRET.iter().any(|part| self.name.contains(part))
     }
 
     /// The value is given to the name, and not only near it.
     fn is_given(&self) -> bool {
+        let after = self.after.trim_start_matches(['"', '\'']).trim_start();
+        if self.between.contains('{') && after.starts_with(':') {
+            // The first name in an object that the name stands for.
+            return false;
+        }
         let between = self.between.trim_start_matches(['"', '\'', '`', ']', ')']);
         let between = between.trim().trim_end_matches(['"', '\'', '`']).trim_end();
         // `pass[32] = "x"`.

@@ -318,6 +318,26 @@ pub(super) const RULES: &[Rule] = &[
         ],
         ..BASE
     },
+    Rule {
+        id: "L-015",
+        severity: Medium,
+        title: "password of a build tool, encrypted with a password that lies beside it",
+        about: "Maven encrypts the master password with a word that is in its source; with the master \
+                password every other one is read.",
+        fix: FIX,
+        requirements: R,
+        keywords: &["<master>{", "<password>{"],
+        pattern: r"(?i)<(?:master|password)>(\{[A-Za-z0-9+/]{20,200}={0,2}\})</",
+        check: given,
+        only: Only::Paths(&[".xml"]),
+        kind: Some(Kind::Password),
+        hits: &[(
+            ".m2/settings-security.xml",
+            "<mas·ter>{L+bX9REL8CAH/EkcFM4NPLUxjaEZ6nQ79feSk+xDxhE=}</mas·ter>",
+        )],
+        misses: &[("pom.xml", "<pa·ssword>{env.PASS}</pa·ssword>")],
+        ..BASE
+    },
 ];
 
 /// In a program's own file of logins even `password` is one.

@@ -152,8 +152,14 @@ pub(super) const RULES: &[Rule] = &[
         about: ABOUT,
         fix: FIX,
         requirements: R,
-        keywords: &["maker.ifttt.com", "webhook.office.com", "oapi.dingtalk.com", "qyapi.weixin"],
-        pattern: r"(maker\.ifttt\.com/trigger/[A-Za-z0-9_\-]{1,60}/(?:json/)?with/key/[A-Za-z0-9_\-]{20,60}|webhook\.office\.com/webhookb2/[0-9a-f\-]{36}@[0-9a-f\-]{36}/IncomingWebhook/[0-9a-f]{32}|oapi\.dingtalk\.com/robot/send\?access_token=[0-9a-f]{64}|qyapi\.weixin\.qq\.com/cgi-bin/webhook/send\?key=[0-9a-f\-]{36})",
+        keywords: &[
+            "maker.ifttt.com",
+            "webhook.office.com",
+            "oapi.dingtalk.com",
+            "qyapi.weixin",
+            ".tines.com/webhook",
+        ],
+        pattern: r"(maker\.ifttt\.com/trigger/[A-Za-z0-9_\-]{1,60}/(?:json/)?with/key/[A-Za-z0-9_\-]{20,60}|webhook\.office\.com/webhookb2/[0-9a-f\-]{36}@[0-9a-f\-]{36}/IncomingWebhook/[0-9a-f]{32}|oapi\.dingtalk\.com/robot/send\?access_token=[0-9a-f]{64}|qyapi\.weixin\.qq\.com/cgi-bin/webhook/send\?key=[0-9a-f\-]{36}|[a-z0-9\-]{3,60}\.tines\.com/webhook/[0-9a-f]{32}/[0-9a-f]{32})",
         check: valid::token,
         kind: Some(Kind::Token),
         hits: &[(

@@ -45,7 +45,7 @@ pub struct Rule {
     pub keywords: &'static [&'static str],
     /// Regular expression on bytes; group 1, where it exists, is what the hit is about.
     pub pattern: &'static str,
-    /// How many lines of text a match may span, 1 or 2.
+    /// How many lines of text a match may span.
     pub lines: u8,
     /// Which files it applies to.
     pub only: Only,
@@ -84,6 +84,8 @@ pub struct Capture<'a> {
     pub whole: &'a [u8],
     /// The line around it.
     pub line: &'a [u8],
+    /// The lines around that one.
+    pub near: &'a [u8],
     /// Path of the file.
     pub path: &'a str,
 }

@@ -2,8 +2,9 @@
 
 #![allow(clippy::needless_update, reason = "every rule ends alike")]
 
-use super::{BASE, Only, Rule, given, valid};
+use super::{BASE, Capture, Only, Rule, given, valid};
 use crate::{
+    encoded,
     keys::Kind,
     model::Severity::{High, Medium},
 };
@@ -43,8 +44,8 @@ pub(super) const RULES: &[Rule] = &[
         about: ABOUT,
         fix: FIX,
         requirements: R,
-        keywords: &["bearer "],
-        pattern: r#"(?i)authorization["']?\s{0,3}[:,=]{0,1}\s{0,3}["']?bearer\s{1,3}([A-Za-z0-9_\-.=+/]{20,400})"#,
+        keywords: &["bearer ", "authorization:"],
+        pattern: r#"(?i)authorization["']?\s{0,3}[:,=]{0,1}\s{0,3}["']?(?:(?:bearer|token)\s{1,3}([A-Za-z0-9_\-.=+/]{20,400})|([A-Za-z0-9_\-.=+/]{32,400}))"#,
         check: valid::mixed,
         kind: Some(Kind::Token),
         hits: &[("a.c", "\"Authorization: Be·arer k9Xq2LmN7pRs4TvW1yZbC3dF5gH8jK1\\r\\n\"")],
@@ -74,17 +75,19 @@ pub(super) const RULES: &[Rule] = &[
         fix: FIX,
         requirements: &["5.4-3", "5.1-1", "I2.1.6"],
         keywords: &["://"],
-        pattern: r"(?i)(?:https?|mqtts?|ftp|ftps|sftp|ssh|rtsp|amqps?|redis|rediss|postgres|postgresql|mysql|mongodb(?:\+srv)?|wss?|smb|ldaps?|git|influxdb|coaps?)://[A-Za-z0-9_.\-%+]{1,64}:([^\s:@/'\x22<>{}$%\\|*]{3,80})@[A-Za-z0-9\[]",
+        pattern: r"(?i)(?:https?|mqtts?|ftp|ftps|sftp|ssh|rtsp|amqps?|redis|rediss|postgres|postgresql|mysql|mongodb(?:\+srv)?|wss?|smb|ldaps?|git|influxdb|coaps?)://[A-Za-z0-9_.\-%+]{1,64}:((?:[^\s:@/'\x22<>{}$%\\|*]|%[0-9A-Fa-f]{2}){3,80})@[A-Za-z0-9\[]",
         check: url_password,
         kind: Some(Kind::Password),
         hits: &[
             ("a.conf", "url = mq·tt:/·/gateway:Gw4y!2019@broker.acme.net:18·83"),
             ("db.go", "postgres:/·/svc:t7Kq9zLm@10.0.0.7/fleet"),
+            ("a.yml", "source: 'ftp:/·/oc-data:Gw4y%298ae@acme.net/maps/'"),
         ],
         misses: &[
             ("a.conf", "url = mq·tt:/·/us·er:pa·ssword@example.com"),
             ("a.md", "https:/·/github.com/a:b@c"),
             ("a.rs", "ht·tp:/·/us·er:{pa·ss}@host"),
+            ("a.html", "ht·tps:/·/mailto:j.doe@acme.net"),
         ],
         ..BASE
     },
@@ -190,7 +193,7 @@ pub(super) const RULES: &[Rule] = &[
             "signing_key",
             "credential",
         ],
-        pattern: r"(?i)^[\s;#*/\-]{0,8}(?:(?:fw_)?setenv\s{1,3}[a-z0-9_.\-]{0,40}(?:secret|token|credential|(?:api|access|auth|app|encryption|signing)[_\-.]?key)[a-z0-9_.\-]{0,24}\s{1,3}|(?:export\s{1,3}|set\s{1,3}|ENV\s{1,3}|ARG\s{1,3})?[a-z0-9_.\-]{0,40}(?:secret|token|credential|(?:api|access|auth|app|encryption|signing)[_\-.]?key)[a-z0-9_.\-]{0,24}\s{0,3}[:=]\s{0,3})([A-Za-z0-9_\-+/=~!.]{12,200})\s{0,8}$",
+        pattern: r"(?i)^[\s;#*/\-]{0,8}(?:(?:fw_)?setenv\s{1,3}[a-z0-9_.\-]{0,40}(?:secret|token|credential|(?:api|access|auth|app|encryption|signing)[_\-.]?key)[a-z0-9_.\-]{0,24}\s{1,3}|(?:export\s{1,3}|set\s{1,3}|ENV\s{1,3}|ARG\s{1,3})?[a-z0-9_.\-]{0,40}(?:secret|token|credential|(?:api|access|auth|app|encryption|signing)[_\-.]?key)[a-z0-9_.\-]{0,24}\s{0,3}[:=]\s{0,3})([A-Za-z0-9_\-+/=~!.%]{12,200})\s{0,8}$",
         check: given::bare_token,
         kind: Some(Kind::Token),
         only: Only::Paths(&[
@@ -209,6 +212,9 @@ pub(super) const RULES: &[Rule] = &[
             ".production",
             ".development",
             "/config",
+            "env",
+            ".bashrc",
+            ".profile",
             ".txt",
             "Dockerfile",
             ".envrc",
@@ -302,9 +308,78 @@ pub(super) const RULES: &[Rule] = &[
         ],
         ..BASE
     },
+    Rule {
+        id: "S-047",
+        severity: High,
+        title: "value in a Kubernetes secret's manifest",
+        about: "Base64 hides nothing: who has the file has the secret.",
+        fix: "Change it; let the cluster fetch secrets from a store, or seal the manifest",
+        requirements: R,
+        keywords: &["data:"],
+        pattern: r#"(?i)(?:^|\n)[\s\-]{0,24}(?:string)?data:[ \t\r]{0,4}\n(?:\s{0,24}#[^\n]{0,200}\n)?\s{1,24}["']?[\w.\-]{1,80}["']?:\s{0,3}(?:[>|][+\-]?\s{0,4}\n\s{1,24})?["']?([^\s"'#<>{}$]{4,1500})"#,
+        lines: 4,
+        check: kubernetes,
+        kind: Some(Kind::Token),
+        only: Only::Text,
+        hits: &[
+            (
+                "a.yaml",
+                "kind: Sec·ret\nmetadata:\n  name: a\ndata:\n  # of the fleet\n  key: R3c0eTIwMTk=\n",
+            ),
+            (
+                "b.yaml",
+                "stringData:\n  CAMO_KEY: \"6387829c-5628-4331-a7ac-4196fdf16631\"\nkind: Sec·ret\n",
+            ),
+        ],
+        misses: &[
+            ("a.yaml", "kind: ConfigMap\ndata:\n  key: R3c0eTIwMTk=\n"),
+            ("b.yaml", "kind: Sec·ret\ndata:\n  key: Y2hhbmdlbWU=\n"),
+            ("c.yaml", "kind: Sec·ret\n---\nkind: ConfigMap\ndata:\n  key: R3c0eTIwMTk=\n"),
+        ],
+        ..BASE
+    },
+    Rule {
+        id: "S-048",
+        severity: High,
+        title: "secret of a client or role in the form of a UUID",
+        about: ABOUT,
+        fix: FIX,
+        requirements: R,
+        keywords: &["client_secret", "clientsecret", "client-secret", "secret_id", "secretid"],
+        pattern: r#"(?i)(?:client[_\-]?secret|secret_?id)["']?\s{0,3}[=:]\s{0,3}["']?([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})"#,
+        check: valid::hex_key,
+        kind: Some(Kind::Token),
+        hits: &[
+            ("a.sh", "CL·IENT_SEC·RET=\"0557b061-6c3f-47f1-80f7-73ddd11ae2c9\""),
+            ("b.yml", "lookup('vault_read', sec·ret_id='dd3cf500-f9f9-4052-a768-1f22ac57d107')"),
+        ],
+        misses: &[("a.sh", "CL·IENT_SEC·RET=\"00000000-0000-0000-0000-000000000000\"")],
+        ..BASE
+    },
+    Rule {
+        id: "S-049",
+        severity: High,
+        title: "token of a container cluster",
+        about: ABOUT,
+        fix: FIX,
+        requirements: R,
+        keywords: &["swmtkn-", "sha256~"],
+        pattern: r"(SWMTKN-1-[0-9a-z]{50}-[0-9a-z]{25}|sha256~[A-Za-z0-9_\-]{43})(?:[^A-Za-z0-9_\-]|$)",
+        check: valid::token,
+        kind: Some(Kind::Token),
+        hits: &[
+            (
+                "a.sh",
+                "docker swarm join --token SWM·TKN-1-3pu6hszjas19xyp7ghgosyx7k8atbfcr8p2is97znpy26u2lkl-4xr7lve30qn7krdtpmusgddkq",
+            ),
+            ("b.sh", "oc login --token=sha·256~CL9vOGM0koa67eipnogHwP6KmfeAOd6ZwMo88Qo3-Kw"),
+        ],
+        misses: &[("a.sh", "sha·256~not-a-token")],
+        ..BASE
+    },
 ];
 
-fn basic(found: &super::Capture<'_>) -> bool {
+fn basic(found: &Capture<'_>) -> bool {
     use base64::{Engine, engine::general_purpose::STANDARD};
     STANDARD.decode(found.secret).is_ok_and(|plain| {
         let mut parts = plain.splitn(2, |b| *b == b':');
@@ -314,8 +389,10 @@ fn basic(found: &super::Capture<'_>) -> bool {
     })
 }
 
-fn url_password(found: &super::Capture<'_>) -> bool {
+fn url_password(found: &Capture<'_>) -> bool {
     let lower = found.secret.to_ascii_lowercase();
+    // `pass%20word` stands for one as `password` does.
+    let lower = String::from_utf8_lossy(&lower).replace("%20", "").into_bytes();
     let stand_in: &[&[u8]] = &[
         b"password",
         b"pass",
@@ -336,7 +413,25 @@ fn url_password(found: &super::Capture<'_>) -> bool {
         b"b",
     ];
     valid::password(found)
+        && !found.whole.windows(9).any(|w| w.eq_ignore_ascii_case(b"//mailto:"))
         && !stand_in.contains(&&lower[..])
         && !found.whole.ends_with(b"@e")
         && !String::from_utf8_lossy(found.line).contains("@example.")
+}
+
+/// The document, between its separators, is a secret's, and the value stands for no other.
+fn kubernetes(found: &Capture<'_>) -> bool {
+    let near = String::from_utf8_lossy(found.near).to_lowercase();
+    let value = String::from_utf8_lossy(found.secret).to_lowercase();
+    let mut documents = near.split("\n---");
+    let own = documents.find(|document| document.contains(&value)).unwrap_or("");
+    let secret = own.split("kind:").skip(1).any(|rest| {
+        let rest = rest.trim_start_matches([' ', '"', '\'']);
+        rest.strip_prefix("secret").is_some_and(|end| !end.starts_with(char::is_alphanumeric))
+    });
+    let said = encoded::text(found.secret).unwrap_or_else(|| found.secret.to_vec());
+    // The head of a JSON web token alone, an address, and what is too short for a secret.
+    let head = said.starts_with(b"{\"alg\"") && !found.secret.contains(&b'.');
+    let address = found.secret.windows(3).any(|w| w == b"://");
+    secret && said.len() > 5 && !head && !address && !valid::placeholder(found.secret)
 }

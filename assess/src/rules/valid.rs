@@ -4,6 +4,7 @@
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 
 use super::Capture;
+use crate::encoded;
 
 /// Not a placeholder, and not all of one kind of character.
 pub(crate) fn secret(found: &Capture<'_>) -> bool {
@@ -28,7 +29,7 @@ pub(crate) fn password(found: &Capture<'_>) -> bool {
         return false;
     }
     let code =
-        ["(", ")", "->", "::", "[", "]", "${", "$(", "{{", "%s", "%d", "=", "&", ";", "\\u", "//"];
+        ["(", ")", "->", "::", "[", "]", "${", "$(", "{{", "%s", "%d", "=", "&&", ";", "\\u", "//"];
     if code.iter().any(|c| text.contains(c))
         || text.starts_with(['$', '%', '<', '@', '*', '{', '.', '/', '-', '#', '_'])
     {
@@ -64,13 +65,20 @@ pub(crate) fn password(found: &Capture<'_>) -> bool {
 
 /// A JSON web token: the first part decodes to an object that names an algorithm.
 pub(crate) fn jwt(found: &Capture<'_>) -> bool {
-    let first = found.secret.split(|b| *b == b'.').next().unwrap_or(&[]);
-    URL_SAFE_NO_PAD
-        .decode(first)
-        .ok()
-        .and_then(|raw| serde_json::from_slice::<serde_json::Value>(&raw).ok())
-        .is_some_and(|head| head.get("alg").is_some())
+    let mut parts = found.secret.split(|b| *b == b'.').map(|part| {
+        let raw = URL_SAFE_NO_PAD.decode(part).ok()?;
+        serde_json::from_slice::<serde_json::Value>(&raw).ok()
+    });
+    let (head, claims) = (parts.next().flatten(), parts.next().flatten());
+    let number = |name: &str| claims.as_ref().and_then(|claims| claims.get(name)?.as_i64());
+    let from = number("iat").or_else(|| number("nbf"));
+    let brief =
+        from.zip(number("exp")).is_some_and(|(from, to)| (1..=A_DAY).contains(&(to - from)));
+    head.is_some_and(|head| head.get("alg").is_some()) && !brief
 }
+
+/// A token that was valid for no longer, in seconds, ended before anyone could find it.
+const A_DAY: i64 = 86_400;
 
 /// GitHub's tokens end with a CRC-32 of the rest in base 62.
 pub(crate) fn github(found: &Capture<'_>) -> bool {
@@ -97,9 +105,11 @@ pub(crate) fn mixed(found: &Capture<'_>) -> bool {
         && found.secret.iter().any(u8::is_ascii_alphabetic)
 }
 
-/// A 64-digit hexadecimal pre-shared key that is not all one digit.
+/// A hexadecimal key that is not all one digit, and not the name of one.
 pub(crate) fn hex_key(found: &Capture<'_>) -> bool {
-    !placeholder(found.secret) && entropy(found.secret) >= 2.8
+    let name = found.whole.split(|b| matches!(b, b'"' | b'\'' | b':' | b'=')).next();
+    let id = name.is_some_and(|name| name.to_ascii_lowercase().ends_with(b"key_id"));
+    !id && !placeholder(found.secret) && entropy(found.secret) >= 2.8
 }
 
 /// A crypt(3) hash, but not a documented example.
@@ -108,9 +118,27 @@ pub(crate) fn crypt(found: &Capture<'_>) -> bool {
         && found.secret.iter().filter(|b| **b == b'$').count() <= 5
 }
 
-/// Whether it stands for a secret without being one.
+/// Whether it stands for a secret without being one, in the clear or under base64.
 #[must_use]
 pub(crate) fn placeholder(secret: &[u8]) -> bool {
+    // A whole file in base64 may well speak of an example; a short value that does is one.
+    let said = encoded::text(secret).filter(|said| said.len() <= 64 && !said.contains(&b'{'));
+    PUBLISHED.iter().any(|known| known.as_bytes() == secret)
+        || stands_for_one(secret)
+        || said.is_some_and(|said| stands_for_one(&said) || said.windows(5).any(|w| w == b"12345"))
+}
+
+/// Tokens that their owners show or ship to everyone: GitHub's documents; Chromium's keys for its
+/// platforms; the one of Google's analytics pages. Nobody's secret.
+const PUBLISHED: &[&str] = &[
+    concat!("gho_", "16C7e42F292c6912E7710c838347Ae178B4a"),
+    concat!("AIzaSy", "BqJZh-7pA44blAaAkH6490hUFOwX0KCYM"),
+    concat!("AIzaSy", "Dr2UxVnv_U85AbhhY8XSHSIavUW0DC-sY"),
+    concat!("AIzaSy", "A2KlwBX3mkFo30om9LUFYQhpqLoa_BNhE"),
+    concat!("AIzaSy", "A65lEHUEizIsNtlbNo-l2K18dT680nsaM"),
+];
+
+fn stands_for_one(secret: &[u8]) -> bool {
     let lower = secret.to_ascii_lowercase();
     let text = String::from_utf8_lossy(&lower);
     let marks = [
@@ -143,15 +171,16 @@ pub(crate) fn placeholder(secret: &[u8]) -> bool {
         "abcdefghij",
         "1234567890abcdef",
         "deadbeef",
-        "0000000000",
-        "aaaaaaaa",
         "secret_here",
         "my_",
         "enter_",
         "-----",
         "______",
     ];
+    // In a long token eight equal letters in a row are a field that is empty.
+    let repeated = ["0000000000", "aaaaaaaa"].iter().any(|run| text.contains(run));
     text.is_empty()
+        || repeated && text.len() <= 48
         || marks.iter().any(|m| text.contains(m))
         || secret.iter().all(|b| *b == secret[0])
 }
@@ -255,7 +284,7 @@ mod tests {
     use super::*;
 
     fn capture(secret: &str) -> Capture<'_> {
-        Capture { secret: secret.as_bytes(), whole: b"", line: b"", path: "" }
+        Capture { secret: secret.as_bytes(), whole: b"", line: b"", near: b"", path: "" }
     }
 
     #[test]
