@@ -89,7 +89,7 @@ fn examples(rule: &rules::Rule, out: &mut String) {
     }
     for (word, samples) in [("found", rule.hits), ("not found", rule.misses)] {
         if let Some((path, content)) = samples.first() {
-            let content = content.replace('\n', "⏎").replace("``", "'");
+            let content = printable(&content.replace("``", "'"));
             let _ = writeln!(
                 out,
                 "{}- {word}: `` {content} `` in `{path}`",
@@ -97,6 +97,21 @@ fn examples(rule: &rules::Rule, out: &mut String) {
             );
         }
     }
+}
+
+/// Control characters as a page can show them.
+fn printable(text: &str) -> String {
+    let mut out = String::new();
+    for c in text.chars() {
+        match c {
+            '\n' => out.push('⏎'),
+            c if c.is_control() => {
+                let _ = write!(out, "\\x{:02x}", u32::from(c));
+            }
+            c => out.push(c),
+        }
+    }
+    out
 }
 
 const HEAD: &str = "<!-- Made from the definitions in assess/ by a test. Change those, then run the test with RINGFORT_BLESS=1. -->

@@ -193,6 +193,23 @@ mod tests {
     }
 
     #[test]
+    fn the_same_place_in_a_second_image_is_said_in_few_words() {
+        let hash = format!("root:{}Q7xm2Lw9$kT4vW8yZbC3dF5gH8jK1m.:1:0:99999:7:::\n", "$1$");
+        let archive = || crate::testing::tar("etc/shadow", hash.as_bytes());
+        let screen = screen(&whole(vec![("a.tar", archive()), ("b.tar", archive())]));
+        assert!(screen.contains("K-007"), "{screen}");
+        assert!(screen.contains("(+1 place: the same in b.tar)"), "{screen}");
+        assert!(screen.lines().count() <= 24, "{screen}");
+    }
+
+    #[test]
+    fn a_fix_that_is_too_long_keeps_its_beginning() {
+        let line = "t = \"gl·pat-x9Kq2LmN7pRs4TvW1yZb\"\n".replace('·', "");
+        let screen = screen(&whole(vec![("a.py", line.into_bytes())]));
+        assert!(screen.contains("Fix: Revoke it at the service"), "{screen}");
+    }
+
+    #[test]
     fn a_name_that_speaks_to_the_terminal_is_made_harmless() {
         let archive = crate::testing::tar("etc/\x1b[2Jshadow", b"root::10933:0:99999:7:::\n");
         let found = whole(vec![("a.tar", archive)]);

@@ -160,16 +160,31 @@ fn push_finding(lines: &mut Vec<String>, finding: &Finding) {
         lines.push(format!("     {}{rest}", clip(&first.to_string(), 100)));
     }
     let fix = rules::find(finding.rule).map_or("", |r| r.fix);
-    lines.push(format!("     Fix: {} (docs/assess.md#{})", clip(fix, 90), finding.rule));
+    lines.push(format!("     Fix: {} (docs/assess.md#{})", shorten(fix, 80), finding.rule));
 }
 
 /// The part of a path that differs from the first one.
 fn shorter(path: &str, first: &str) -> String {
+    if let (Some((image, rest)), Some((_, there))) = (path.split_once('!'), first.split_once('!'))
+        && rest == there
+    {
+        return clip(&format!("the same in {image}"), 60);
+    }
     let common = path.split('!').zip(first.split('!')).take_while(|(a, b)| a == b).count();
     let rest: Vec<&str> = path.split('!').skip(common).collect();
     clip(&if rest.is_empty() { path.to_owned() } else { rest.join("!") }, 60)
 }
 
+/// The beginning of a sentence, up to a whole word.
+fn shorten(text: &str, width: usize) -> String {
+    if text.chars().count() <= width {
+        return text.to_owned();
+    }
+    let head: String = text.chars().take(width - 1).collect();
+    format!("{}…", head.rsplit_once(' ').map_or(head.as_str(), |(head, _)| head))
+}
+
+/// The end of a path, which says more than its beginning.
 fn clip(text: &str, width: usize) -> String {
     if text.chars().count() <= width {
         return text.to_owned();

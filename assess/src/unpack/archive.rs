@@ -8,7 +8,7 @@ pub(super) const FORMATS: &[Format] = &[
     Format {
         name: "cpio",
         about: "cpio archive: newc, crc, odc and old binary (also initramfs)",
-        magics: &[(0, b"070701"), (0, b"070702"), (0, b"070707"), (0, &[0xc7, 0x71])],
+        magics: &[(0, b"070701"), (0, b"070702"), (0, b"070707"), (0, OLD_BINARY)],
         carved: true,
         detect: |b| CpioHead::read(b, 0).is_ok(),
         unpack: unpack_cpio,
@@ -228,7 +228,7 @@ impl CpioHead {
                         .and_then(|f| octal(f).ok_or(UnpackError::Corrupt("cpio field")))
                 };
                 (field(18, 6)? as u32, field(65, 11)?, field(59, 6)? as u32, 76, 1)
-            } else if head.starts_with(&[0xc7, 0x71]) {
+            } else if head.starts_with(OLD_BINARY) {
                 let size = u64::from(head.le16(22)?) << 16 | u64::from(head.le16(24)?);
                 (u32::from(head.le16(6)?), size, u32::from(head.le16(20)?), 26, 2)
             } else {
@@ -237,7 +237,18 @@ impl CpioHead {
         if name_size == 0 || name_size > 4096 {
             return Err(UnpackError::Corrupt("cpio name size"));
         }
-        let name = text(&blob.exact(at + header, name_size as usize)?);
+        let raw = blob.exact(at + header, name_size as usize)?;
+        // Two bytes of magic stand in random data now and then: the rest must make sense.
+        let sound = raw.split_last().is_some_and(|(end, name)| {
+            *end == 0 && name.iter().all(|b| (0x20..0x7f).contains(b) || *b >= 0x80)
+        });
+        let kind = mode >> 12 & 0o17;
+        if head.starts_with(OLD_BINARY)
+            && (!sound || !matches!(kind, 0 | 1 | 2 | 4 | 6 | 8 | 10 | 12))
+        {
+            return Err(UnpackError::Corrupt("cpio name or mode"));
+        }
+        let name = text(&raw);
         let data = (at + header + u64::from(name_size)).next_multiple_of(align);
         let next = data
             .checked_add(size)
@@ -309,4 +320,27 @@ fn padding_after(blob: &Blob, mut at: u64) -> u64 {
     at
 }
 
+const OLD_BINARY: &[u8] = &[0xc7, 0x71];
 const BAD_HEX: UnpackError = UnpackError::Corrupt("cpio field");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_bytes_of_magic_in_random_data_are_no_cpio_archive() {
+        let head = |mode: u16, name: &[u8]| {
+            let mut fields = [0u16; 13];
+            (fields[0], fields[3], fields[10]) = (0x71c7, mode, name.len() as u16);
+            let mut out: Vec<u8> = fields.iter().flat_map(|f| f.to_le_bytes()).collect();
+            out.extend_from_slice(name);
+            out.resize(512, 0);
+            CpioHead::read(&Blob::from_vec(out), 0).is_ok()
+        };
+        assert!(head(0o100_644, b"etc/shadow\0"));
+        assert!(head(0o040_755, b".\0"));
+        assert!(!head(0o100_644, b"e\x01\xc3\x17w\0"));
+        assert!(!head(0o100_644, b"etc/shadow"));
+        assert!(!head(0o170_644, b"etc/shadow\0"));
+    }
+}
