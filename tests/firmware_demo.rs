@@ -42,6 +42,30 @@ fn everything_happens_on_both_boards() {
 }
 
 #[test]
+fn run_shows_both_consoles_of_a_signed_start() {
+    let output = firmware(&["run", "--board", "mps2-an521"]);
+    let shown = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{shown}\n{}", String::from_utf8_lossy(&output.stderr));
+    for line in [
+        "secure       boot: slot 00000000",
+        "secure       update: confirmed",
+        "application  app: release 00000001",
+        "application  accepts the running release: status 0, update updated",
+        "application  answer sixteen bytes...",
+        "application  has called a service: status 0, update ready",
+        "application  end",
+    ] {
+        assert!(shown.lines().any(|shown| shown == line), "no line '{line}':\n{shown}");
+    }
+    // The same for a script: both consoles as they are.
+    let output = firmware(&["run", "--json"]);
+    let object: Value = serde_json::from_slice(&output.stdout).expect("one JSON object");
+    assert!(output.status.success(), "{object:#}");
+    let text = |name: &str| object[name].as_str().unwrap_or_default().to_owned();
+    assert!(text("secure").contains("spm: ready") && text("application").contains("answer"));
+}
+
+#[test]
 fn without_images_it_says_what_to_do() {
     let output = firmware(&["demo", "--images", "/nowhere"]);
     assert_eq!(output.status.code(), Some(1));

@@ -91,9 +91,18 @@ pub fn run(options: &Options, json: bool) -> Outcome<()> {
         show(&Object(object), true);
     } else {
         consoles.secure.lines().for_each(|text| line(&format!("secure       {text}")));
-        consoles.app.lines().for_each(|text| line(&format!("application  {text}")));
+        for text in consoles.app.lines() {
+            let words = Call::read(text).map(|call| call.to_string());
+            line(&format!("application  {}", words.as_deref().unwrap_or(text).trim_end()));
+        }
     }
     if consoles.app.contains(ANSWER) {
+        if !json {
+            line(&format!(
+                "An emulated {}, with keys made for this run. `ringfort firmware demo` attacks it.",
+                options.board.name()
+            ));
+        }
         return Ok(());
     }
     Err(Failure::failed(

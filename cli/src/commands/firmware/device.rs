@@ -1,5 +1,6 @@
 //! One emulated device: fuses, flash, and QEMU to run it.
 
+use std::fmt;
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -173,13 +174,33 @@ impl Consoles {
 }
 
 impl Call {
-    fn read(line: &str) -> Option<Call> {
+    /// A call's line of the application.
+    pub fn read(line: &str) -> Option<Call> {
         let mut words = line.strip_prefix("op ")?.split(' ');
         let mut number = || u32::from_str_radix(words.next()?, 16).ok();
         let (operation, status, state) = (number()?, number()?, number()?);
         let (_error, _build, _attempts, written) = (number()?, number()?, number()?, number()?);
         let reason = words.next().unwrap_or_default().to_owned();
         Some(Call { operation, status: status.cast_signed(), state, written, reason })
+    }
+}
+
+impl fmt::Display for Call {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let what = match self.operation {
+            op::QUERY => "asks how things stand",
+            op::START => "starts an update",
+            op::WRITE => "writes the image",
+            op::FINISH => "finishes the image",
+            op::INSTALL => "installs it",
+            op::ACCEPT => "accepts the running release",
+            op::CLEAN => "cleans the other slot",
+            op::CALL => "has called a service",
+            _ => "calls",
+        };
+        let state = STATES.get(self.state as usize).copied().unwrap_or("unknown");
+        write!(f, "{what}: status {}, update {state}", self.status)?;
+        if self.reason.is_empty() { Ok(()) } else { write!(f, ", {}", self.reason) }
     }
 }
 
@@ -250,6 +271,9 @@ fn failed(what: &str, why: String) -> Failure {
     Failure::failed(what, why, "Run the command again; if it persists, report it.")
 }
 
+/// States of PSA Firmware Update 1.0, by number.
+const STATES: [&str; 8] =
+    ["ready", "writing", "candidate", "staged", "failed", "on trial", "rejected", "updated"];
 /// For one run of the emulator, on a busy machine too.
 const PATIENCE: Duration = Duration::from_secs(240);
 const FLASH_LEN: usize = 16 << 20;
