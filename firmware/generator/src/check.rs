@@ -5,6 +5,7 @@ use std::path::Path;
 
 use toml::Spanned;
 
+use crate::border;
 use crate::manifest::{Board, Manifest, Mmio, Partition, Peripheral, Range};
 use crate::refusal::Refusal;
 
@@ -17,6 +18,8 @@ pub struct Product {
     pub board: Board,
     /// Each partition with what its names stand for.
     pub partitions: Vec<Resolved>,
+    /// Registers, first word and number of words of each memory protection controller.
+    pub mpc: Vec<[u32; 3]>,
     pub(crate) file: String,
     pub(crate) text: String,
 }
@@ -80,11 +83,13 @@ impl Product {
     ) -> Result<Product, Refusal> {
         let manifest: Manifest = parse(file, text)?;
         let board: Board = parse(board_file, board_text)?;
+        let mpc = border::words(&board, board_file, board_text)?;
         let check = Check { file, text, board: &board, manifest: &manifest };
         let mut partitions = check.all()?;
         // A stable order: priority, then the place in the file.
         partitions.sort_by_key(|p| std::cmp::Reverse(*p.partition.priority.get_ref()));
-        Ok(Product { partitions, file: file.to_owned(), text: text.to_owned(), manifest, board })
+        let (file, text) = (file.to_owned(), text.to_owned());
+        Ok(Product { partitions, mpc, file, text, manifest, board })
     }
 
     /// The refusal of something that was written at a place in the manifest.

@@ -6,6 +6,7 @@
 
 #![forbid(unsafe_code)]
 
+mod border;
 pub mod build;
 pub mod c;
 mod check;

@@ -216,7 +216,7 @@ pub struct Board {
     pub area: Vec<Area>,
     /// Memory protection controllers.
     #[serde(default)]
-    pub mpc: Vec<Mpc>,
+    pub mpc: Vec<Spanned<Mpc>>,
     /// Peripherals.
     #[serde(default)]
     pub peripheral: Vec<Peripheral>,
@@ -268,10 +268,10 @@ pub struct Area {
 pub struct Mpc {
     /// Its registers.
     pub registers: u32,
-    /// The first word of its table that is non-secure.
-    pub first_word: u32,
-    /// How many are.
-    pub words: u32,
+    /// The memory that it guards, by its non-secure address.
+    pub memory: Range,
+    /// Bytes that one bit of its table stands for.
+    pub block: u32,
 }
 
 /// A peripheral.

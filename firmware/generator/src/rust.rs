@@ -161,7 +161,7 @@ fn board(out: &mut String, product: &Product) {
         span(map.nonsecure_code),
         span(map.nonsecure_ram),
         sau.map(|(range, flag)| [range.base, (range.base + (range.size - 32)) | flag | 1]),
-        product.board.mpc.iter().map(|m| [m.registers, m.first_word, m.words]).collect::<Vec<_>>(),
+        product.mpc,
         words.iter().map(|(at, value)| [*at, *value]).collect::<Vec<_>>(),
         mpu(&[region(agent, 1, false, 0), gateway(product)]),
         mpu(&[region(idle, 1, false, 0), gateway(product)]),

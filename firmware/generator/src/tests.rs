@@ -164,6 +164,34 @@ fn refuses_what_the_mpu_cannot_draw() {
 }
 
 #[test]
+fn borders_follow_the_memory_map() {
+    let product = parse(GOOD).unwrap();
+    assert_eq!(product.mpc, [[0x5800_7000, 32, 94], [0x5800_9000, 0, 64]]);
+    let board = |from: &str, to: &str| {
+        assert!(BOARD.contains(from), "no '{from}'");
+        Product::parse("product.toml", GOOD, "board.toml", &BOARD.replace(from, to))
+    };
+    let code = "nonsecure_code = { base = 0x00100000, size = 0x2f0000 }";
+    let moved = board(code, "nonsecure_code = { base = 0x00200000, size = 0x100000 }").unwrap();
+    assert_eq!(moved.mpc[0], [0x5800_7000, 64, 32]);
+    for (size, reason) in [
+        ("base = 0x00100000, size = 0x2f0400", "whole words of 0x8000 bytes"),
+        ("base = 0x00104000, size = 0x10000", "whole words of 0x8000 bytes"),
+        ("base = 0x00100000, size = 0x310000", "ends behind what it guards"),
+    ] {
+        let refusal = board(code, &format!("nonsecure_code = {{ {size} }}")).unwrap_err();
+        assert!(refusal.reason.contains(reason), "{refusal}");
+        assert!(refusal.to_string().starts_with("board.toml:"), "{refusal}");
+    }
+    let all = board(
+        "memory = { base = 0x00000000, size = 0x400000 }",
+        "memory = { base = 0, size = 0x30000000 }",
+    );
+    assert!(all.unwrap_err().reason.contains("behind one controller"));
+    assert!(board("block = 0x400", "block = 0").unwrap_err().reason.contains("no such size"));
+}
+
+#[test]
 fn refuses_unknown_names() {
     refuses(
         1,
