@@ -19,6 +19,7 @@ use ringfort_api::client::{Client, ClientError, ClientOptions};
 use ringfort_cose::{AwsLc, PublicKey, Reason, Sign, SignError};
 use ringfort_fleet::audit;
 use ringfort_messages::{DeviceId, Statement, UnixTime};
+use ringfort_pki::validity;
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 use serde::{Deserialize, Serialize};
@@ -69,6 +70,7 @@ impl Operator {
         };
         let key = keys::open(&location, pin_file.as_deref())?;
         let certificate = certificates(&folder.join(&settings.certificate))?.swap_remove(0);
+        warn_of_end(&certificate);
         let server_cas = trusted(&server_ca(&folder, &settings)?)?;
         let address = settings.hub.clone();
         let options = ClientOptions { address, server_cas, certificate, key };
@@ -206,6 +208,13 @@ impl Operator {
 }
 
 impl Settings {
+    /// Puts these settings in the place of those before.
+    pub fn replace(&self, folder: &Path) -> Outcome<()> {
+        // Text and paths that came in as text always serialise.
+        let text = toml::to_string(self).unwrap_or_default();
+        files::replace(&folder.join(FILE), text.as_bytes(), 0o600)
+    }
+
     fn read(folder: &Path) -> Outcome<Settings> {
         let path = folder.join(FILE);
         let text = files::read_text(&path, MAX_BYTES)?;
@@ -274,12 +283,29 @@ pub fn own_folder() -> Option<PathBuf> {
     Some(base.join("ringfort"))
 }
 
+/// In the last two weeks of an operator's certificate every command says so: afterwards nobody
+/// but an administrator can help.
+fn warn_of_end(certificate: &[u8]) {
+    let Ok((not_before, not_after)) = validity(certificate) else { return };
+    let (now, life) = (clock::now(), not_after.saturating_sub(not_before));
+    let left = not_after.saturating_sub(now);
+    // One that was made for a short time is not warned about from the start.
+    if left < WARN_DAYS * clock::DAY_S && left < life / 3 {
+        let (when, next) = match left {
+            0 => ("ended", "ask an administrator for an invitation (ringfort user add)"),
+            _ => ("ends", "ringfort user renew"),
+        };
+        let at = clock::text(not_after);
+        output::progress(format!("warning: your certificate {when} {at}\n  next: {next}"));
+    }
+}
+
 fn certificates(path: &Path) -> Outcome<Vec<Vec<u8>>> {
     certificates_in(&files::read_text(path, MAX_BYTES)?).ok_or_else(|| no_certificate(path))
 }
 
 /// The certificates in a PEM text, DER; none where there is none.
-fn certificates_in(text: &str) -> Option<Vec<Vec<u8>>> {
+pub fn certificates_in(text: &str) -> Option<Vec<Vec<u8>>> {
     let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(text.as_bytes())
         .map(|certificate| certificate.map(|der| der.to_vec()))
         .collect();
@@ -320,6 +346,7 @@ pub fn trusted(server_ca: &str) -> Outcome<Vec<Vec<u8>>> {
     certificates_in(&files::read_text(bundle, MAX_BUNDLE)?).ok_or_else(|| no_certificate(bundle))
 }
 
+const WARN_DAYS: u64 = 14;
 /// The settings' file name.
 const FILE: &str = "operator.toml";
 /// The audit log's key, beside them.

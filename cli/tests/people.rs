@@ -352,6 +352,69 @@ fn people_are_met_with_a_certificate_of_others_and_with_its_successor() {
     bench.run("hub serve").failed("has mode 0644");
 }
 
+/// Nobody has to be let in again because a certificate ends (freely after aws-iot-device-client#365:
+/// no clear rotation, and old certificates that stay active).
+#[test]
+fn a_person_renews_before_the_end_and_the_old_certificate_ends_with_it() {
+    let (bench, hub) = serving();
+    bench.ok("user add olga --role operator --dir operator");
+    bench.ok("login olga.invitation --dir olga");
+    let listed = || -> Vec<Value> {
+        let all = people(&bench, "operator")["people"].as_array().unwrap().clone();
+        all.into_iter().filter(|person| person["name"] == "olga").collect()
+    };
+    assert_eq!(listed().len(), 1);
+    let copy = bench.path("copy");
+    let copied = Command::new("cp").arg("-r").arg(bench.path("olga")).arg(&copy).status();
+    assert!(copied.unwrap().success());
+
+    let renewed = bench.ok("user renew --dir olga --json").json();
+    assert_eq!((&renewed["name"], &renewed["role"]), (&"olga".into(), &"operator".into()));
+    assert_eq!(renewed["certificate"], "olga/operator-2.pem");
+    assert!(!bench.path("olga/operator.sealed").exists(), "the old key is gone");
+    let shown = bench.ok("device list --dir olga");
+    assert!(!shown.err.contains("warning"), "{shown:?}");
+    // A copy of the folder as it was opens nothing any more, and cannot renew.
+    bench.run("device list --dir copy").refused("certificate-revoked");
+    bench.run("user renew --dir copy").refused("certificate-revoked");
+    assert!(!copy.join("operator-2.sealed").exists(), "nothing is left of the attempt");
+    bench.run("user add eve --role viewer --dir olga").refused("role-forbids");
+    let states: Vec<Value> = listed().iter().map(|person| person["state"].clone()).collect();
+    assert_eq!(states.iter().filter(|state| **state == "active").count(), 1, "{states:?}");
+    bench.ok("user renew --dir olga");
+    bench.ok("device list --dir olga");
+
+    bench.ok("user remove olga --dir operator");
+    bench.run("user renew --dir olga").refused("certificate-revoked");
+    let log = bench.ok("audit export log --dir operator");
+    assert!(log.err.is_empty(), "{log:?}");
+    let log = fs::read_to_string(bench.path("log")).unwrap();
+    for (kind, times) in [("operator-renewed", 2), ("operator-certificate-ended", 2)] {
+        assert_eq!(log.matches(&hex::encode(kind)).count(), times, "{kind}");
+    }
+    assert_eq!(hub.stop(), 0);
+}
+
+#[test]
+fn every_command_says_that_a_certificate_ends_in_its_last_days() {
+    let (bench, hub) = serving();
+    // A quickstart's live for 30 days, so the last ten of them are the last third.
+    for (days, warned) in [(1, false), (19, false), (25, true)] {
+        let shown = Command::new("faketime")
+            .args(["-f", &format!("+{days}d"), env!("CARGO_BIN_EXE_ringfort")])
+            .args(["device", "list", "--json", "--dir", "operator"])
+            .current_dir(bench.path(""))
+            .output();
+        let shown = Ran::from(shown.unwrap());
+        assert_eq!(shown.code, 0, "{shown:?}");
+        let said = shown.err.contains("warning: your certificate ends")
+            && shown.err.contains("next: ringfort user renew");
+        assert_eq!(said, warned, "{days} days: {shown:?}");
+        assert!(shown.json().is_array(), "it stands beside what was asked for");
+    }
+    assert_eq!(hub.stop(), 0);
+}
+
 fn serving() -> (Bench, Hub) {
     let bench = local_pki(true);
     bench.ok(&hub_init(&bench));

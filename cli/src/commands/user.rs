@@ -1,5 +1,7 @@
 //! `ringfort user`: who may do what at the hub.
 
+mod renew;
+
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -23,6 +25,8 @@ pub enum Command {
     Add(Add),
     /// Show who has access, who is invited, and what waits for a second person
     List,
+    /// Make a new key for yourself, before your certificate ends: same name, same role
+    Renew(renew::Options),
     /// End somebody's access and connections, or take an invitation back
     Remove {
         /// The name
@@ -71,6 +75,7 @@ impl Command {
     pub fn run(self, dir: Option<&Path>, json: bool) -> ExitCode {
         match self {
             Command::Add(options) => conclude(add(&options, dir), json),
+            Command::Renew(options) => conclude(renew::run(&options, dir), json),
             Command::List => conclude(list(dir), json),
             Command::Remove { name } => conclude(remove(&name, dir), json),
         }

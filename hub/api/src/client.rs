@@ -30,9 +30,9 @@ use tokio_util::io::ReaderStream;
 use crate::model::{
     AnchorsTaken, Approval, AuditEntries, BatchTaken, Checkpoint, Deployment, DeveloperProduct,
     Device, DeviceAuthority, DeviceCommand, DeviceDetails, Event, Invitation, Login, Move,
-    NewCommand, NewDeployment, NewDeveloperProduct, NewInvitation, NewLogin, NewOperator, NewSite,
-    NewStatement, ObjectStored, OpenInvitation, Operator, Outcome, Page, Problem, Registered,
-    Release, Restored, Site, Status, Target,
+    NewCommand, NewDeployment, NewDeveloperProduct, NewInvitation, NewLogin, NewOperator,
+    NewRenewal, NewSite, NewStatement, ObjectStored, OpenInvitation, Operator, Outcome, Page,
+    Problem, Registered, Release, Restored, Settled, Site, Status, Target,
 };
 use crate::signing_key::RemoteKey;
 
@@ -414,6 +414,17 @@ impl Client {
     /// Registers a key with an invitation.
     pub async fn login(&self, login: &NewLogin) -> Result<Login, ClientError> {
         self.post("/api/v1/login", login).await
+    }
+
+    /// Asks for a certificate for a new key of the caller, in the name and role that it has.
+    pub async fn renew(&self, renewal: &NewRenewal) -> Result<Login, ClientError> {
+        self.post("/api/v1/operators/self/renew", renewal).await
+    }
+
+    /// Ends the certificates that the caller had before the one it shows.
+    pub async fn settle(&self) -> Result<Settled, ClientError> {
+        let (_, body) = self.send(Method::POST, "/api/v1/operators/self/settle", None).await?;
+        json(&body)
     }
 
     /// Ends an operator's access.

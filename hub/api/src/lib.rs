@@ -32,8 +32,8 @@ use ringfort_http::{
 use tokio::sync::Notify;
 
 use handlers::{
-    audit, deployments, device_ca, devices, invitations, operators, releases, sites, statements,
-    status,
+    audit, deployments, device_ca, devices, invitations, operators, releases, renewal, sites,
+    statements, status,
 };
 
 pub use openapi::openapi;
@@ -105,6 +105,8 @@ pub fn router(fleet: Fleet, config: ApiConfig) -> Router {
         .route("/audit/entries", get(audit::entries))
         .route("/operators", get(operators::list).post(operators::add))
         .route("/operators/{fingerprint}", delete(operators::remove))
+        .route("/operators/self/renew", post(renewal::renew))
+        .route("/operators/self/settle", post(renewal::settle))
         .route("/approvals", get(invitations::approvals))
         .route("/invitations", get(invitations::list).post(invitations::invite))
         .route("/invitations/{name}", delete(invitations::withdraw))

@@ -582,6 +582,21 @@ pub struct Login {
 
 /// Somebody's consent to something that takes two people.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+/// A new key in the place of the one that the caller has.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewRenewal {
+    /// A certificate request for the new key, PEM. The names in it do not matter.
+    pub request: String,
+}
+
+/// What came of settling on a certificate.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Settled {
+    /// How many earlier certificates of the caller ended.
+    pub ended: u32,
+}
+
 pub struct Approval {
     /// What it is about: a device, `operator/…`, `release/…`, `hub`.
     pub subject: String,

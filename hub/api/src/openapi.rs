@@ -1,8 +1,8 @@
 use utoipa::OpenApi;
 
 use crate::handlers::{
-    audit, deployments, device_ca, devices, invitations, operators, releases, sites, statements,
-    status,
+    audit, deployments, device_ca, devices, invitations, operators, releases, renewal, sites,
+    statements, status,
 };
 
 /// The description of the operator interface, OpenAPI 3.1 in JSON.
@@ -58,6 +58,8 @@ pub fn openapi() -> String {
         operators::list,
         operators::add,
         operators::remove,
+        renewal::renew,
+        renewal::settle,
         invitations::login,
         invitations::invite,
         invitations::list,

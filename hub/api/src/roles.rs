@@ -74,6 +74,8 @@ pub const ADDRESSES: &[Address] = &[
     role("GET", "/api/v1/operators", Permission::View),
     role("POST", "/api/v1/operators", Permission::Administer),
     role("DELETE", "/api/v1/operators/{fingerprint}", Permission::Administer),
+    role("POST", "/api/v1/operators/self/renew", Permission::View),
+    role("POST", "/api/v1/operators/self/settle", Permission::View),
     role("GET", "/api/v1/invitations", Permission::View),
     role("POST", "/api/v1/invitations", Permission::Administer),
     role("DELETE", "/api/v1/invitations/{name}", Permission::Administer),

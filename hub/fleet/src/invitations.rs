@@ -29,7 +29,7 @@ pub struct OperatorAuthority {
 
 impl OperatorAuthority {
     /// The certificate for this person's key, DER.
-    fn issue(&self, name: &str, csr: &Csr, now_ms: i64) -> Result<Vec<u8>, Refusal> {
+    pub(crate) fn issue(&self, name: &str, csr: &Csr, now_ms: i64) -> Result<Vec<u8>, Refusal> {
         let profile = Profile { name, lifetime_days: self.lifetime_days };
         let now = now_ms.unsigned_abs() / 1000;
         Ok(self.issuer.issue_operator(csr.key(), &profile, now)?.der)

@@ -83,6 +83,7 @@ mod people;
 mod refusal;
 mod registry;
 mod releases;
+mod renewal;
 mod restored;
 mod session;
 mod statements;

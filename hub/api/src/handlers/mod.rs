@@ -7,6 +7,7 @@ pub(crate) mod devices;
 pub(crate) mod invitations;
 pub(crate) mod operators;
 pub(crate) mod releases;
+pub(crate) mod renewal;
 pub(crate) mod sites;
 pub(crate) mod statements;
 pub(crate) mod status;

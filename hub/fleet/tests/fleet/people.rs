@@ -319,6 +319,109 @@ async fn a_certificate_that_has_ended_is_refused_whatever_the_handshake_said() {
     assert_eq!(refused(world.fleet.operator(&fingerprint).await), Reason::CertificateExpired);
 }
 
+#[tokio::test]
+async fn a_person_renews_with_a_new_key_and_the_old_one_ends_when_the_new_one_settles() {
+    let world = World::new().await;
+    let (olga, old) = person(&world, "olga", Role::Operator).await;
+    let authority = authority(&world);
+    world.clock.advance_ms(80 * 24 * HOUR_MS);
+    let renewed = world.fleet.renew_operator(&olga, &old, &authority, &request()).await.unwrap();
+    assert_eq!((&*renewed.name, renewed.role), ("olga", Role::Operator));
+    // Both serve until the new one is used.
+    for fingerprint in [&old, &renewed.fingerprint] {
+        let who = world.fleet.operator(fingerprint).await.unwrap();
+        assert_eq!((who.name(), who.role()), ("olga", Role::Operator));
+    }
+    let mut changes = world.fleet.access_changes();
+    let who = world.fleet.operator(&renewed.fingerprint).await.unwrap();
+    let ended = world.fleet.settle_operator(&who, &renewed.fingerprint).await.unwrap();
+    assert_eq!(ended, 1);
+    assert_eq!(changes.try_recv().unwrap(), AccessChange::Operator(old));
+    assert_eq!(refused(world.fleet.operator(&old).await), Reason::CertificateRevoked);
+    assert_eq!(world.fleet.settle_operator(&who, &renewed.fingerprint).await.unwrap(), 0);
+    // It lives as long as one that was invited, and the audit log says by which it was made.
+    world.clock.advance_ms(89 * 24 * HOUR_MS);
+    world.fleet.operator(&renewed.fingerprint).await.unwrap();
+    let entries = world.fleet.audit_entries(&world.admin, 0, 1000).await.unwrap();
+    let log = format!("{entries:?}");
+    for kind in ["operator-renewed", "operator-certificate-ended"] {
+        let kind = kind.bytes().map(|byte| byte.to_string()).collect::<Vec<_>>().join(", ");
+        assert!(log.contains(&kind), "{kind}");
+    }
+}
+
+#[tokio::test]
+async fn a_certificate_that_was_revoked_or_has_ended_renews_nothing() {
+    let world = World::new().await;
+    let (olga, of_olga) = person(&world, "olga", Role::Operator).await;
+    let (vera, of_vera) = person(&world, "vera", Role::Viewer).await;
+    let authority = authority(&world);
+    world.fleet.remove_operator(&world.admin, &of_olga).await.unwrap();
+    let removed = world.fleet.renew_operator(&olga, &of_olga, &authority, &request()).await;
+    assert_eq!(refused(removed), Reason::CertificateRevoked);
+    let removed = world.fleet.settle_operator(&olga, &of_olga).await;
+    assert_eq!(refused(removed), Reason::CertificateRevoked);
+    // With the certificate of somebody else nobody becomes that person.
+    let other = world.fleet.renew_operator(&olga, &of_vera, &authority, &request()).await;
+    assert_eq!(refused(other), Reason::CertificateRevoked);
+    world.clock.advance_ms(89 * 24 * HOUR_MS);
+    world.fleet.renew_operator(&vera, &of_vera, &authority, &request()).await.unwrap();
+    world.clock.advance_ms(2 * 24 * HOUR_MS);
+    let ended = world.fleet.renew_operator(&vera, &of_vera, &authority, &request()).await;
+    assert_eq!(refused(ended), Reason::CertificateExpired);
+}
+
+#[tokio::test]
+async fn a_renewal_needs_a_key_that_nobody_has_seen() {
+    let mut world = World::new().await;
+    let device = world.deployed("dev-a").await;
+    let authority = authority(&world);
+    let invitation = invite(&world, "olga", Role::Operator).await;
+    let first = request();
+    let olga = world.fleet.redeem(&authority, &invitation.secret, &first).await.unwrap();
+    let who = world.fleet.operator(&olga.fingerprint).await.unwrap();
+    let of_a_device = Csr::parse(&csr(&device.operational, None)).unwrap();
+    for seen in [&first, &of_a_device] {
+        let renewed = world.fleet.renew_operator(&who, &olga.fingerprint, &authority, seen).await;
+        assert_eq!(refused(renewed), Reason::KeyAlreadyKnown);
+    }
+    let new = request();
+    let shown = &olga.fingerprint;
+    world.fleet.renew_operator(&who, shown, &authority, &new).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_renewal_that_was_lost_on_the_way_leaves_no_second_door() {
+    let world = World::new().await;
+    let (olga, old) = person(&world, "olga", Role::Operator).await;
+    let authority = authority(&world);
+    let lost = world.fleet.renew_operator(&olga, &old, &authority, &request()).await.unwrap();
+    let second = world.fleet.renew_operator(&olga, &old, &authority, &request()).await.unwrap();
+    let refusal = refused(world.fleet.operator(&lost.fingerprint).await);
+    assert_eq!(refusal, Reason::CertificateRevoked);
+    for fingerprint in [&old, &second.fingerprint] {
+        world.fleet.operator(fingerprint).await.unwrap();
+    }
+    // The old one cannot end the new one by settling.
+    assert_eq!(world.fleet.settle_operator(&olga, &old).await.unwrap(), 0);
+    world.fleet.operator(&second.fingerprint).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_person_with_two_certificates_is_one_person() {
+    let mut world = World::with_policy(Policy::default()).await;
+    let device = world.deployed("dev-a").await;
+    let (alice, old) = person(&world, "alice", Role::Admin).await;
+    person(&world, "bob", Role::Operator).await;
+    let authority = authority(&world);
+    let renewed = world.fleet.renew_operator(&alice, &old, &authority, &request()).await.unwrap();
+    let again = world.fleet.operator(&renewed.fingerprint).await.unwrap();
+    for who in [&alice, &again] {
+        let moved = world.fleet.move_device(who, &device.id, State::Retired, "").await.unwrap();
+        assert_eq!(moved, Moved::Waiting { given: 1, required: 2 });
+    }
+}
+
 async fn invite(world: &World, name: &str, role: Role) -> Invitation {
     match world.fleet.invite(&world.admin, name, role).await.unwrap() {
         Agreed::Done(invitation) => invitation,

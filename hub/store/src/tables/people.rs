@@ -9,7 +9,7 @@ pub struct OperatorRow {
     /// SHA-256 of the certificate.
     #[sqlx(try_from = "Exactly<32>")]
     pub fingerprint: Hash,
-    /// The name, unique among those who are not removed.
+    /// The name: of one person, who has two certificates for as long as a renewal takes.
     pub name: String,
     /// The role.
     pub role: String,

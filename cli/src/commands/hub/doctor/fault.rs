@@ -154,7 +154,7 @@ faults! {
         "See whether it runs, and its log; then the address and certificate in the operator's folder.";
     OperatorCertificateEnds "operator-certificate-ends"
         "The operator's own certificate has ended or ends within 30 days."
-        "Have an administrator add a new one before.";
+        "Run `ringfort user renew` before; afterwards an administrator has to invite anew.";
     AnchorsNotPublished "anchors-not-published"
         "The directory holds newer anchors than the hub serves."
         "Run `ringfort pki anchors publish`, or restart the hub.";

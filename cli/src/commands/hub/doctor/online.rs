@@ -20,7 +20,7 @@ pub fn examine(directory: &Path, folder: &Path, findings: &mut Vec<Finding>) {
             return;
         }
     };
-    findings.extend(own_certificate(operator.folder()));
+    findings.extend(own_certificate(&operator.folder().join(&operator.settings().certificate)));
     let status = match operator.wait(operator.client().status()) {
         Ok(status) => status,
         Err(failure) => {
@@ -48,9 +48,8 @@ pub fn examine(directory: &Path, folder: &Path, findings: &mut Vec<Finding>) {
     }
 }
 
-fn own_certificate(folder: &Path) -> Option<Finding> {
-    let path = folder.join("operator.pem");
-    let info = CertificateInfo::parse(&read_certificate(&path).ok()?).ok()?;
+fn own_certificate(path: &Path) -> Option<Finding> {
+    let info = CertificateInfo::parse(&read_certificate(path).ok()?).ok()?;
     let left = info.not_after.saturating_sub(clock::now());
     (left < 30 * clock::DAY_S).then(|| {
         let seen = format!("ends {}", clock::text(info.not_after));
