@@ -351,6 +351,7 @@ async fn open_fleet(directory: &Path) -> Result<(Fleet, Store)> {
     let crls = CrlPolicy {
         base_url: format!("{}/crl/", anchors.hub()),
         shards: u16::try_from(shards.context("hub.toml: crl_shards")?)?,
+        first: 0,
     };
     let device_ca =
         Issuer::new(&certificate(&hub.join("certs/device-ca.pem"))?, key("device-ca")?)?;
@@ -361,6 +362,7 @@ async fn open_fleet(directory: &Path) -> Result<(Fleet, Store)> {
         order_key: key("order")?,
         evidence_key: key("evidence")?,
         device_ca: device_ca.with_crl_policy(crls),
+        earlier_device_cas: Vec::new(),
         link_key: SealedSecret::read(&sealed("link"))?.open(&passphrase)?,
         clock: Arc::new(SystemClock),
         policy: Policy { approvals: 1, ldevid_days: 30, ..Policy::default() },

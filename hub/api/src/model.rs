@@ -459,6 +459,21 @@ pub struct DeviceAuthority {
     pub certificate: String,
     /// The roots, PEM; one of them issued it.
     pub roots: Vec<String>,
+    /// Those before it that have certificates in force.
+    pub earlier: Vec<EarlierDeviceAuthority>,
+}
+
+/// An authority that issued operational certificates before the one that does now.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct EarlierDeviceAuthority {
+    /// Its certificate, PEM.
+    pub certificate: String,
+    /// Its CRL of everything that is revoked or on hold, PEM, signed for this answer.
+    pub crl: String,
+    /// How many of its certificates are in force.
+    pub in_force: u64,
+    /// When the last of them ends; absent where it issued none.
+    pub last_ends_ms: Option<i64>,
 }
 
 /// Entries of the audit log, as they are hashed.
@@ -567,21 +582,6 @@ pub struct NewLogin {
     pub request: String,
 }
 
-/// A key that was registered.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct Login {
-    /// The name.
-    pub name: String,
-    /// The role.
-    pub role: String,
-    /// The certificate, PEM.
-    pub certificate: String,
-    /// When it ends.
-    pub not_after_ms: i64,
-}
-
-/// Somebody's consent to something that takes two people.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 /// A new key in the place of the one that the caller has.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -597,6 +597,21 @@ pub struct Settled {
     pub ended: u32,
 }
 
+/// A key that was registered.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Login {
+    /// The name.
+    pub name: String,
+    /// The role.
+    pub role: String,
+    /// The certificate, PEM.
+    pub certificate: String,
+    /// When it ends.
+    pub not_after_ms: i64,
+}
+
+/// Somebody's consent to something that takes two people.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Approval {
     /// What it is about: a device, `operator/…`, `release/…`, `hub`.
     pub subject: String,

@@ -1,9 +1,9 @@
 //! What leaves the hub signed: heads of the audit log, and CRLs.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ringfort_cose::Reason;
-use ringfort_pki::{Crl, RevocationReason, Revoked, SerialNumber};
+use ringfort_pki::{Crl, CrlPolicy, Issuer, RevocationReason, Revoked, SerialNumber};
 use ringfort_store::{Frontier, RevokedRow};
 use ringfort_trust::ids::DeviceId;
 
@@ -55,24 +55,25 @@ impl Fleet {
         Ok(rows.into_iter().map(|row| row.entry).collect())
     }
 
-    /// Signs the full CRLs of the Device CA, one per shard: every operational certificate that is
-    /// revoked, or on hold, and has not ended.
+    /// Signs the full CRLs of the Device CA and of those before it, one per shard: every operational
+    /// certificate that is revoked, or on hold, and has not ended, on the CRL of whoever issued it.
     ///
     /// # Errors
     /// What the store or the CA's key says.
     pub async fn crls(&self) -> Result<Vec<Crl>, Refusal> {
-        let shards = self.crl_shards();
-        let mut by_shard: Vec<Vec<Revoked>> = vec![Vec::new(); usize::from(shards)];
+        let all = self.device_cas().flat_map(|own| shards(own).map(move |shard| (shard, own)));
+        let mut by_shard: BTreeMap<u16, (&Issuer, Vec<Revoked>)> =
+            all.map(|(shard, own)| (shard, (own, Vec::new()))).collect();
         for revoked in self.revoked_ldevids().await? {
-            let shard = revoked.serial.shard(shards);
-            by_shard.get_mut(usize::from(shard)).ok_or(Reason::Internal)?.push(revoked);
+            // One of an authority that is no more has nobody who could sign it away.
+            let Some((_, shard)) = self.issuer_of(&revoked.serial) else { continue };
+            by_shard.get_mut(&shard).ok_or(Reason::Internal)?.1.push(revoked);
         }
         let number = self.next_crl_number().await?;
         let (now, next) = self.crl_times();
-        let authority = &self.inner.device_ca;
-        (0..shards)
-            .zip(by_shard)
-            .map(|(shard, revoked)| Ok(Crl::sign(authority, shard, revoked, number, now, next)?))
+        by_shard
+            .into_iter()
+            .map(|(shard, (own, revoked))| Ok(Crl::sign(own, shard, revoked, number, now, next)?))
             .collect()
     }
 
@@ -83,17 +84,17 @@ impl Fleet {
     /// # Errors
     /// As [`Fleet::crls`].
     pub async fn crls_of(&self, devices: &BTreeSet<DeviceId>) -> Result<Vec<Crl>, Refusal> {
-        let shards = self.crl_shards();
         let mut read = self.read().await?;
-        let mut touched = BTreeSet::new();
+        let mut touched = BTreeMap::new();
         for device in devices {
             for row in read.certificates_of(device.as_str(), LDEVID).await? {
-                touched.insert(SerialNumber::from_bytes(&row.serial)?.shard(shards));
+                let issuer = self.issuer_of(&SerialNumber::from_bytes(&row.serial)?);
+                touched.extend(issuer.map(|(own, shard)| (shard, own)));
             }
         }
         let now_ms = self.now_ms();
         let mut by_shard = Vec::new();
-        for shard in touched {
+        for (shard, own) in touched {
             let rows = match SerialNumber::range_of_shard(shard) {
                 Some((from, until)) => {
                     let range = &from[..]..&until[..];
@@ -102,8 +103,10 @@ impl Fleet {
                 None => read.revoked_certificates(LDEVID, now_ms).await?,
             };
             let mut revoked = revoked(rows)?;
-            revoked.retain(|revoked| revoked.serial.shard(shards) == shard);
-            by_shard.push((shard, revoked));
+            revoked.retain(|revoked| {
+                self.issuer_of(&revoked.serial).is_some_and(|(_, found)| found == shard)
+            });
+            by_shard.push((shard, own, revoked));
         }
         drop(read);
         if by_shard.is_empty() {
@@ -111,13 +114,16 @@ impl Fleet {
         }
         let number = self.next_crl_number().await?;
         let (now, next) = self.crl_times();
-        let authority = &self.inner.device_ca;
-        let sign = |(shard, revoked)| Ok(Crl::sign(authority, shard, revoked, number, now, next)?);
+        let sign = |(shard, own, revoked)| Ok(Crl::sign(own, shard, revoked, number, now, next)?);
         by_shard.into_iter().map(sign).collect()
     }
 
-    fn crl_shards(&self) -> u16 {
-        self.inner.device_ca.crl_policy().map_or(1, |policy| policy.shards.max(1))
+    /// Who issued a certificate of ours, and in which shard of its CRL it would stand.
+    fn issuer_of(&self, serial: &SerialNumber) -> Option<(&Issuer, u16)> {
+        self.device_cas().find_map(|own| match own.crl_policy() {
+            Some(policy) => policy.shard_of(serial).map(|shard| (own, shard)),
+            None => Some((own, 0)),
+        })
     }
 
     /// Signs one CRL of the Device CA with all that [`Fleet::crls`] spreads over its shards: for a
@@ -127,10 +133,48 @@ impl Fleet {
     /// `role-forbids`; what the store or the CA's key says.
     pub async fn whole_crl(&self, who: &Operator) -> Result<Crl, Refusal> {
         who.require(Permission::View)?;
+        self.whole_crl_of(&self.inner.device_ca).await
+    }
+
+    /// The authorities before the Device CA that have certificates in force, each with its CRL of
+    /// all that it issued.
+    ///
+    /// # Errors
+    /// As for [`Fleet::whole_crl`].
+    pub async fn earlier_device_cas(
+        &self,
+        who: &Operator,
+    ) -> Result<Vec<EarlierAuthority>, Refusal> {
+        who.require(Permission::View)?;
+        let mut found = Vec::new();
+        for own in &self.inner.earlier_device_cas {
+            let first = own.crl_policy().map_or(0, |policy| policy.first);
+            let (from, until) = SerialNumber::range_of_issuer(first);
+            let (in_force, last_ends_ms) = self
+                .read()
+                .await?
+                .certificates_between(LDEVID, self.now_ms(), &from[..]..&until[..])
+                .await?;
+            found.push(EarlierAuthority {
+                certificate: own.certificate_der().to_vec(),
+                crl: self.whole_crl_of(own).await?,
+                in_force: in_force.unsigned_abs(),
+                last_ends_ms,
+            });
+        }
+        Ok(found)
+    }
+
+    async fn whole_crl_of(&self, own: &Issuer) -> Result<Crl, Refusal> {
         let number = self.next_crl_number().await?;
         let (now, next) = self.crl_times();
-        let revoked = self.revoked_ldevids().await?;
-        Ok(Crl::sign_whole(&self.inner.device_ca, revoked, number, now, next)?)
+        let is_of = |serial: &SerialNumber| {
+            let issuer = self.issuer_of(serial);
+            issuer.is_some_and(|(found, _)| found.certificate_der() == own.certificate_der())
+        };
+        let mut revoked = self.revoked_ldevids().await?;
+        revoked.retain(|revoked| is_of(&revoked.serial));
+        Ok(Crl::sign_whole(own, revoked, number, now, next)?)
     }
 
     async fn next_crl_number(&self) -> Result<u64, Refusal> {
@@ -156,6 +200,24 @@ impl Fleet {
     async fn revoked_ldevids(&self) -> Result<Vec<Revoked>, Refusal> {
         revoked(self.read().await?.revoked_certificates(LDEVID, self.now_ms()).await?)
     }
+}
+
+/// An authority that issued operational certificates before the one that does now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EarlierAuthority {
+    /// Its certificate, DER.
+    pub certificate: Vec<u8>,
+    /// What it revoked.
+    pub crl: Crl,
+    /// How many of its certificates are in force.
+    pub in_force: u64,
+    /// When the last of its certificates ends, Unix milliseconds; none where it issued none.
+    pub last_ends_ms: Option<i64>,
+}
+
+/// The CRL shards of an authority.
+fn shards(own: &Issuer) -> std::ops::Range<u16> {
+    own.crl_policy().map_or(0..1, CrlPolicy::all)
 }
 
 fn revoked(rows: Vec<RevokedRow>) -> Result<Vec<Revoked>, Refusal> {

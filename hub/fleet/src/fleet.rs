@@ -35,6 +35,9 @@ pub struct FleetConfig {
     pub evidence_key: Arc<dyn Sign>,
     /// Issues LDevIDs.
     pub device_ca: Issuer,
+    /// Those that issued them before and have certificates in force: they sign their CRLs and
+    /// nothing else. Each has CRL shards of its own.
+    pub earlier_device_cas: Vec<Issuer>,
     /// The key of the links, 32 random bytes.
     pub link_key: Zeroizing<[u8; 32]>,
     /// The time.
@@ -88,6 +91,7 @@ pub(crate) struct Inner {
     pub(crate) order_key_name: Thumbprint,
     pub(crate) evidence_key: Arc<dyn Sign>,
     pub(crate) device_ca: Issuer,
+    pub(crate) earlier_device_cas: Vec<Issuer>,
     link_key: hmac::Key,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) policy: Policy,
@@ -148,6 +152,7 @@ impl Fleet {
                 order_key: config.order_key,
                 evidence_key: config.evidence_key,
                 device_ca: config.device_ca,
+                earlier_device_cas: config.earlier_device_cas,
                 link_key: hmac::Key::new(hmac::HMAC_SHA256, &config.link_key[..]),
                 clock: config.clock,
                 policy,
@@ -283,12 +288,19 @@ impl Fleet {
         mac
     }
 
+    /// The authorities of operational certificates: the one that issues them, then the earlier ones.
+    pub(crate) fn device_cas(&self) -> impl Iterator<Item = &Issuer> {
+        std::iter::once(&self.inner.device_ca).chain(&self.inner.earlier_device_cas)
+    }
+
     async fn note_own_keys(&self) -> Result<(), Refusal> {
-        let own = [
+        let mut own = vec![
             (key_digest(&self.inner.order_key.public_key())?, "order".to_owned()),
             (key_digest(&self.inner.evidence_key.public_key())?, "evidence".to_owned()),
-            (self.inner.device_ca.info().key.fingerprint(), "device-ca".to_owned()),
         ];
+        for authority in self.device_cas() {
+            own.push((authority.info().key.fingerprint(), "device-ca".to_owned()));
+        }
         self.change("hub", move |change| Box::pin(async move { change.note_keys(&own).await }))
             .await
     }

@@ -97,6 +97,7 @@ pub use commands::{CommandView, Commanded};
 pub use contact::Answer;
 pub use developer::{DEVELOPER_DAYS, DEVELOPER_DEVICES, DeveloperProduct};
 pub use enrol::Enrolled;
+pub use evidence::EarlierAuthority;
 pub use fleet::{Fleet, FleetConfig, Policy};
 pub use health::Health;
 pub use invitations::{OperatorAuthority, SECRET_BYTES};

@@ -193,7 +193,8 @@ impl Fleet {
             return Err(unknown());
         }
         let info = CertificateInfo::parse(certificate.der)?;
-        let issued_by_own = info.is_signed_by(certificate.der, self.inner.device_ca.info());
+        let issued_by_own =
+            self.device_cas().any(|own| info.is_signed_by(certificate.der, own.info()));
         // The Device CA dates certificates back a little, for devices whose clock is behind.
         let not_before_ms = seconds_to_ms(info.not_before);
         if !issued_by_own || not_before_ms.saturating_add(BACKDATE_MS) < restored.backup_ms {

@@ -44,8 +44,11 @@ fn write_pki(folder: &Path, plan: &Plan, now: u64) -> Result<(), Box<dyn Error>>
         Ok(Issuer::new(&issued.der, signer)?)
     };
     let factory = authority("factory-ca", &Role::Factory { site: "north".into() })?;
-    let device = authority("device-ca", &Role::Device)?
-        .with_crl_policy(CrlPolicy { base_url: "http://hub.example/crl/".into(), shards: 4 });
+    let device = authority("device-ca", &Role::Device)?.with_crl_policy(CrlPolicy {
+        base_url: "http://hub.example/crl/".into(),
+        shards: 4,
+        first: 0,
+    });
     let server = authority("server-ca", &Role::Server)?;
     let operator = authority("operator-ca", &Role::Operator)?;
 

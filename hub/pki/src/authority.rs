@@ -51,6 +51,11 @@ pub enum Role {
     },
     /// Issues operational certificates.
     Device,
+    /// The same in the place of an earlier one: the second, the third and so on.
+    LaterDevice {
+        /// 2 or more.
+        number: u16,
+    },
     /// Issues the certificates of the hub's listeners.
     Server,
     /// Issues certificates of people and automation.
@@ -119,7 +124,9 @@ impl Plan {
                 return Err(Error::NotAnIssuer("a root is issued by nobody"));
             }
             Role::Factory { .. } => (Purpose::Client, self.lifetimes.factory_ca_days),
-            Role::Device | Role::Operator => (Purpose::Client, self.lifetimes.authority_days),
+            Role::Device | Role::LaterDevice { .. } | Role::Operator => {
+                (Purpose::Client, self.lifetimes.authority_days)
+            }
             Role::Server => (Purpose::Server, self.lifetimes.authority_days),
         };
         let extensions = Extensions::authority(key, Some(&root.identifier()), 0, Some(purpose))?;
@@ -133,6 +140,7 @@ impl Plan {
             Role::BackupRoot => format!("{name} Backup Root CA"),
             Role::Factory { site } => format!("{name} Factory CA {site}"),
             Role::Device => format!("{name} Device CA"),
+            Role::LaterDevice { number } => format!("{name} Device CA {number}"),
             Role::Server => format!("{name} Server CA"),
             Role::Operator => format!("{name} Operator CA"),
         };

@@ -23,6 +23,9 @@ pub struct CrlPolicy {
     pub base_url: String,
     /// How many shards; at least 1. Never lower it while certificates live.
     pub shards: u16,
+    /// The number of the first shard: 0 for an issuer that has the addresses for itself. Issuers
+    /// that follow each other have [`CrlPolicy::first_of`].
+    pub first: u16,
 }
 
 /// One certificate on a CRL.
@@ -69,6 +72,28 @@ pub struct Crl {
 }
 
 impl CrlPolicy {
+    /// The first shard of the `number`th issuer, counted from 1; none when there were too many.
+    pub fn first_of(number: u16) -> Option<u16> {
+        number.checked_sub(1)?.checked_mul(Self::MAX_SHARDS)
+    }
+
+    /// Which shard speaks for a certificate; none where it is another issuer's.
+    pub fn shard_of(&self, serial: &SerialNumber) -> Option<u16> {
+        let Some(made_in) = serial.made_in_shard() else {
+            return (self.first == 0).then_some(0);
+        };
+        let own = made_in / Self::MAX_SHARDS == self.first / Self::MAX_SHARDS;
+        own.then(|| self.first + made_in % Self::MAX_SHARDS % self.shards.max(1))
+    }
+
+    /// Every shard.
+    pub fn all(&self) -> std::ops::Range<u16> {
+        self.first..self.first.saturating_add(self.shards.max(1))
+    }
+
+    /// So many shards one issuer has at most, so that a shard's number says whose it is.
+    pub const MAX_SHARDS: u16 = 4096;
+
     /// The address of one shard.
     pub fn url(&self, shard: u16) -> String {
         format!("{}{shard}.crl", self.base_url)
@@ -89,9 +114,9 @@ impl Crl {
         now: u64,
         next_update: u64,
     ) -> Result<Crl, Error> {
-        let shards = issuer.crl_policy().map_or(1, |policy| policy.shards);
-        if shard >= shards.max(1) {
-            return Err(Error::unsuitable("CRL shard")(format!("{shard} of {shards}")));
+        let shards = issuer.crl_policy().map_or(0..1, CrlPolicy::all);
+        if !shards.contains(&shard) {
+            return Err(Error::unsuitable("CRL shard")(format!("{shard} of {shards:?}")));
         }
         let url = issuer.crl_policy().map(|policy| policy.url(shard));
         Crl::sign_list(issuer, shard, url, revoked, number, now, next_update)

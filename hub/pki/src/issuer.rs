@@ -230,7 +230,7 @@ impl Issuer {
         let signer_of_key = CertificateSigner { signer: signer.as_ref(), key: &key };
         let profile =
             Profile { issuer: subject.clone(), subject, extensions: extensions.into_vec() };
-        let serial = SerialNumber::random(1)?;
+        let serial = SerialNumber::random(0, 1)?;
         let issued = build(profile, serial, not_before, not_after, &key, &signer_of_key)?;
         Issuer::new(&issued.der, signer)
     }
@@ -266,11 +266,11 @@ impl Issuer {
         };
         let (serial, extensions) = match &self.crl {
             Some(policy) => {
-                let serial = SerialNumber::random(policy.shards)?;
-                let url = policy.url(serial.shard(policy.shards));
+                let serial = SerialNumber::random(policy.first, policy.shards)?;
+                let url = policy.url(policy.shard_of(&serial).unwrap_or(policy.first));
                 (serial, extensions.crl_distribution_point(&url)?)
             }
-            None => (SerialNumber::random(1)?, extensions),
+            None => (SerialNumber::random(0, 1)?, extensions),
         };
         let profile =
             Profile { issuer: self.subject.clone(), subject, extensions: extensions.into_vec() };

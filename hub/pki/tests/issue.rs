@@ -337,7 +337,7 @@ impl Pki {
 }
 
 fn policy() -> CrlPolicy {
-    CrlPolicy { base_url: "https://hub.example/crl/".into(), shards: 4 }
+    CrlPolicy { base_url: "https://hub.example/crl/".into(), shards: 4, first: 0 }
 }
 
 fn ldevid() -> Ldevid<'static> {

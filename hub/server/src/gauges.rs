@@ -18,6 +18,9 @@ pub(crate) fn authorities(config: &ServerConfig) -> Result<Vec<Ending>, StartErr
         certificate("server-ca", config.server_ca.certificate_der())?,
         certificate("operator-ca", config.operator_authority.issuer.certificate_der())?,
     ];
+    for earlier in &config.earlier_device_cas {
+        endings.push(certificate("device-ca", earlier)?);
+    }
     for root in &config.roots {
         endings.push(certificate("root", root)?);
     }

@@ -65,6 +65,8 @@ pub struct ServerConfig {
     /// What is above the Device CA, DER, for EST's cacerts: the root.
     pub roots: Vec<Vec<u8>>,
     /// Refuses to listen on, and to talk to, anything but this machine.
+    /// Those before it whose certificates devices still show, DER.
+    pub earlier_device_cas: Vec<Vec<u8>>,
     pub loopback_only: bool,
     /// Bounds.
     pub limits: Limits,
@@ -124,10 +126,12 @@ impl Server {
         let days = config.server_lifetime_days;
         let trust = Arc::new(
             Trust::load(
+        let device_cas =
+            [vec![config.device_ca.clone()], config.earlier_device_cas.clone()].concat();
                 fleet.clone(),
                 TlsMaker::new(config.server_ca.clone(), config.device_names.clone(), days)?,
                 TlsMaker::new(config.server_ca.clone(), config.operator_names.clone(), days)?,
-                config.device_ca.clone(),
+                device_cas.clone(),
                 operator_ca,
                 config.operator_identity.clone(),
             )
@@ -135,7 +139,7 @@ impl Server {
         );
         let shares = || Shares::new(limits.per_certificate, limits.per_address);
         let (device_shares, operator_shares) = (shares(), shares());
-        let ca_certificates = [vec![config.device_ca.clone()], config.roots.clone()].concat();
+        let ca_certificates = [device_cas, config.roots.clone()].concat();
         let device_router = ringfort_gateway::router(
             fleet.clone(),
             GatewayConfig {

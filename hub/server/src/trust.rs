@@ -21,7 +21,8 @@ pub(crate) struct Trust {
     fleet: Fleet,
     device: TlsMaker,
     operator: TlsMaker,
-    device_ca: Vec<u8>,
+    /// The one that issues certificates, and those before it.
+    device_cas: Vec<Vec<u8>>,
     operator_ca: Vec<u8>,
     device_tls: ArcSwap<ServerConfig>,
     operator_tls: ArcSwap<OperatorConfigs>,
@@ -43,14 +44,15 @@ impl Trust {
         fleet: Fleet,
         device: TlsMaker,
         operator: TlsMaker,
-        device_ca: Vec<u8>,
+        device_cas: Vec<Vec<u8>>,
         operator_ca: Vec<u8>,
         mut public: Option<watch::Receiver<PublicIdentity>>,
     ) -> Result<Trust, StartError> {
         let factory_cas = self::factory_cas(&fleet).await?;
-        let authorities = self::authorities(&device_ca, &factory_cas)?;
-        let operator_identity = match &mut public {
-            Some(public) => Identity::of_others(&public.borrow_and_update()),
+        let authorities = self::authorities(&device_cas, &factory_cas)?;
+        let given = public.as_mut().and_then(|public| public.borrow_and_update().clone());
+        let operator_identity = match given {
+            Some(given) => Identity::of_others(&given),
             None => operator.identity()?,
         };
         let current =
@@ -61,7 +63,7 @@ impl Trust {
             fleet,
             device,
             operator,
-            device_ca,
+            device_cas,
             operator_ca,
             device_tls: ArcSwap::new(device_tls),
             operator_tls: ArcSwap::from_pointee(operator_tls),
@@ -80,7 +82,7 @@ impl Trust {
         let sites_changed = factory_cas != current.factory_cas;
         let narrowed = current.factory_cas.iter().any(|known| !factory_cas.contains(known));
         if sites_changed || now >= current.device.renew_at {
-            let authorities = self::authorities(&self.device_ca, &factory_cas)?;
+            let authorities = self::authorities(&self.device_cas, &factory_cas)?;
             let identity = renewed(&self.device, &current.device, now)?;
             self.device_tls.store(self.device.device_config(&identity, &authorities)?);
             self.authorities.store(Arc::new(authorities));
@@ -165,11 +167,13 @@ async fn factory_cas(fleet: &Fleet) -> Result<Vec<Vec<u8>>, StartError> {
 }
 
 fn authorities(
-    device_ca: &[u8],
+    device_cas: &[Vec<u8>],
     factory_cas: &[Vec<u8>],
 ) -> Result<ClientAuthorities, ringfort_pki::Error> {
     let mut authorities = ClientAuthorities::default();
-    authorities.add(device_ca, Vouches::Ldevid)?;
+    for certificate in device_cas {
+        authorities.add(certificate, Vouches::Ldevid)?;
+    }
     for certificate in factory_cas {
         authorities.add(certificate, Vouches::Idevid)?;
     }

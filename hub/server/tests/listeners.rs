@@ -290,6 +290,7 @@ async fn a_hub_for_this_machine_only_does_not_listen_for_others() {
         },
         device_ca: world.device_ca.certificate_der().to_vec(),
         roots: vec![],
+        earlier_device_cas: Vec::new(),
         loopback_only: true,
         limits: Limits::default(),
     };

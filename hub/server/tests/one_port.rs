@@ -92,6 +92,7 @@ async fn one_name_for_both_sides_needs_two_ports() {
         },
         device_ca: world.device_ca.certificate_der().to_vec(),
         roots: vec![],
+        earlier_device_cas: Vec::new(),
         loopback_only: true,
         limits: Default::default(),
     };

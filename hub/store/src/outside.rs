@@ -106,6 +106,24 @@ impl Outside {
         .await?)
     }
 
+    /// When the last certificate of a kind ends whose serial number lies in a range; none where
+    /// there is none.
+    pub async fn last_end_between(
+        &mut self,
+        kind: &str,
+        serials: std::ops::Range<&[u8]>,
+    ) -> Result<Option<i64>, StoreError> {
+        Ok(sqlx::query_scalar(
+            "SELECT MAX(not_after_ms) FROM certificates \
+             WHERE kind = $1 AND serial >= $2 AND serial < $3",
+        )
+        .bind(kind)
+        .bind(serials.start)
+        .bind(serials.end)
+        .fetch_one(&mut self.connection)
+        .await?)
+    }
+
     /// The classes of the products for developers, each with the number of its devices that are
     /// not in this state. None in a database from before there were any.
     pub async fn developer_products(

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use ringfort_keystore::Passphrase;
-use ringfort_pki::ServerName;
+use ringfort_pki::{CrlPolicy, ServerName};
 use serde::{Deserialize, Serialize};
 
 use super::tpm_pin;
@@ -141,6 +141,23 @@ impl HubConfig {
         files::write_new(&path(directory), text.as_bytes(), files::PUBLIC)
     }
 
+        if !(1..=CrlPolicy::MAX_SHARDS).contains(&self.crl_shards) {
+            return Err("The CRL has 1 to 4096 shards.");
+        }
+        let Some(acme) = &self.operators.acme else { return Ok(()) };
+        if self.operators.certificate.is_some() {
+            return Err("Operators' certificate comes from files or from an authority, not both.");
+        }
+        if !acme.directory.starts_with("https://") {
+            return Err("The address of an ACME directory begins with https://.");
+        }
+        let reached = Address::parse(&self.operators.address).ok();
+        if self.loopback_only || !reached.is_some_and(|at| at.port == 443 && at.ip().is_none()) {
+            return Err(
+                "An authority looks for operators' host name on port 443, so their address \
+                        has to be a name without another port (RFC 8737).",
+            );
+        }
     /// What opens the hub's keys.
     pub fn passphrase(&self, directory: &Path) -> Outcome<Passphrase> {
         let place = match self.pin.split_once(':') {

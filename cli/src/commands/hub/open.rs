@@ -39,6 +39,8 @@ pub struct Hub {
     pub operator_ca: Issuer,
     /// The Device CA's certificate, DER.
     pub device_ca: Vec<u8>,
+    /// The certificates of those before it that sign their CRLs yet, DER.
+    pub earlier_device_cas: Vec<Vec<u8>>,
     /// The roots' certificates, DER.
     pub roots: Vec<Vec<u8>>,
     /// Hosts that earlier anchors named: a device that was off knows no other.
@@ -54,11 +56,19 @@ impl Hub {
         let keys = Keys { directory, passphrase };
         let chain = Chain::read(&directory.join("anchors"))?;
         let lifetimes = record.plan().lifetimes;
-        let crls = CrlPolicy {
-            base_url: format!("{}/crl/", config.devices.address()?.url()),
-            shards: config.crl_shards,
+        let earlier = EarlierDeviceCas::of(directory);
+        let base_url = format!("{}/crl/", config.devices.address()?.url());
+        let crls = |number: u16| {
+            let first = CrlPolicy::first_of(number).ok_or_else(too_many)?;
+            Ok(CrlPolicy { base_url: base_url.clone(), shards: config.crl_shards, first })
         };
-        let device_ca = keys.issuer("device-ca")?.with_crl_policy(crls);
+        let device_ca = keys.issuer("device-ca")?.with_crl_policy(crls(earlier.next_number())?);
+        let mut earlier_device_cas = Vec::new();
+        for (number, name) in earlier.with_keys() {
+            earlier_device_cas.push(keys.issuer(&name)?.with_crl_policy(crls(number)?));
+        }
+        let earlier_der = earlier_device_cas.iter().map(|ca| ca.certificate_der().to_vec());
+        let earlier_der: Vec<Vec<u8>> = earlier_der.collect();
         let (server_ca, operator_ca) = (keys.issuer("server-ca")?, keys.issuer("operator-ca")?);
         let order_key = keys.signer("order")?;
         check_named(&chain.newest()?, order_key.as_ref(), &server_ca, &record)?;
@@ -72,6 +82,7 @@ impl Hub {
             order_key,
             evidence_key: keys.signer("evidence")?,
             device_ca,
+            earlier_device_cas,
             link_key: keys.secret("link")?,
             clock: Arc::new(SystemClock),
             policy: Policy {
@@ -89,6 +100,7 @@ impl Hub {
             server_ca,
             operator_ca,
             device_ca: device_ca_der,
+            earlier_device_cas: earlier_der,
             roots: vec![root("root.pem")?, root("backup-root.pem")?],
             directory: directory.to_owned(),
             earlier_hosts: earlier_hosts(&chain)?,
@@ -168,6 +180,59 @@ impl Hub {
         let is_approval = |path: &&PathBuf| path.extension().is_some_and(|e| e == "toml");
         paths.iter().filter(is_approval).map(|path| SiteApproval::read(path)).collect()
     }
+}
+
+/// The Device CAs that were replaced, in the hub's directory: `device-ca-1`, `device-ca-2` and so
+/// on. Their certificates stay for ever, so that each has a number; their keys for as long as there
+/// are CRLs to sign.
+pub struct EarlierDeviceCas {
+    keys: PathBuf,
+    numbers: Vec<u16>,
+}
+
+impl EarlierDeviceCas {
+    /// Those of a directory.
+    pub fn of(directory: &Path) -> EarlierDeviceCas {
+        let entries = std::fs::read_dir(directory.join("certs"));
+        let names = entries.into_iter().flatten().flatten().map(|entry| entry.file_name());
+        let number = |name: std::ffi::OsString| {
+            name.to_str()?.strip_prefix("device-ca-")?.strip_suffix(".pem")?.parse().ok()
+        };
+        let mut numbers: Vec<u16> = names.filter_map(number).collect();
+        numbers.sort_unstable();
+        EarlierDeviceCas { keys: directory.join("keys"), numbers }
+    }
+
+    /// The number of the one after all of them.
+    pub fn next_number(&self) -> u16 {
+        self.numbers.last().map_or(1, |last| last.saturating_add(1))
+    }
+
+    /// Those whose keys are there, with their files' stem.
+    pub fn with_keys(&self) -> Vec<(u16, String)> {
+        self.named().filter(|(_, name)| self.has_key(name)).collect()
+    }
+
+    /// The stems of those whose keys are gone.
+    pub fn without_keys(&self) -> Vec<String> {
+        self.named().map(|(_, name)| name).filter(|name| !self.has_key(name)).collect()
+    }
+
+    fn named(&self) -> impl Iterator<Item = (u16, String)> {
+        self.numbers.iter().map(|number| (*number, format!("device-ca-{number}")))
+    }
+
+    fn has_key(&self, name: &str) -> bool {
+        self.keys.join(format!("{name}.sealed")).exists()
+    }
+}
+
+fn too_many() -> Failure {
+    Failure::failed(
+        "the Device CA was replaced too often",
+        "Sixteen of them have CRLs of their own.",
+        "Move the fleet to another hub: `ringfort pki rotate --new-hub`.",
+    )
 }
 
 /// What the store refused, as a person reads it.

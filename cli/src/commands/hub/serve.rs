@@ -113,6 +113,7 @@ async fn bind(address: SocketAddr) -> Outcome<TcpListener> {
             format!("cannot listen on {address}"),
             files::sentence(&e),
             "Stop what uses the port, or change listen in hub.toml; ports below 1024 need the \
+        earlier_device_cas: hub.earlier_device_cas.clone(),
              right CAP_NET_BIND_SERVICE.",
         )
     })

@@ -84,6 +84,24 @@ pub fn make_next_keys(
     make_keys(plan, root, next, &[("server-ca", Role::Server)], passphrase)
 }
 
+/// Makes a Device CA in a directory, for a hub that goes on with the rest.
+pub fn make_next_device_ca(
+    plan: &Plan,
+    root: &Issuer,
+    number: u16,
+    next: &Path,
+    passphrase: &Passphrase,
+) -> Outcome<()> {
+    let (keys_dir, certs_dir) = (next.join("keys"), next.join("certs"));
+    files::new_directory(&keys_dir)?;
+    files::new_directory(&certs_dir)?;
+    let signer = make_key(&keys_dir.join(DEVICE_CA), passphrase)?;
+    let key = SubjectKey::try_from(&signer.public_key()).map_err(pki_failure)?;
+    let role = Role::LaterDevice { number };
+    let issued = plan.issue_authority(root, &role, &key, clock::now()).map_err(pki_failure)?;
+    write_certificate(&certs_dir.join(format!("{DEVICE_CA}.pem")), &issued.der)
+}
+
 fn make_keys(
     plan: &Plan,
     root: &Issuer,
@@ -160,6 +178,8 @@ fn make_key(stem: &Path, passphrase: &Passphrase) -> Outcome<Arc<dyn Sign>> {
 
 /// The authorities whose keys live in the hub.
 const AUTHORITIES: &[(&str, Role)] =
-    &[("device-ca", Role::Device), ("server-ca", Role::Server), ("operator-ca", Role::Operator)];
+    &[(DEVICE_CA, Role::Device), ("server-ca", Role::Server), ("operator-ca", Role::Operator)];
 
+/// The stem of the files of the authority that issues operational certificates.
+pub const DEVICE_CA: &str = "device-ca";
 const MAX_PEM: usize = 64 * 1024;

@@ -110,7 +110,14 @@ pub fn run(options: &Options, dir: Option<&Path>) -> Outcome<Report> {
         Failure::refused(Reason::Malformed, "the hub's CRL cannot be read")
             .next("Check that hub and ringfort are of one version.")
     })?;
-    let crl = to_pem(CRL, &crl).map_err(pki_failure)?;
+    let mut crl = to_pem(CRL, &crl).map_err(pki_failure)?;
+    let (device_ca, mut chain) = (device_ca, chain);
+    // Devices that have not renewed yet show certificates of the authority before.
+    for earlier in &authority.earlier {
+        let (_, above) = self::chain(&earlier.certificate, &authority.roots)?;
+        chain.push_str(&above);
+        crl.push_str(&earlier.crl);
+    }
     if !again {
         files::new_directory(&options.out)?;
     }

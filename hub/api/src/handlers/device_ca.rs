@@ -7,10 +7,10 @@ use http::header::CONTENT_TYPE;
 use ringfort_cose::Reason;
 use ringfort_fleet::Permission;
 use ringfort_http::Refused;
-use ringfort_pki::{CERTIFICATE, to_pem};
+use ringfort_pki::{CERTIFICATE, CRL as CRL_LABEL, to_pem};
 
 use super::Caller;
-use crate::model::{Binary, DeviceAuthority, Problem};
+use crate::model::{Binary, DeviceAuthority, EarlierDeviceAuthority, Problem};
 use crate::{Api, PROBLEM, refused};
 
 /// The authority that issues devices' operational certificates, and what is above it.
@@ -24,9 +24,21 @@ pub(crate) async fn certificates(
     let pem = |der: &Vec<u8>| {
         to_pem(CERTIFICATE, der).map_err(|e| Refused::new(Reason::Internal, e.to_string()))
     };
+    let mut earlier = Vec::new();
+    for own in api.fleet.earlier_device_cas(&who).await.map_err(refused)? {
+        let crl = to_pem(CRL_LABEL, &own.crl.der)
+            .map_err(|e| Refused::new(Reason::Internal, e.to_string()))?;
+        earlier.push(EarlierDeviceAuthority {
+            certificate: pem(&own.certificate)?,
+            crl,
+            in_force: own.in_force,
+            last_ends_ms: own.last_ends_ms,
+        });
+    }
     Ok(Json(DeviceAuthority {
         certificate: pem(&api.config.device_ca)?,
         roots: api.config.roots.iter().map(pem).collect::<Result<_, _>>()?,
+        earlier,
     }))
 }
 

@@ -394,6 +394,7 @@ async fn open(
         order_key,
         evidence_key,
         device_ca,
+        earlier_device_cas: Vec::new(),
         link_key: Zeroizing::new([9; 32]),
         clock: Arc::clone(clock) as Arc<dyn Clock>,
         policy: policy.clone(),

@@ -112,6 +112,7 @@ impl World {
         });
 
         let (order_key, evidence_key) = (signer(), signer());
+            first: 0,
         let stations = [(); 2].map(|()| SoftSigner::generate_p256().unwrap());
         let release_keys = [(); 3].map(|()| SoftSigner::generate_p256().unwrap());
         let (fleet, anchors) = open_fleet(
@@ -160,6 +161,7 @@ impl World {
             loopback_only: true,
             limits: options.limits,
         };
+            earlier_device_cas: Vec::new(),
         let operators = (!options.one_port).then_some(operators);
         let running = Server::start(config, fleet.clone(), devices, operators).await.unwrap();
         let world = World {
@@ -344,6 +346,7 @@ async fn open_fleet(
         clock: Arc::new(SystemClock),
         policy: Policy { approvals: 1, ..Policy::default() },
     })
+        earlier_device_cas: Vec::new(),
     .await
     .unwrap();
     let people = [(); 3].map(|()| SoftSigner::generate_p256().unwrap());

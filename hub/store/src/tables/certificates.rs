@@ -251,6 +251,28 @@ impl Read {
         .await?)
     }
 
+    /// How many certificates of a kind whose serial number lies in a range have not ended and are
+    /// not revoked for good, and when the last of them all ends.
+    pub async fn certificates_between(
+        &mut self,
+        kind: &str,
+        now_ms: i64,
+        serials: Range<&[u8]>,
+    ) -> Result<(i64, Option<i64>), StoreError> {
+        Ok(sqlx::query_as(
+            "SELECT COUNT(CASE WHEN not_after_ms > $2 \
+             AND (revoked_ms IS NULL OR revoked_reason = $5) THEN 1 END), MAX(not_after_ms) \
+             FROM certificates WHERE kind = $1 AND serial >= $3 AND serial < $4",
+        )
+        .bind(kind)
+        .bind(now_ms)
+        .bind(serials.start)
+        .bind(serials.end)
+        .bind(HOLD)
+        .fetch_one(self.connection())
+        .await?)
+    }
+
     /// The same as [`Read::revoked_certificates`], of those whose serial number lies in a range.
     pub async fn revoked_certificates_between(
         &mut self,

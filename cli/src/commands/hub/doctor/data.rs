@@ -3,11 +3,13 @@
 use std::path::Path;
 
 use ringfort_fleet::Restored;
+use ringfort_pki::{CrlPolicy, SerialNumber};
 use ringfort_store::{Outside, StoreError, object_file};
 
 use super::super::archive;
 use super::super::backup::{DATABASE, now_ms};
 use super::super::config::HubConfig;
+use super::super::open::EarlierDeviceCas;
 use super::fault::{Fault, Finding};
 use crate::failure::Outcome;
 use crate::{clock, runtime};
@@ -75,6 +77,22 @@ async fn database(
     let restored = database.meta(Restored::META).await?.and_then(|b| Restored::from_bytes(&b));
     if restored.is_some_and(|restored| restored.acknowledged_ms.is_none()) {
         findings.push(Finding::new(Fault::NotAcknowledged, DATABASE, "restored"));
+    }
+    for (number, name) in EarlierDeviceCas::of(directory).with_keys() {
+        let Some(first) = CrlPolicy::first_of(number) else { continue };
+        let (from, until) = SerialNumber::range_of_issuer(first);
+        let serials = &from[..]..&until[..];
+        let last = database.last_end_between("ldevid", serials).await?;
+        if last.is_some_and(|last| last > now_ms()) {
+            // Its CRLs are needed yet.
+            continue;
+        }
+        let seen = last.map_or_else(
+            || "it issued none".to_owned(),
+            |last| format!("the last ended {}", clock::text(last.unsigned_abs() / 1000)),
+        );
+        let at = format!("keys/{name}.sealed");
+        findings.push(Finding::new(Fault::EarlierDeviceCaDone, at, seen));
     }
     let objects = database.objects().await?;
     database.close().await?;

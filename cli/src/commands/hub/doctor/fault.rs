@@ -79,6 +79,13 @@ faults! {
         "A revocation list of the PKI has ended or ends within 30 days; others refuse to go on."
         "Sign a new one with the root's key.";
 
+    EarlierDeviceCaDone "earlier-device-ca-done"
+        "The last certificate of a Device CA that was replaced has ended: its key is of no use."
+        "Remove the key that is named (not the certificate beside it) and start the hub anew.";
+    PublicCertificateNotRenewed "public-certificate-not-renewed"
+        "The authority gives no certificate for operators; the one in force stays until it ends."
+        "Do what its word asks for; it is tried again by itself, and soon after the hub starts anew.";
+
     // Anchors.
     AnchorsBroken "anchors-broken"
         "The anchors in the directory are missing, damaged or not signed as they have to be."

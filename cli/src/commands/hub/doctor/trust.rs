@@ -12,6 +12,7 @@ use x509_cert::der::Decode;
 use super::super::archive;
 use super::super::config::HubConfig;
 use super::fault::{Fault, Finding};
+use super::super::open::EarlierDeviceCas;
 use crate::address::Address;
 use crate::anchors::Chain;
 use crate::commands::pki::authorities::read_certificate;
@@ -33,7 +34,12 @@ pub fn examine(
     }
     for path in archive::names(directory, "certs", &[".pem"]) {
         let info = read_certificate(&directory.join(&path))
+    let retired = EarlierDeviceCas::of(directory).without_keys();
             .map_err(|failure| failure.summary())
+        // It keeps its number for ever, and nobody asks any more when it ends.
+        if retired.iter().any(|name| path == format!("certs/{name}.pem")) {
+            continue;
+        }
             .and_then(|der| CertificateInfo::parse(&der).map_err(|error| error.to_string()));
         match info {
             Err(why) => findings.push(Finding::new(Fault::CertificateUnreadable, path, why)),

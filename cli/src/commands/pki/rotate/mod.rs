@@ -13,10 +13,11 @@ use ringfort_trust::{AnchorsSpec, KeySpec, Role};
 use serde::Serialize;
 
 use super::anchors::new::{encode, next_version};
-use super::authorities::{HubKeys, make_next_keys, open_root};
+use super::authorities::{HubKeys, make_next_device_ca, make_next_keys, open_root};
 use super::record::Record;
 use crate::address::Address;
 use crate::anchors::Chain;
+use crate::commands::hub::open::EarlierDeviceCas;
 use crate::failure::{Failure, Outcome};
 use crate::{files, passphrase};
 
@@ -40,6 +41,10 @@ pub struct Options {
     #[arg(long, value_name = "ADDRESS", requires = "new_hub")]
     pub hub_address: Option<String>,
 
+    /// Replace the Device CA in time, and nothing else: devices move to the new one as they renew
+    #[arg(long, conflicts_with_all = ["new_hub", "drill"])]
+    pub device_ca: bool,
+
     /// Rehearse it with keys that are thrown away; nothing is changed
     #[arg(long)]
     pub drill: bool,
@@ -60,6 +65,8 @@ pub struct Options {
 pub enum Report {
     /// Keys for a hub that goes on.
     Next(Next),
+    /// A Device CA for a hub that goes on.
+    DeviceCa(NextDeviceCa),
     /// A hub in the place of another.
     NewHub(new_hub::Made),
     /// Nothing but an account.
@@ -75,6 +82,14 @@ pub struct Next {
     version: u64,
 }
 
+/// A Device CA that waits for the hub to take it.
+#[derive(Serialize)]
+pub struct NextDeviceCa {
+    by: String,
+    directory: PathBuf,
+    number: u16,
+}
+
 /// Makes the keys and the draft of the anchors.
 pub fn run(options: &Options) -> Outcome<Report> {
     let record = Record::read(&options.hub)?;
@@ -85,6 +100,9 @@ pub fn run(options: &Options) -> Outcome<Report> {
     }
     if options.drill {
         return drill::run(options, &record, &chain, address.as_ref()).map(Report::Drill);
+    }
+    if options.device_ca {
+        return next_device_ca(options, &record).map(Report::DeviceCa);
     }
     match (&options.new_hub, &address) {
         (Some(place), Some(address)) => {
@@ -111,6 +129,19 @@ fn next(options: &Options, record: &Record, chain: &Chain) -> Outcome<Next> {
     spec.server_cas.push(keys.server_ca);
     files::write_new(&anchors, &encode(&spec)?, files::PUBLIC)?;
     Ok(Next { by: root.stem.replace('-', " "), directory, anchors, version })
+}
+
+/// A Device CA beside the one in use. No anchors name it, so no device has to be told.
+fn next_device_ca(options: &Options, record: &Record) -> Outcome<NextDeviceCa> {
+    let directory = options.hub.join(NEXT);
+    files::must_be_absent_or_empty(&directory)?;
+    let passphrase = existing_passphrase(options)?;
+    let root = open_root(&options.root, options.pin_file.as_deref())?;
+    // The one in use is the next after the earlier ones, so this is the one after that.
+    let number = EarlierDeviceCas::of(&options.hub).next_number().saturating_add(1);
+    files::new_directory(&directory)?;
+    make_next_device_ca(&record.plan(), &root.issuer, number, &directory, &passphrase)?;
+    Ok(NextDeviceCa { by: root.stem.replace('-', " "), directory, number })
 }
 
 /// What opens the keys of the hub that goes on.
@@ -147,6 +178,7 @@ impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Report::Next(next) => next.fmt(f),
+            Report::DeviceCa(next) => next.fmt(f),
             Report::NewHub(made) => made.fmt(f),
             Report::Drill(rehearsal) => rehearsal.fmt(f),
         }
@@ -162,6 +194,16 @@ impl fmt::Display for Next {
         writeln!(f, "Next: each signer runs ringfort pki anchors sign {anchors} --key KEY.sealed")?;
         writeln!(f, "Then: ringfort pki anchors publish {anchors}")?;
         write!(f, "Then, with the hub stopped: ringfort hub rotate")
+    }
+}
+
+impl fmt::Display for NextDeviceCa {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let directory = self.directory.display();
+        writeln!(f, "The {} certified Device CA {}", self.by, self.number)?;
+        writeln!(f, "  {directory}  waits for the hub")?;
+        writeln!(f, "Next, with the hub stopped: ringfort hub rotate")?;
+        write!(f, "Devices move to it as they renew; no device has to be told")
     }
 }
 
