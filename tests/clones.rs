@@ -151,3 +151,103 @@ fn a_restored_disk_image_is_suspended_and_comes_back_by_approval() {
     assert_settled(&field);
     drop(device);
 }
+
+/// A card that was flashed anew: a new key for the same device, which elsewhere cannot authenticate
+/// until somebody decommissions the device, by a screen that shows no key (mendersoftware/gui#317,
+/// deviceauth#93). Here people see whose new key it is before they let it in, nothing is
+/// decommissioned, and the old key is worth nothing afterwards.
+#[test]
+fn c18_a_reflashed_device_comes_back_with_the_new_key_that_people_saw() {
+    let field = Field::start();
+    field.make_device("dev-1");
+    field.copy("dev-1", "as-made");
+    let device = field.run("dev-1");
+    field.update("1.0");
+    device.stop();
+    let before = field.device("dev-1");
+    field.copy("dev-1", "old-card");
+    field.restore("as-made", "dev-1");
+    let device = field.run("dev-1");
+    field.until_state("dev-1", "suspended");
+    // The key that asks stands in the history, and it is none that the device had.
+    let asked = field.until("dev-1", "a key that asks", |_| !asked_keys(&field).is_empty());
+    let keys = asked_keys(&field);
+    let [new_key] = <[String; 1]>::try_from(keys).expect("one key, however often it asks");
+    let known = |shown: &Value| shown.to_string().contains(&new_key);
+    assert!(!known(&before), "{before}");
+    assert_eq!(asked["device"]["id"], before["device"]["id"]);
+    let told = field.ok("device history dev-1").out;
+    assert!(told.contains("re-entry-asked") && told.contains(&new_key), "{told}");
+
+    field.ok("device move dev-1 --to deployed --note reflashed");
+    field.update("1.1");
+    let after = field.device("dev-1");
+    assert_eq!(after["device"]["ueid"], before["device"]["ueid"], "it is the same device");
+    let issued: Vec<Value> = field
+        .history("dev-1")
+        .into_iter()
+        .filter(|event| event["kind"] == "certificate-issued")
+        .collect();
+    let last = issued.last().unwrap();
+    assert_eq!(last["details"]["key"], Value::from(new_key), "the key that was let in");
+    assert_settled(&field);
+    device.stop();
+
+    // Whoever finds the old card has nothing.
+    field.copy("old-card", "finder");
+    let finder = field.run("finder");
+    field.until_said("finder", "certificate-revoked");
+    drop(finder);
+}
+
+/// A card that was put into another device, and that device's own card into the first one: two
+/// devices with each other's identity elsewhere (balena-cli#2203, balena-supervisor#1394). Here an
+/// identity is its card: both go on under the names of their cards, without a conflict; and when
+/// the card that was copied runs beside its copy, it is an alarm at the first of the two to speak
+/// out of turn, and no other device is drawn into it.
+#[test]
+fn c34_swapped_cards_are_two_devices_and_a_copied_card_is_an_alarm_for_one() {
+    let field = Field::start();
+    for name in ["dev-1", "dev-2"] {
+        field.make_device(name);
+    }
+    let devices = [field.run("dev-1"), field.run("dev-2")];
+    field.update("1.0");
+    for device in devices {
+        device.stop();
+    }
+    // The cards change places.
+    field.copy("dev-1", "card");
+    field.restore("dev-2", "dev-1");
+    field.restore("card", "dev-2");
+    let devices = [field.run("dev-1"), field.run("dev-2")];
+    field.update("1.1");
+    for name in ["dev-1", "dev-2"] {
+        let shown = field.device(name);
+        assert_eq!(shown["device"]["alarm"], Value::Null, "{shown}");
+        field.until_heard(name, 1);
+    }
+    let [first, second] = devices;
+    // The one in the place of dev-2 has the card of dev-1: a copy of that card runs beside it.
+    second.stop();
+    field.copy("dev-2", "copy");
+    let (second, copy) = (field.run("dev-2"), field.run("copy"));
+    let seen = field.until_state("dev-1", "suspended");
+    assert_alarm(&field, &seen);
+    let other = field.device("dev-2");
+    let (state, alarm) = (&other["device"]["state"], &other["device"]["alarm"]);
+    assert_eq!((state, alarm), (&Value::from("deployed"), &Value::Null));
+    field.until_heard("dev-2", 1);
+    copy.stop();
+    field.ok("device move dev-1 --to deployed --note found");
+    field.until_heard("dev-1", 1);
+    assert_settled(&field);
+    drop((first, second));
+}
+
+/// The keys that have asked to enter again, out of the device's history.
+fn asked_keys(field: &Field) -> Vec<String> {
+    let asked = |event: &Value| event["kind"] == "re-entry-asked";
+    let key = |event: Value| event["details"]["key"].as_str().unwrap().to_owned();
+    field.history("dev-1").into_iter().filter(asked).map(key).collect()
+}

@@ -127,6 +127,16 @@ impl Field {
         self.until(name, kind, |_| self.history(name).iter().any(|event| event["kind"] == kind));
     }
 
+    /// Waits until the agent in a directory has said this.
+    pub fn until_said(&self, directory: &str, text: &str) {
+        let begun = Instant::now();
+        let said = || fs::read_to_string(self.log(directory)).unwrap_or_default();
+        while !said().contains(text) {
+            assert!(begun.elapsed() < PATIENCE, "{directory} never said {text}: {}", said());
+            std::thread::sleep(A_MOMENT);
+        }
+    }
+
     /// Waits until the newest command of a device is in this state.
     pub fn until_command(&self, name: &str, state: &str) -> Value {
         self.until(name, state, |shown| shown["commands"][0]["state"] == state)

@@ -219,6 +219,8 @@ impl Enrolment {
             (Verdict::Issue, None) => Ok(Settled::Wait),
             (Verdict::Clone, _) => {
                 change.set_pending_key(id, Some(&self.key)).await?;
+                // People see which key they let in.
+                change.log("re-entry-asked", id, &[("key", &hex(&self.key))]).await?;
                 suspend_as_clone(change, &self.session, "re-entry while a certificate is alive")
                     .await?;
                 Ok(Settled::Clone)
