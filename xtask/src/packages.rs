@@ -74,6 +74,7 @@ pub const PACKAGES: &[Package] = &[
         used_for: "names of hubs that lead to loopback in the tests",
     },
     Package::program("tinyproxy", "tinyproxy", "an HTTP proxy between devices and hub"),
+    Package::program("pebble", "pebble", "an ACME authority for operators' certificates"),
     Package::program("mosquitto", "mosquitto", "a broker that knows devices by pki export"),
     Package::program("mosquitto-clients", "mosquitto_pub", "devices and services at that broker"),
     Package::program("prometheus", "promtool", "to check metrics, alert rules and their tests"),

@@ -33,7 +33,7 @@ enum Urgency {
 pub(crate) struct Watch {
     pub(crate) fleet: Fleet,
     pub(crate) authorities: Vec<Ending>,
-    pub(crate) public: Option<watch::Receiver<PublicIdentity>>,
+    pub(crate) public: Option<watch::Receiver<Option<PublicIdentity>>>,
 }
 
 impl Watch {
@@ -68,8 +68,8 @@ impl Watch {
                 });
             }
         }
-        if let Some(public) = &self.public {
-            let public = public.borrow();
+        let public = self.public.as_ref().and_then(|public| public.borrow().clone());
+        if let Some(public) = public {
             gauges::public_certificate(public.not_after());
             let leaf = public.certified.cert.first();
             if let Some(Ok((not_before, not_after))) = leaf.map(|leaf| validity(leaf)) {

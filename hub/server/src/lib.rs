@@ -20,6 +20,7 @@ mod watched_io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use ringfort_acme::Challenges;
 use ringfort_api::ApiConfig;
 use ringfort_fleet::{Fleet, OperatorAuthority};
 use ringfort_gateway::{CrlShelf, GatewayConfig};
@@ -53,20 +54,22 @@ pub struct ServerConfig {
     pub operator_port: Option<u16>,
     /// Issues the certificates of both listeners.
     pub server_ca: Issuer,
-    /// A certificate for the operator listener that others issued, and each later one; in its
-    /// place the Server CA issues one.
-    pub operator_identity: Option<watch::Receiver<PublicIdentity>>,
+    /// A certificate for the operator listener that others issued, and each later one; as long as
+    /// there is none the Server CA issues one.
+    pub operator_identity: Option<watch::Receiver<Option<PublicIdentity>>>,
+    /// What an authority finds that validates the operators' name.
+    pub challenges: Option<Arc<Challenges>>,
     /// How long those are valid.
     pub server_lifetime_days: u32,
     /// Certifies the keys of people. Only certificates of its Operator CA are met.
     pub operator_authority: OperatorAuthority,
     /// The certificate of the Device CA, DER.
     pub device_ca: Vec<u8>,
+    /// Those before it whose certificates devices still show, DER.
+    pub earlier_device_cas: Vec<Vec<u8>>,
     /// What is above the Device CA, DER, for EST's cacerts: the root.
     pub roots: Vec<Vec<u8>>,
     /// Refuses to listen on, and to talk to, anything but this machine.
-    /// Those before it whose certificates devices still show, DER.
-    pub earlier_device_cas: Vec<Vec<u8>>,
     pub loopback_only: bool,
     /// Bounds.
     pub limits: Limits,
@@ -123,11 +126,11 @@ impl Server {
         let crls = Arc::new(CrlShelf::default());
         let operator_ca = config.operator_authority.issuer.certificate_der().to_vec();
 
+        let device_cas =
+            [vec![config.device_ca.clone()], config.earlier_device_cas.clone()].concat();
         let days = config.server_lifetime_days;
         let trust = Arc::new(
             Trust::load(
-        let device_cas =
-            [vec![config.device_ca.clone()], config.earlier_device_cas.clone()].concat();
                 fleet.clone(),
                 TlsMaker::new(config.server_ca.clone(), config.device_names.clone(), days)?,
                 TlsMaker::new(config.server_ca.clone(), config.operator_names.clone(), days)?,
@@ -180,17 +183,22 @@ impl Server {
             meet: trust::meet_operator(),
             shares: operator_shares,
         };
+        let challenges = config.challenges.clone();
         let sockets = match operators {
-            Some(operators) => vec![(devices, vec![device_lane]), (operators, vec![operator_lane])],
-            None => vec![(devices, vec![device_lane, operator_lane])],
+            Some(operators) => vec![
+                (devices, vec![device_lane], None),
+                (operators, vec![operator_lane], challenges),
+            ],
+            None => vec![(devices, vec![device_lane, operator_lane], challenges)],
         };
         let caps = Caps { all: limits.connections, per_address: limits.connections_per_address };
         let mut connections = Vec::new();
-        for (socket, lanes) in sockets {
+        for (socket, lanes, challenges) in sockets {
             let open = Connections::new(caps);
             connections.push(open.clone());
             let listener = Arc::new(Listener {
                 lanes,
+                challenges,
                 limits,
                 connections: open,
                 loopback_only: config.loopback_only,

@@ -13,12 +13,14 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
+use ringfort_acme::Challenges;
 use ringfort_cose::Reason;
 use ringfort_gateway::ConnectionHandle;
 use ringfort_http::{Hosts, Rate, Sender, ServerNameIndication, Shares};
 use ringfort_pki::fingerprint;
 use rustls::server::Acceptor;
 use rustls::{CertificateError, ServerConfig};
+use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 use tokio_rustls::LazyConfigAcceptor;
@@ -94,6 +96,8 @@ pub(crate) struct Listener {
     /// Whoever asks for no name, or for one that nobody has here, gets the first, which refuses
     /// requests for hosts that are not its own.
     pub(crate) lanes: Vec<Lane>,
+    /// What an authority finds that validates a name; only where operators connect.
+    pub(crate) challenges: Option<Arc<Challenges>>,
     pub(crate) limits: Limits,
     pub(crate) connections: Arc<Connections>,
     pub(crate) loopback_only: bool,
@@ -148,19 +152,34 @@ impl Listener {
             accepted = timeout(self.limits.handshake, self.shake_hands(stream)) => accepted,
         };
         match accepted {
-            Ok(Ok((lane, stream))) => self.serve_http(lane, stream, address, &open.handle).await,
+            Ok(Ok(Some((lane, stream)))) => {
+                self.serve_http(lane, stream, address, &open.handle).await;
+            }
+            Ok(Ok(None)) => tracing::info!(%address, "an authority validated the operators' name"),
             Ok(Err((name, error))) => turned_away(name, address, handshake_reason(&error)),
             Err(_) => turned_away(self.name(), address, Reason::SlowTransfer.code()),
         }
     }
 
-    /// Reads which name the client asks for, then goes on as that lane.
-    async fn shake_hands(&self, stream: Watched) -> Result<Met<'_>, (&'static str, io::Error)> {
+    /// Reads which name the client asks for, then goes on as that lane. A validation that is waited
+    /// for is over with the handshake (RFC 8737, section 3): nobody is met.
+    async fn shake_hands(
+        &self,
+        stream: Watched,
+    ) -> Result<Option<Met<'_>>, (&'static str, io::Error)> {
         let greeted = LazyConfigAcceptor::new(Acceptor::default(), stream).await;
         let greeted = greeted.map_err(|error| (self.name(), error))?;
-        let lane = self.lane(greeted.client_hello().server_name());
+        let hello = greeted.client_hello();
+        let lane = self.lane(hello.server_name());
+        if let Some(config) = self.challenges.as_ref().and_then(|shown| shown.answer(&hello)) {
+            let mut stream =
+                greeted.into_stream(config).await.map_err(|error| (lane.name, error))?;
+            // Whoever looked may be gone already.
+            let _ = stream.shutdown().await;
+            return Ok(None);
+        }
         match greeted.into_stream((lane.tls)()).await {
-            Ok(stream) => Ok((lane, stream)),
+            Ok(stream) => Ok(Some((lane, stream))),
             Err(error) => Err((lane.name, error)),
         }
     }

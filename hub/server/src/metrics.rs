@@ -42,6 +42,14 @@ fn describe() {
         "Devices in each update state, over the newest deployments that run."
     );
     describe_gauge!(gauges::CERTIFICATE_EXPIRY, "When a certificate ends, Unix time.");
+    describe_counter!(
+        ringfort_acme::ATTEMPTS,
+        "Attempts to obtain the operators' certificate, by outcome."
+    );
+    describe_gauge!(
+        ringfort_acme::FAILURES,
+        "Failures to renew the operators' certificate since it last went well."
+    );
     describe_gauge!(gauges::CRL_NEXT_UPDATE, "When the first CRL that is served ends, Unix time.");
 }
 

@@ -14,7 +14,7 @@ use tokio::sync::{Mutex, watch};
 use crate::client_auth::{ClientAuthorities, Vouches};
 use crate::listener::Meet;
 use crate::tls::{Identity, OperatorConfigs, TlsMaker, unix_now};
-use crate::{PublicIdentity, StartError};
+use crate::{PublicIdentity, StartError, gauges};
 
 /// What both sides run on.
 pub(crate) struct Trust {
@@ -27,7 +27,7 @@ pub(crate) struct Trust {
     device_tls: ArcSwap<ServerConfig>,
     operator_tls: ArcSwap<OperatorConfigs>,
     /// A certificate that others issue for the operator listener, and each later one.
-    public: Option<watch::Receiver<PublicIdentity>>,
+    public: Option<watch::Receiver<Option<PublicIdentity>>>,
     authorities: ArcSwap<ClientAuthorities>,
     current: Mutex<Current>,
 }
@@ -46,7 +46,7 @@ impl Trust {
         operator: TlsMaker,
         device_cas: Vec<Vec<u8>>,
         operator_ca: Vec<u8>,
-        mut public: Option<watch::Receiver<PublicIdentity>>,
+        mut public: Option<watch::Receiver<Option<PublicIdentity>>>,
     ) -> Result<Trust, StartError> {
         let factory_cas = self::factory_cas(&fleet).await?;
         let authorities = self::authorities(&device_cas, &factory_cas)?;
@@ -90,8 +90,11 @@ impl Trust {
             current.factory_cas = factory_cas;
             tracing::info!("the device listener's trust or certificate was renewed");
         }
-        let given = self.public.as_ref().map(|public| Identity::of_others(&public.borrow()));
-        let identity = match given {
+        let given = self.public.as_ref().and_then(|public| public.borrow().clone());
+        if let Some(given) = &given {
+            gauges::public_certificate(given.not_after());
+        }
+        let identity = match given.as_ref().map(Identity::of_others) {
             Some(given) if given.is(&current.operator) => None,
             Some(given) => Some(given),
             None if now >= current.operator.renew_at => Some(self.operator.identity()?),

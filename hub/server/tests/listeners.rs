@@ -283,14 +283,15 @@ async fn a_hub_for_this_machine_only_does_not_listen_for_others() {
         operator_port: None,
         server_ca: server_ca(&world),
         operator_identity: None,
+        challenges: None,
         server_lifetime_days: 30,
         operator_authority: OperatorAuthority {
             issuer: world.operator_ca.clone(),
             lifetime_days: 30,
         },
         device_ca: world.device_ca.certificate_der().to_vec(),
-        roots: vec![],
         earlier_device_cas: Vec::new(),
+        roots: vec![],
         loopback_only: true,
         limits: Limits::default(),
     };

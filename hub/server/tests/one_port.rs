@@ -85,14 +85,15 @@ async fn one_name_for_both_sides_needs_two_ports() {
         operator_port: None,
         server_ca: world.operator_ca.clone(),
         operator_identity: None,
+        challenges: None,
         server_lifetime_days: 30,
         operator_authority: ringfort_fleet::OperatorAuthority {
             issuer: world.operator_ca.clone(),
             lifetime_days: 30,
         },
         device_ca: world.device_ca.certificate_der().to_vec(),
-        roots: vec![],
         earlier_device_cas: Vec::new(),
+        roots: vec![],
         loopback_only: true,
         limits: Default::default(),
     };
@@ -112,7 +113,7 @@ async fn operators_are_met_with_the_certificate_of_others_and_with_each_newer_on
     let folder = tempfile::tempdir().unwrap();
     let first = certificate(folder.path(), "first", "rsa:2048");
     let second = certificate(folder.path(), "second", "rsa:3072");
-    let (sender, receiver) = watch::channel(identity(&first));
+    let (sender, receiver) = watch::channel(Some(identity(&first)));
     let options =
         Options { one_port: true, operator_identity: Some(receiver), ..Options::default() };
     let world = World::start_with(options).await;
@@ -126,7 +127,7 @@ async fn operators_are_met_with_the_certificate_of_others_and_with_each_newer_on
     // Devices are met with the Server CA's as before.
     assert_eq!(request(&world, DEVICES, DEVICES, "/v1/anchors/1", None).status, 200);
 
-    sender.send(identity(&second)).unwrap();
+    sender.send(Some(identity(&second))).unwrap();
     let renewed = async {
         while status(&second).status != 200 {
             tokio::task::yield_now().await;

@@ -88,6 +88,27 @@ pub struct Listener {
     /// The key for it (PEM, mode 0600), named in the same way.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<String>,
+    /// Operators only, in place of both: an authority that issues a certificate by ACME.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub acme: Option<Acme>,
+}
+
+/// An authority that issues certificates by ACME (RFC 8555).
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Acme {
+    /// The address of its directory, https.
+    pub directory: String,
+    /// The address of its terms of service: who writes it here agrees to them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub terms: Option<String>,
+    /// Where the authority may write to, `mailto:people@example.com` for instance.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub contacts: Vec<String>,
+    /// What the authority's own address is certified by, where the machine does not trust it
+    /// anyway: a file with certificates (PEM).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trust: Option<String>,
 }
 
 impl HubConfig {
@@ -110,14 +131,32 @@ impl HubConfig {
         Ok(config)
     }
 
-    fn check(&self) -> Result<(), &'static str> {
-        let Listener { certificate, key, .. } = &self.devices;
-        if certificate.is_some() || key.is_some() {
+    /// Whether the settings make sense together; why not, in a sentence.
+    pub fn check(&self) -> Result<(), &'static str> {
+        let Listener { certificate, key, acme, .. } = &self.devices;
+        if certificate.is_some() || key.is_some() || acme.is_some() {
             return Err("Devices trust the Server CA alone: no other certificate can be theirs.");
         }
         if self.operators.certificate.is_some() != self.operators.key.is_some() {
             return Err("A certificate for operators needs its key beside it, and the other way \
                         round.");
+        }
+        if !(1..=CrlPolicy::MAX_SHARDS).contains(&self.crl_shards) {
+            return Err("The CRL has 1 to 4096 shards.");
+        }
+        let Some(acme) = &self.operators.acme else { return Ok(()) };
+        if self.operators.certificate.is_some() {
+            return Err("Operators' certificate comes from files or from an authority, not both.");
+        }
+        if !acme.directory.starts_with("https://") {
+            return Err("The address of an ACME directory begins with https://.");
+        }
+        let reached = Address::parse(&self.operators.address).ok();
+        if self.loopback_only || !reached.is_some_and(|at| at.port == 443 && at.ip().is_none()) {
+            return Err(
+                "An authority looks for operators' host name on port 443, so their address \
+                        has to be a name without another port (RFC 8737).",
+            );
         }
         Ok(())
     }
@@ -141,23 +180,6 @@ impl HubConfig {
         files::write_new(&path(directory), text.as_bytes(), files::PUBLIC)
     }
 
-        if !(1..=CrlPolicy::MAX_SHARDS).contains(&self.crl_shards) {
-            return Err("The CRL has 1 to 4096 shards.");
-        }
-        let Some(acme) = &self.operators.acme else { return Ok(()) };
-        if self.operators.certificate.is_some() {
-            return Err("Operators' certificate comes from files or from an authority, not both.");
-        }
-        if !acme.directory.starts_with("https://") {
-            return Err("The address of an ACME directory begins with https://.");
-        }
-        let reached = Address::parse(&self.operators.address).ok();
-        if self.loopback_only || !reached.is_some_and(|at| at.port == 443 && at.ip().is_none()) {
-            return Err(
-                "An authority looks for operators' host name on port 443, so their address \
-                        has to be a name without another port (RFC 8737).",
-            );
-        }
     /// What opens the hub's keys.
     pub fn passphrase(&self, directory: &Path) -> Outcome<Passphrase> {
         let place = match self.pin.split_once(':') {
@@ -181,12 +203,12 @@ impl HubConfig {
 impl Listener {
     /// A listener with a certificate of the Server CA.
     pub fn new(address: String, listen: SocketAddr) -> Listener {
-        Listener { address, listen, certificate: None, key: None }
+        Listener { address, listen, certificate: None, key: None, acme: None }
     }
 
     /// Whether it shows a certificate that a public authority issued.
     pub fn has_public_certificate(&self) -> bool {
-        self.certificate.is_some()
+        self.certificate.is_some() || self.acme.is_some()
     }
 
     /// The address that the other side connects to.

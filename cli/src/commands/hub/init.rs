@@ -9,7 +9,7 @@ use ringfort_fleet::{Role, SECRET_BYTES};
 use ringfort_pki::{CERTIFICATE, Csr, to_pem};
 use serde::Serialize;
 
-use super::config::{self, HubConfig, Listener};
+use super::config::{self, Acme, HubConfig, Listener};
 use super::open::{Hub, fleet_failure};
 use crate::address::Address;
 use crate::anchors::Chain;
@@ -48,6 +48,18 @@ pub struct Options {
     /// The key for it (PEM, mode 0600)
     #[arg(long, value_name = "FILE", requires = "operator_certificate")]
     pub operator_key: Option<String>,
+
+    /// Have an authority issue the operators' certificate by ACME: the address of its directory
+    #[arg(long, value_name = "URL", conflicts_with = "operator_certificate")]
+    pub operator_acme: Option<String>,
+
+    /// The address of that authority's terms of service: you have read them and agree
+    #[arg(long, value_name = "URL", requires = "operator_acme")]
+    pub operator_acme_terms: Option<String>,
+
+    /// Where that authority may write to
+    #[arg(long, value_name = "MAIL", requires = "operator_acme")]
+    pub operator_acme_mail: Option<String>,
 
     /// Name of the first administrator
     #[arg(long, value_name = "NAME", default_value = "admin")]
@@ -154,7 +166,7 @@ fn configuration(options: &Options, record: &Record) -> Outcome<HubConfig> {
             ));
         }
     }
-    Ok(HubConfig {
+    let config = HubConfig {
         approvals: options.approvals,
         poll_seconds: options.poll_seconds,
         loopback_only: quickstart,
@@ -164,10 +176,25 @@ fn configuration(options: &Options, record: &Record) -> Outcome<HubConfig> {
         operators: Listener {
             certificate: options.operator_certificate.clone(),
             key: options.operator_key.clone(),
+            acme: acme(options),
             ..Listener::new(operators.url(), operator_listen)
         },
         limits: None,
         tpm: None,
+    };
+    config.check().map_err(|why| {
+        Failure::usage("the hub cannot be set up like that", why, "Change the options.")
+    })?;
+    Ok(config)
+}
+
+fn acme(options: &Options) -> Option<Acme> {
+    let mail = options.operator_acme_mail.as_ref();
+    options.operator_acme.as_ref().map(|directory| Acme {
+        directory: directory.clone(),
+        terms: options.operator_acme_terms.clone(),
+        contacts: mail.map(|mail| format!("mailto:{mail}")).into_iter().collect(),
+        trust: None,
     })
 }
 

@@ -8,6 +8,7 @@ use clap::Subcommand;
 use crate::output::conclude;
 
 pub mod acknowledge;
+mod acme;
 pub mod add_site;
 mod archive;
 pub mod backup;

@@ -55,8 +55,8 @@ impl Files {
 
     /// Reads them now, and again whenever they change. What cannot be read is logged once, and what
     /// is in force stays.
-    pub fn watch(self) -> Outcome<watch::Receiver<PublicIdentity>> {
-        let (sender, receiver) = watch::channel(self.read()?);
+    pub fn watch(self) -> Outcome<watch::Receiver<Option<PublicIdentity>>> {
+        let (sender, receiver) = watch::channel(Some(self.read()?));
         tokio::spawn(async move {
             let mut ticks = interval(PERIOD);
             ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -67,8 +67,8 @@ impl Files {
                     Ok(new) => {
                         said.clear();
                         sender.send_if_modified(|held| {
-                            let changed = *held != new;
-                            *held = new;
+                            let changed = held.as_ref() != Some(&new);
+                            *held = Some(new);
                             changed
                         });
                     }

@@ -14,6 +14,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval};
 
+use super::acme::{self, Acme};
 use super::config::{HubConfig, Share};
 use super::lock;
 use super::open::Hub;
@@ -47,10 +48,14 @@ async fn serve(options: &Options, json: bool) -> Outcome<()> {
         true => None,
         false => Some(bind(config.operators.listen).await?),
     };
-    let public = Files::named(&options.dir, &config)?.map(Files::watch).transpose()?;
+    let mut public = Files::named(&options.dir, &config)?.map(Files::watch).transpose()?;
+    let acme = acme::open(&options.dir, &config)?;
+    if let Some(acme) = &acme {
+        public = Some(acme.certificates.clone());
+    }
     let hub = Hub::open(&options.dir, config).await?;
     let mut stop = Stop::new()?;
-    let config = server_config(&hub, public)?;
+    let config = server_config(&hub, public, acme.as_ref())?;
     let running = Server::start(config, hub.fleet.clone(), devices, operators)
         .await
         .map_err(|error| not_started(&error))?;
@@ -60,7 +65,12 @@ async fn serve(options: &Options, json: bool) -> Outcome<()> {
     if let Some(patience) = sd_notify::watchdog_enabled() {
         tokio::spawn(reassure(hub.fleet.clone(), patience / 3));
     }
+    // The authority looks here, so it is asked only now.
+    let acme = acme.map(Acme::run);
     stop.wait().await;
+    if let Some(acme) = acme {
+        acme.stop().await;
+    }
     let _ = sd_notify::notify(&[NotifyState::Stopping]);
     running.shutdown().await;
     hub.fleet.close().await;
@@ -83,7 +93,8 @@ async fn reassure(fleet: Fleet, period: Duration) {
 
 fn server_config(
     hub: &Hub,
-    operator_identity: Option<watch::Receiver<PublicIdentity>>,
+    operator_identity: Option<watch::Receiver<Option<PublicIdentity>>>,
+    acme: Option<&Acme>,
 ) -> Outcome<ServerConfig> {
     let mut limits = Limits::default();
     let rate = |share: Share| Rate { per_second: share.per_second, burst: share.burst };
@@ -99,8 +110,10 @@ fn server_config(
         server_ca: hub.server_ca.clone(),
         server_lifetime_days: hub.record.plan().lifetimes.server_days,
         operator_identity,
+        challenges: acme.map(|acme| acme.challenges.clone()),
         operator_authority: hub.operator_authority(),
         device_ca: hub.device_ca.clone(),
+        earlier_device_cas: hub.earlier_device_cas.clone(),
         roots: hub.roots.clone(),
         loopback_only: hub.config.loopback_only,
         limits,
@@ -113,7 +126,6 @@ async fn bind(address: SocketAddr) -> Outcome<TcpListener> {
             format!("cannot listen on {address}"),
             files::sentence(&e),
             "Stop what uses the port, or change listen in hub.toml; ports below 1024 need the \
-        earlier_device_cas: hub.earlier_device_cas.clone(),
              right CAP_NET_BIND_SERVICE.",
         )
     })

@@ -9,6 +9,7 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use ringfort_acme::Challenges;
 use ringfort_api::client::{Client, ClientOptions};
 use ringfort_cose::{AwsLc, PublicKey, Sha256Digest, Sign, SoftSigner, Verify};
 use ringfort_fleet::{
@@ -67,7 +68,8 @@ pub struct Options {
     pub devices: &'static [&'static str],
     /// Both sides on one socket: `devices.example` and `operators.example`.
     pub one_port: bool,
-    pub operator_identity: Option<tokio::sync::watch::Receiver<PublicIdentity>>,
+    pub operator_identity: Option<tokio::sync::watch::Receiver<Option<PublicIdentity>>>,
+    pub challenges: Option<Arc<Challenges>>,
 }
 
 impl Default for Options {
@@ -77,6 +79,7 @@ impl Default for Options {
             devices: &["dev-a", "dev-b"],
             one_port: false,
             operator_identity: None,
+            challenges: None,
         }
     }
 }
@@ -109,10 +112,10 @@ impl World {
         let device_ca = authority(ringfort_pki::Role::Device).with_crl_policy(CrlPolicy {
             base_url: format!("https://127.0.0.1:{device_port}/crl/"),
             shards: 2,
+            first: 0,
         });
 
         let (order_key, evidence_key) = (signer(), signer());
-            first: 0,
         let stations = [(); 2].map(|()| SoftSigner::generate_p256().unwrap());
         let release_keys = [(); 3].map(|()| SoftSigner::generate_p256().unwrap());
         let (fleet, anchors) = open_fleet(
@@ -151,17 +154,18 @@ impl World {
             operator_port: None,
             server_ca,
             operator_identity: options.operator_identity,
+            challenges: options.challenges,
             server_lifetime_days: 30,
             operator_authority: OperatorAuthority {
                 issuer: operator_ca.clone(),
                 lifetime_days: 30,
             },
             device_ca: device_ca.certificate_der().to_vec(),
+            earlier_device_cas: Vec::new(),
             roots: vec![root.certificate_der().to_vec()],
             loopback_only: true,
             limits: options.limits,
         };
-            earlier_device_cas: Vec::new(),
         let operators = (!options.one_port).then_some(operators);
         let running = Server::start(config, fleet.clone(), devices, operators).await.unwrap();
         let world = World {
@@ -342,11 +346,11 @@ async fn open_fleet(
         order_key: order_key.clone(),
         evidence_key: evidence_key.clone(),
         device_ca: device_ca.clone(),
+        earlier_device_cas: Vec::new(),
         link_key: Zeroizing::new([7; 32]),
         clock: Arc::new(SystemClock),
         policy: Policy { approvals: 1, ..Policy::default() },
     })
-        earlier_device_cas: Vec::new(),
     .await
     .unwrap();
     let people = [(); 3].map(|()| SoftSigner::generate_p256().unwrap());

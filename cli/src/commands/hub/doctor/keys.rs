@@ -6,6 +6,7 @@ use std::path::Path;
 use ringfort_keystore::{Error, Passphrase, SealedKey, SealedSecret};
 use ringfort_pki::{CertificateInfo, SubjectKey};
 
+use super::super::acme;
 use super::super::archive;
 use super::super::backup::DATABASE;
 use super::super::config::HubConfig;
@@ -28,12 +29,17 @@ pub fn examine(directory: &Path, config: Option<&HubConfig>, findings: &mut Vec<
     for name in KEYS {
         findings.extend(key(directory, name, passphrase.as_ref()));
     }
+    // A hub that has never asked an authority has no account there.
+    if directory.join(acme::ACCOUNT).exists() {
+        findings.extend(key(directory, ACME_ACCOUNT, passphrase.as_ref()));
+    }
 }
 
 fn modes(directory: &Path, config: Option<&HubConfig>, findings: &mut Vec<Finding>) {
     let mut places = vec![directory.to_owned(), directory.join("keys"), directory.join(DATABASE)];
     let sealed = archive::names(directory, "keys", &[".sealed"]);
     places.extend(sealed.iter().map(|path| directory.join(path)));
+    places.push(acme::certificate(directory));
     if let Some(name) = config.and_then(|config| config.pin.strip_prefix("file:")) {
         places.push(directory.join(name));
     }
@@ -60,7 +66,7 @@ fn key(directory: &Path, name: &str, passphrase: Option<&Passphrase>) -> Option<
     if !path.exists() {
         return Some(Finding::new(Fault::KeyMissing, at, "no such file"));
     }
-    if name == "link" {
+    if name == "link" || name == ACME_ACCOUNT {
         let opened = SealedSecret::read(&path)
             .and_then(|sealed| passphrase.map_or(Ok(()), |given| sealed.open(given).map(drop)));
         return opened.err().and_then(|error| does_not_open(at, &error));
@@ -90,4 +96,5 @@ fn does_not_open(at: String, error: &Error) -> Option<Finding> {
     }
 }
 
+const ACME_ACCOUNT: &str = "acme-account";
 const KEYS: [&str; 6] = ["device-ca", "server-ca", "operator-ca", "order", "evidence", "link"];

@@ -9,10 +9,12 @@ use ringfort_trust::{Anchors, Role};
 use x509_cert::crl::CertificateList;
 use x509_cert::der::Decode;
 
+use super::super::acme;
 use super::super::archive;
 use super::super::config::HubConfig;
-use super::fault::{Fault, Finding};
 use super::super::open::EarlierDeviceCas;
+use super::fault::{Fault, Finding};
+use super::shown;
 use crate::address::Address;
 use crate::anchors::Chain;
 use crate::commands::pki::authorities::read_certificate;
@@ -32,14 +34,14 @@ pub fn examine(
             findings.push(Finding::new(Fault::CertificateUnreadable, path, "no such file"));
         }
     }
-    for path in archive::names(directory, "certs", &[".pem"]) {
-        let info = read_certificate(&directory.join(&path))
     let retired = EarlierDeviceCas::of(directory).without_keys();
-            .map_err(|failure| failure.summary())
+    for path in archive::names(directory, "certs", &[".pem"]) {
         // It keeps its number for ever, and nobody asks any more when it ends.
         if retired.iter().any(|name| path == format!("certs/{name}.pem")) {
             continue;
         }
+        let info = read_certificate(&directory.join(&path))
+            .map_err(|failure| failure.summary())
             .and_then(|der| CertificateInfo::parse(&der).map_err(|error| error.to_string()));
         match info {
             Err(why) => findings.push(Finding::new(Fault::CertificateUnreadable, path, why)),
@@ -52,6 +54,9 @@ pub fn examine(
     for path in archive::names(directory, "certs", &[".crl"]) {
         findings.extend(revocation_list(directory, path));
     }
+    if config.is_some_and(|config| config.operators.acme.is_some()) {
+        public_certificate(directory, findings);
+    }
     match Chain::read(&directory.join("anchors")) {
         Err(failure) => {
             findings.push(Finding::new(Fault::AnchorsBroken, "anchors", failure.summary()));
@@ -62,6 +67,35 @@ pub fn examine(
             }
             Ok(anchors) => newest_anchors(directory, record, config, &anchors, findings),
         },
+    }
+}
+
+/// The operators' certificate, where an authority issues it.
+fn public_certificate(directory: &Path, findings: &mut Vec<Finding>) {
+    if let Some(state) = acme::state(directory).filter(|state| state.failures > 0) {
+        let since = state.failing_since.map(clock::text).unwrap_or_default();
+        let seen = format!(
+            "in vain {}x since {since}: {}. {}",
+            state.failures,
+            state.why.unwrap_or_default(),
+            state.next_step.unwrap_or_default(),
+        );
+        findings.push(Finding::new(Fault::PublicCertificateNotRenewed, state.directory, seen));
+    }
+    let file = acme::certificate(directory);
+    if !file.exists() {
+        return;
+    }
+    let path = shown(directory, &file);
+    let info = read_certificate(&file)
+        .map_err(|failure| failure.summary())
+        .and_then(|der| CertificateInfo::parse(&der).map_err(|error| error.to_string()));
+    match info {
+        Err(why) => findings.push(Finding::new(Fault::CertificateUnreadable, path, why)),
+        Ok(info) if info.not_after <= clock::now() => {
+            findings.push(Finding::new(Fault::CertificateEnded, path, ends(info.not_after)));
+        }
+        Ok(_) => {}
     }
 }
 
