@@ -1,6 +1,7 @@
 //! Every refusal with the line that it names, beside the manifest that is good.
 
-use crate::place::Measured;
+use crate::manifest::Range;
+use crate::place::{Measured, Placed};
 use crate::{Product, Refusal};
 
 const BOARD: &str = include_str!("../../board/mps2/board.toml");
@@ -161,6 +162,16 @@ fn refuses_what_the_mpu_cannot_draw() {
     refuses(1, "name = \"timer1\"", size, 1, "not a multiple of 32");
     let end = "base = 0xffffffe0\nsize = 0x40";
     refuses(1, "name = \"timer1\"", end, 1, "past the end of memory");
+}
+
+#[test]
+fn a_heap_has_room_for_one_block_as_large_as_itself() {
+    let range = |base| Range { base, size: 0x1000 };
+    let placed = Placed { code: range(0x1002_4000), ram: range(0x3800_a800) };
+    let script = |heap| crate::script::partition(&placed, 512, heap, "partition_main");
+    // Whole eights, and the eight bytes that are kept of a block.
+    assert!(script(100).contains("__heap_start = .; . += 0x70; __heap_end = .;"));
+    assert!(script(0).contains("__heap_start = .; . += 0x0; __heap_end = .;"));
 }
 
 #[test]
