@@ -1,17 +1,16 @@
-/* malloc for partitions, over the `heap_bytes` of the manifest: first fit. New memory is zero, and
-   what is freed is wiped. Whoever frees what is no block has failed. */
-#include <stddef.h>
+/* malloc for partitions, over the `heap_bytes` of the manifest: first fit. What is not given away is
+   all zero. */
 #include <stdint.h>
-#include <string.h>
 
 #include "psa/service.h"
+#include "ringfort/memory.h"
 
 struct block {
     uint32_t size; /* bytes after this header, by 8 */
     uint32_t used;
 };
 
-extern char __heap_start, __heap_end;
+extern char __heap_start[], __heap_end[];
 
 static struct block *next(const struct block *block)
 {
@@ -20,15 +19,15 @@ static struct block *next(const struct block *block)
 
 static int is_end(const struct block *block)
 {
-    return (const char *)block >= &__heap_end;
+    return (const char *)block >= __heap_end;
 }
 
 static struct block *first(void)
 {
-    struct block *block = (struct block *)&__heap_start;
+    struct block *block = (struct block *)__heap_start;
     /* All zero after a start of the partition: one free block. */
     if (!is_end(block) && block->size == 0) {
-        block->size = (uint32_t)(&__heap_end - &__heap_start) - sizeof *block;
+        block->size = (uint32_t)(__heap_end - __heap_start) - sizeof *block;
     }
     return block;
 }
@@ -45,7 +44,7 @@ static struct block *find(const void *memory)
 
 void *malloc(size_t size)
 {
-    if (size > (size_t)(&__heap_end - &__heap_start)) {
+    if (size > (size_t)(__heap_end - __heap_start)) {
         return NULL;
     }
     uint32_t wanted = size == 0 ? 8 : (size + 7u) & ~7u;

@@ -4,12 +4,11 @@
    Type 2: the page is used up: resets the device.
    Type 4: whether its heap works. Type 5: frees what is none of its memory. */
 #include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
 
 #include "psa/lifecycle.h"
 #include "psa/service.h"
 #include "psa_manifest/ticker.h"
+#include "ringfort/memory.h"
 
 #define REGISTER(offset) (*(volatile uint32_t *)(TIMER1_BASE + (offset)))
 #define CONTROL REGISTER(0)
