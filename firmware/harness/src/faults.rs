@@ -54,6 +54,9 @@ struct Tally {
 pub fn run(bench: &Bench, wish: &Wish<'_>) -> bool {
     let Some(campaign) = Campaign::new(bench, &bench.boot, wish.list) else { return false };
     let Some(mut sites) = campaign.sites() else { return false };
+    if !campaign.ends_what_hangs() {
+        return false;
+    }
     sites.retain(|site| wish.scene.is_none_or(|only| campaign.scenes[site.scene].name == only));
     if let Some(count) = wish.sample {
         sites = pick(sites, count);
@@ -122,6 +125,25 @@ impl<'b> Campaign<'b> {
             }
         }
         Some(sites)
+    }
+
+    /// Whether a loader that goes round for ever, and one that sleeps, meet the deadline. Neither
+    /// has come to its own watchdog.
+    fn ends_what_hangs(&self) -> bool {
+        HANGS.iter().all(|(what, code)| {
+            let mut boot = self.boot.clone();
+            let reset = self.symbols.iter().find(|(_, name)| name == "reset");
+            let place = reset.and_then(|(address, _)| elf::offset_of(&boot, *address));
+            let end = place.map(|at| {
+                boot[at..at + code.len()].copy_from_slice(code);
+                self.qemu(&self.scenes[0], &self.elf("hangs", &boot), &[])
+            });
+            let sound = matches!(end, Some(End::Exception | End::Reset));
+            if !sound {
+                println!("FAILED  a loader that {what}: {end:?}");
+            }
+            sound
+        })
     }
 
     /// The loader's instructions that run in a scene, by address.
@@ -264,5 +286,8 @@ fn pick(mut sites: Vec<Site>, count: usize) -> Vec<Site> {
     sites
 }
 
+/// `b .`, and `wfi` in a loop.
+const HANGS: [(&str, [u8; 4]); 2] =
+    [("goes round", [0xfe, 0xe7, 0xfe, 0xe7]), ("sleeps", [0x30, 0xbf, 0xfd, 0xe7])];
 /// Faults that are tried on the planted loader at most.
 const PLANTED: usize = 3000;
