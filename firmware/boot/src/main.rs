@@ -98,6 +98,10 @@ fn run(console: &Console, device: &Device, keys: Keys, boot: &[u8; 32]) -> Resul
 /// in the anchors area. The image that the factory wrote gets its trial.
 #[inline(never)]
 fn first_start(device: &Device, record_key: &[u8; 32]) -> Result<Store<Board>, Reason> {
+    // The store asks the counter too, by other code.
+    if stands_above(0) != 0 {
+        return Err(Reason::LifecycleForbids);
+    }
     let mut made = Store::adopt_anchors(
         Board::new(*record_key),
         device.anchors_len,

@@ -59,6 +59,16 @@ pub fn all(fleet: &Fleet) -> Vec<Scene> {
     scenes.push(scene("wrong-class", false, trial(fleet, &other, &other, 0)));
     scenes.push(scene("budget-spent", false, trial(fleet, &good, &good, 3)));
 
+    // The same, each attempt spent by a start of its own: the newest record stands alone.
+    let mut flash = trial(fleet, &good, &good, 0);
+    for _ in 0..3 {
+        let mut store = Store::mount(Host::of(flash)).expect("a record");
+        let id = store.state().spare();
+        store.spend(id).expect("an attempt");
+        flash = store.into_hardware().bytes;
+    }
+    scenes.push(scene("budget-spent-over-starts", false, flash));
+
     // Release 5 is confirmed; an older one lies in its slot.
     let mut device = Host::new(fleet);
     device.put(SLOT_A, &fleet.slot(&good, 1));
@@ -116,13 +126,13 @@ struct Host {
 
 impl Host {
     fn new(fleet: &Fleet) -> Host {
-        let mut host = Host {
-            bytes: vec![0xff; FLASH_LEN],
-            layout: layout(),
-            key: hmac(&SECRET, &[b"ringfort/record/1"]),
-        };
+        let mut host = Host::of(vec![0xff; FLASH_LEN]);
         host.put(host.layout.anchors[0].at, fleet.anchors(1));
         host
+    }
+
+    fn of(bytes: Vec<u8>) -> Host {
+        Host { bytes, layout: layout(), key: hmac(&SECRET, &[b"ringfort/record/1"]) }
     }
 
     fn put(&mut self, at: u32, bytes: &[u8]) {

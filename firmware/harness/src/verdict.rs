@@ -121,7 +121,7 @@ pub fn run(files: &Files<'_>, more: &[String]) -> End {
         .stderr(Stdio::piped())
         .spawn()
         .expect("qemu-system-arm starts");
-    let mut patience = Patience::new(None);
+    let mut patience = Patience::new(Some(MOST));
     loop {
         if let Some(status) = child.try_wait().expect("a child to wait for") {
             let mut said = String::new();
@@ -174,3 +174,5 @@ const WATCHDOG_LOCK: u32 = 0xc00;
 const SLOW_HZ: u32 = 32_000;
 const DEADLINE_S: u32 = 60;
 const SIGABRT: i32 = 6;
+/// Processor time of a run. One that overwrites its own code takes half a minute to its end.
+const MOST: Duration = Duration::from_secs(300);

@@ -11,7 +11,8 @@
 //! 3. The first record after a reset goes into the other, freshly erased sector: no unit is ever
 //!    programmed on the strength of having read as erased.
 //! 4. A slot loses its record before it loses its first byte, and gets one after its last.
-//! 5. An attempt is spent before the image that it is spent on runs.
+//! 5. An attempt is spent before the image that it is spent on runs. No power cut leaves a mark whose
+//!    record cannot be read: where one stands above the record that was read, every attempt is spent.
 //! 6. Floor and active slot move in one record, which names the next counter value; the counter
 //!    follows, and a move that was cut is finished at the next start.
 //!

@@ -33,6 +33,7 @@ bugs! {
     UnsettledTrusted "a record without its mark is acted upon";
     SettledErased "a record without its mark is copied over the last one that has it";
     MarkReadOnce "a record is copied over itself though its mark was believed before";
+    LostTrusted "a record that is older than one that cannot be read gives its attempts back";
     SectorContinued "the first record after a reset follows the last one in its sector";
     NewestErased "the sector of the newest record is erased first";
     OldestWins "the oldest valid record wins";

@@ -11,7 +11,7 @@ pub const RECORD_BYTES: usize = 304;
 pub const TAG_BYTES: usize = 16;
 
 const BODY: usize = RECORD_BYTES - TAG_BYTES;
-const MAGIC: u32 = 0x3152_4652;
+pub(crate) const MAGIC: u32 = 0x3152_4652;
 const NO_SLOT: u32 = 0x0ff0_c33c;
 const SLOT_A: u32 = 0x5aa5_3cc3;
 const SLOT_B: u32 = 0xa55a_c33c;

@@ -4,7 +4,7 @@ use ringfort_cose::Reason;
 
 use crate::flash::{Area, Hardware};
 use crate::planted::{self, Bug};
-use crate::record::{RECORD_BYTES, decode, encode};
+use crate::record::{MAGIC, RECORD_BYTES, decode, encode};
 use crate::sha256::Sha256;
 use crate::state::{AnchorsPin, Candidate, SlotId, SlotState, State};
 
@@ -48,6 +48,17 @@ impl<H: Hardware> Store<H> {
         }
         if !found {
             return Err(Reason::NotFound);
+        }
+        // A record above this one is there and was not read: what it spent is spent.
+        let chosen =
+            store.sector.of(&store.hardware.layout().metadata) + index * stride(&store.hardware);
+        if is_outdone(&mut store.hardware, chosen)? && !planted::is(Bug::LostTrusted) {
+            let spent = store.hardware.layout().budget + 1;
+            for slot in &mut store.state.slots {
+                if slot.state == SlotState::Trial {
+                    slot.attempts = spent;
+                }
+            }
         }
         store.next = planted::is(Bug::SectorContinued).then_some(index + 1);
         if !settled && !planted::is(Bug::UnsettledTrusted) {
@@ -368,6 +379,37 @@ fn look<H: Hardware>(
         }
     }
     Ok(Some((generation, differs == 0)))
+}
+
+/// Whether a whole mark stands behind a generation above that of the record at `chosen`, by the bytes
+/// alone: no power cut leaves one whose record cannot be read. Shares nothing with the choice.
+#[inline(never)]
+fn is_outdone<H: Hardware>(hardware: &mut H, chosen: u32) -> Result<bool, Reason> {
+    let own = generation(hardware, chosen)?;
+    let mark = hardware.layout().whole_units(RECORD_BYTES as u32);
+    let mut outdone = false;
+    for sector in hardware.layout().metadata {
+        for index in 0..positions(hardware) {
+            let at = sector + index * stride(hardware);
+            let mut bytes = [0xff; MARK as usize];
+            hardware.read(at + mark, &mut bytes)?;
+            if u32::from_ne_bytes(bytes) == 0 {
+                outdone |= generation(hardware, at)? > own;
+            }
+        }
+    }
+    Ok(outdone)
+}
+
+/// The bytes of a generation; 0 where no record begins.
+#[inline(never)]
+fn generation<H: Hardware>(hardware: &mut H, at: u32) -> Result<u64, Reason> {
+    let mut head = [0; 12];
+    hardware.read(at, &mut head)?;
+    let [magic @ .., _, _, _, _, _, _, _, _] = head;
+    let [_, _, _, _, generation @ ..] = head;
+    let begins = u32::from_le_bytes(magic) == MAGIC;
+    Ok(if begins { u64::from_le_bytes(generation) } else { 0 })
 }
 
 fn write_anchors<H: Hardware>(
