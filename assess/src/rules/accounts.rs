@@ -271,7 +271,10 @@ fn default_pair(found: &Capture<'_>) -> bool {
     // Without quotes a login has no space in it; a label and its value in code do.
     let quoted = text.contains(['"', '\'']);
     let tight = !text.contains(' ') && !text.contains(',');
+    // A database beside its own test.
+    let local = line.contains("@localhost") || line.contains("@127.0.0.1");
     (quoted || tight)
+        && !local
         && !tables.contains(&base.trim_end_matches('-'))
         && !owner
         && !line.contains("chown")

@@ -1,7 +1,7 @@
 //! Reads "this name is given this value" as programs, settings and logs write it, and judges
 //! whether the value is a secret. Rules of several groups use it as their last check.
 
-use super::{Capture, valid};
+use super::{Capture, crypto::code, valid};
 
 /// A name, what stands between it and its value, and the value.
 struct Given<'a> {
@@ -120,6 +120,24 @@ impl<'a> Given<'a> {
     }
 }
 
+/// A line that tells of a value and gives it to nothing: a comment such as "pass `flags` on", an
+/// assertion of a test, a manual.
+fn tells(found: &Capture<'_>, given: &Given<'_>) -> bool {
+    let line = found.line.trim_ascii_start();
+    let assertion = ASSERTIONS.iter().any(|word| line.starts_with(word.as_bytes()));
+    let side_by_side = given.between.trim_matches(['"', '\'', '`']).trim().is_empty();
+    let comment = !code(found) || given.between.ends_with('`');
+    // A word that repeats its name, and the last part of a path of names.
+    let word = given.value.eq_ignore_ascii_case(&given.name) || given.before.ends_with("::");
+    assertion || word || side_by_side && comment || in_a_manual(found)
+}
+
+/// Rust writes its manuals into comments of their own kind.
+pub(super) fn in_a_manual(found: &Capture<'_>) -> bool {
+    let line = found.line.trim_ascii_start();
+    found.path.ends_with(".rs") && (line.starts_with(b"///") || line.starts_with(b"//!"))
+}
+
 /// What stands before a value, without indentation and without the command that sets it:
 /// `setenv api_key ` is about `api_key`.
 fn after_command(head: &str) -> &str {
@@ -140,6 +158,7 @@ pub(super) fn password(found: &Capture<'_>) -> bool {
     given.names_a_secret()
         && given.is_given()
         && !given.is_prose()
+        && !tells(found, &given)
         && !mentions(given.value)
         && valid::password(found)
 }
@@ -153,7 +172,7 @@ pub(super) fn bare_password(found: &Capture<'_>) -> bool {
 /// A token, key or other secret that is given to a name.
 pub(super) fn token(found: &Capture<'_>) -> bool {
     let Some(given) = Given::read(found) else { return false };
-    given.is_given() && bare(&given) && random_enough(found)
+    given.is_given() && bare(&given) && random_enough(found) && !in_a_manual(found)
 }
 
 /// The same without quotes.
@@ -253,6 +272,17 @@ const WRAPPERS: &[&str] = &[
     "-n",
     "value(",
     "credential(",
+];
+
+/// How lines begin that compare what a test got.
+const ASSERTIONS: &[&str] = &[
+    "assert_eq!(",
+    "assert_ne!(",
+    "assertEquals(",
+    "self.assertEqual(",
+    "EXPECT_",
+    "ASSERT_",
+    "expect(",
 ];
 
 const NOT_SECRET_ENDS: &[&str] = &[
@@ -425,6 +455,7 @@ const NOT_SECRET: &[&str] = &[
     "integrity",
     "passer",
     "passes",
+    "passign",
     "passed",
     "invalid",
     "wrong",

@@ -39,6 +39,10 @@ pub(super) const RULES: &[Rule] = &[
             ("e.py", "fields = ('id', 'us·ername', 'pa·ssword', 'email2')"),
             ("f.js", "errors.pa·ssword = 'Pa·ssword is required';"),
             ("g.py", "\"putenv\", \"puts\", \"p·wd\", \"quit2\", \"rats\","),
+            ("i.rs", "    // we can't pa·ss `cache2` to the other one"),
+            ("j.rs", "    /// let pa·ssword = \"hunter42\";"),
+            ("k.rs", "    assert_eq!(proxy.pa·ssword(), Some(\"kulgrej7\"));"),
+            ("l.pm", "OPpA·SSIGN_CV_TO_GV => 'CV2GV',"),
             ("h.c", "static const char *pa·ssword_prompt = \"Pa·ssword: \";"),
         ],
         ..BASE

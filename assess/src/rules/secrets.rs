@@ -413,6 +413,7 @@ fn url_password(found: &Capture<'_>) -> bool {
         b"b",
     ];
     valid::password(found)
+        && !given::in_a_manual(found)
         && !found.whole.windows(9).any(|w| w.eq_ignore_ascii_case(b"//mailto:"))
         && !stand_in.contains(&&lower[..])
         && !found.whole.ends_with(b"@e")
