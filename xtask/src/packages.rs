@@ -47,6 +47,9 @@ impl Package {
 pub const PACKAGES: &[Package] = &[
     Package::program("softhsm2", "softhsm2-util", "a PKCS#11 token for the key-store tests"),
     Package::program("opensc", "pkcs11-tool", "an outside view of that token"),
+    Package::program("libubootenv-tool", "fw_setenv", "U-Boot's environment for the slot scripts"),
+    Package::program("rauc", "rauc", "the boot loader's switch for one of them"),
+    Package::program("dbus-daemon", "dbus-run-session", "a bus of its own for it"),
     Package::program("swtpm", "swtpm", "a TPM 2.0 for the key-store tests"),
     Package::program("tpm2-tools", "tpm2_pcrextend", "an outside view of that TPM"),
     Package {
