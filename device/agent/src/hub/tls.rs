@@ -39,23 +39,21 @@ impl Trust {
             roots.add(CertificateDer::from(certificate.as_slice()).into_owned())?;
         }
         let provider = provider();
-        let verifier = UnderAnchors { trust: self.clone(), roots, provider: Arc::clone(&provider) };
-        config(provider, Arc::new(verifier), identity)
+        config(provider, Belief::Anchors { trust: self.clone(), roots }, identity)
     }
 }
 
 /// A configuration that believes any server: for the anchors chain alone, which proves itself.
 pub(crate) fn unauthenticated() -> Result<Arc<ClientConfig>, Error> {
-    let provider = provider();
-    let verifier = Anyone { provider: Arc::clone(&provider) };
-    config(provider, Arc::new(verifier), None)
+    config(provider(), Belief::Anyone, None)
 }
 
 fn config(
     provider: Arc<CryptoProvider>,
-    verifier: Arc<dyn ServerCertVerifier>,
+    belief: Belief,
     identity: Option<Identity>,
 ) -> Result<Arc<ClientConfig>, Error> {
+    let verifier = Arc::new(Verifier { belief, provider: Arc::clone(&provider) });
     let builder = ClientConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&rustls::version::TLS13])?
         .dangerous()
@@ -76,14 +74,27 @@ fn provider() -> Arc<CryptoProvider> {
     Arc::new(rustls::crypto::aws_lc_rs::default_provider())
 }
 
+/// Which servers are believed.
 #[derive(Debug)]
-struct UnderAnchors {
-    trust: Trust,
-    roots: RootCertStore,
+enum Belief {
+    /// Those under the Server CA certificates of the anchors.
+    Anchors {
+        /// What the time is, among other things.
+        trust: Trust,
+        /// The Server CA certificates.
+        roots: RootCertStore,
+    },
+    /// Every one that holds the key of the certificate that it shows.
+    Anyone,
+}
+
+#[derive(Debug)]
+struct Verifier {
+    belief: Belief,
     provider: Arc<CryptoProvider>,
 }
 
-impl UnderAnchors {
+impl Trust {
     /// The time at which the chain is judged: signed time, or else the later of the floor and the
     /// latest notBefore in the chain.
     fn time(&self, chain: &[&CertificateDer<'_>]) -> Result<TlsTime, Error> {
@@ -93,12 +104,12 @@ impl UnderAnchors {
                 .ok_or(Error::InvalidCertificate(CertificateError::BadEncoding))?;
             latest = latest.max(validity.from);
         }
-        let time = self.trust.clock.tls_time(&self.trust.floor, latest, self.trust.uptime);
+        let time = self.clock.tls_time(&self.floor, latest, self.uptime);
         Ok(TlsTime::since_unix_epoch(Duration::from_secs(time.0)))
     }
 }
 
-impl ServerCertVerifier for UnderAnchors {
+impl ServerCertVerifier for Verifier {
     fn verify_server_cert(
         &self,
         end_entity: &CertificateDer<'_>,
@@ -107,60 +118,21 @@ impl ServerCertVerifier for UnderAnchors {
         _ocsp_response: &[u8],
         _now: TlsTime,
     ) -> Result<ServerCertVerified, Error> {
+        let Belief::Anchors { trust, roots } = &self.belief else {
+            return Ok(ServerCertVerified::assertion());
+        };
         let mut chain = vec![end_entity];
         chain.extend(intermediates);
-        let time = self.time(&chain)?;
+        let time = trust.time(&chain)?;
         let parsed = ParsedCertificate::try_from(end_entity)?;
         verify_server_cert_signed_by_trust_anchor(
             &parsed,
-            &self.roots,
+            roots,
             intermediates,
             time,
             self.provider.signature_verification_algorithms.all,
         )?;
         verify_server_name(&parsed, server_name)?;
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        let algorithms = &self.provider.signature_verification_algorithms;
-        verify_tls12_signature(message, certificate, signed, algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        let algorithms = &self.provider.signature_verification_algorithms;
-        verify_tls13_signature(message, certificate, signed, algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider.signature_verification_algorithms.supported_schemes()
-    }
-}
-
-#[derive(Debug)]
-struct Anyone {
-    provider: Arc<CryptoProvider>,
-}
-
-impl ServerCertVerifier for Anyone {
-    fn verify_server_cert(
-        &self,
-        _end_entity: &CertificateDer<'_>,
-        _intermediates: &[CertificateDer<'_>],
-        _server_name: &ServerName<'_>,
-        _ocsp_response: &[u8],
-        _now: TlsTime,
-    ) -> Result<ServerCertVerified, Error> {
         Ok(ServerCertVerified::assertion())
     }
 
