@@ -1,5 +1,6 @@
 //! `cargo xtask firmware`: the firmware workspace's own tasks.
 
+mod c_device;
 mod debian;
 mod spm;
 mod steps;
@@ -29,6 +30,7 @@ cargo xtask firmware <what>
   run                a device from reset to its first non-secure line, without semihosting
   test               all of it in a quarter of an hour, power cuts and faults as samples
   spm                the partition manager's part of the tests alone
+  c-device           the device core behind its C header, linked for a Cortex-M33
   update [--only]    the update partition's part of them alone
   size               sizes, memory and instruction counts, beside their bars
   powercut [--seed]  every power cut of a device's life; ends with `points: N`
@@ -36,7 +38,7 @@ cargo xtask firmware <what>
          [--scene]   (those on one bad image only; --list: how each run ended)
 ";
 
-/// The task: `firmware build|images|run|test|spm|update|size|powercut|faults`.
+/// The task: `firmware build|images|run|test|spm|update|c-device|size|powercut|faults`.
 pub fn run(arguments: &[String]) -> Result<()> {
     let Some((what, rest)) = arguments.split_first() else { bail!("{HELP}") };
     match what.as_str() {
@@ -50,6 +52,7 @@ pub fn run(arguments: &[String]) -> Result<()> {
             qemu("size", rest)
         }
         "spm" => spm::test(),
+        "c-device" => c_device::test(),
         "update" => spm::update(rest),
         "powercut" => host("powercut", rest),
         "faults" => qemu("faults", rest),
@@ -167,6 +170,7 @@ fn test() -> Result<()> {
     let [an505, an521] = ["mps2-an505", "mps2-an521"].map(board);
     let steps = vec![
         Step::here("spm", spm::test),
+        Step::here("c-device", c_device::test),
         Step::program("kill-an505", harness("kill", &an505)),
         Step::program("kill-an521", harness("kill", &an521)),
         Step::program("p256-verify", p256),
