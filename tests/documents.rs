@@ -8,6 +8,8 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod namespaces;
+
 use std::fs;
 use std::io::Read;
 use std::os::unix::fs::symlink;
@@ -17,18 +19,29 @@ use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-/// The pages that go on in one folder, in this order.
-const PAGES: [&str; 3] = ["first-fleet.md", "ci.md", "factory.md"];
 /// Commands of ringfort that lead to a confirmed device, at most.
 const COMMANDS: usize = 6;
 
 #[test]
-fn the_pages_that_a_team_follows_do_what_they_say() {
+fn a_team_with_a_contractors_factory_follows_its_pages() {
+    follow(
+        "a_team_with_a_contractors_factory_follows_its_pages",
+        &["first-fleet.md", "factory.md"],
+    );
+}
+
+#[test]
+fn a_team_that_signs_in_ci_follows_its_pages() {
+    follow("a_team_that_signs_in_ci_follows_its_pages", &["first-fleet.md", "ci.md"]);
+}
+
+/// Runs the pages that go on in one folder, in this order.
+fn follow(test: &str, pages: &[&str]) {
     if std::env::var_os(INSIDE).is_none() {
-        return in_namespaces("the_pages_that_a_team_follows_do_what_they_say");
+        return in_namespaces(test);
     }
     let mut team = Team::new();
-    for page in PAGES {
+    for page in pages {
         for block in blocks(page) {
             eprintln!("{}:{} {:?}\n{}", block.page, block.line, block.place, block.text);
             team.run(&block);
@@ -67,6 +80,12 @@ impl Team {
         for name in ["ringfort", "ringfort-agent"] {
             symlink(env!("CARGO_BIN_EXE_ringfort"), bin.join(name)).unwrap();
         }
+        fs::create_dir(directory.path().join("tokens")).unwrap();
+        fs::write(
+            directory.path().join("softhsm2.conf"),
+            format!("directories.tokendir = {}\n", directory.path().join("tokens").display()),
+        )
+        .unwrap();
         let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
         Team { directory, path, terminals: Vec::new() }
     }
@@ -82,6 +101,7 @@ impl Team {
             .current_dir(self.directory.path().join(folder))
             .env("PATH", &self.path)
             .env("HOME", self.directory.path().join(folder))
+            .env("SOFTHSM2_CONF", self.directory.path().join("softhsm2.conf"))
             .env_remove("XDG_CONFIG_HOME")
             .stdin(Stdio::null());
         match &block.place {
@@ -223,37 +243,13 @@ fn in_namespaces(test: &str) {
         PATH="$PATH:/usr/sbin:/sbin" ip link set lo up
         exec "$2" --exact "$3" --nocapture"#;
     let program = std::env::current_exe().unwrap();
-    let status = unshare()
+    let status = namespaces::unshare()
         .args(["--mount", "--net", "sh", "-e", "-c", script, "sh"])
         .args([&hosts, &program, &PathBuf::from(test)])
         .env(INSIDE, "1")
         .status()
         .unwrap();
     assert!(status.success(), "{status}");
-}
-
-/// `unshare` as root, as root of a user namespace, or by sudo where that asks for no password.
-fn unshare() -> Command {
-    if rustix::process::geteuid().is_root() {
-        return Command::new("unshare");
-    }
-    let succeeds = |command: &mut Command| {
-        let quiet = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        quiet.status().is_ok_and(|status| status.success())
-    };
-    let probe = ["--map-root-user", "--mount", "--net", "mount", "-t", "tmpfs", "tmpfs", "/mnt"];
-    if succeeds(Command::new("unshare").args(probe)) {
-        let mut command = Command::new("unshare");
-        command.arg("--map-root-user");
-        return command;
-    }
-    assert!(
-        succeeds(Command::new("sudo").args(["-n", "true"])),
-        "neither root, nor user namespaces, nor sudo without a password: the pages cannot be run"
-    );
-    let mut command = Command::new("sudo");
-    command.args(["-n", "--preserve-env", "unshare"]);
-    command
 }
 
 /// Set where the test runs in namespaces of its own.
