@@ -14,6 +14,7 @@ mod clocks;
 mod common;
 #[path = "ways_back/interruptions.rs"]
 mod interruptions;
+mod namespaces;
 #[path = "ways_back/process.rs"]
 mod process;
 #[path = "ways_back/proxies.rs"]

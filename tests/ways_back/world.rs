@@ -32,9 +32,23 @@ pub struct Conditions {
 impl World {
     /// PKI, hub, a factory with devices, releases: all made before, none of it running.
     pub fn new() -> World {
+        World::of(template())
+    }
+
+    /// The same with a hub that serves devices and people on port 443 alone.
+    pub fn on_one_port() -> World {
+        static TEMPLATE: OnceLock<PathBuf> = OnceLock::new();
+        World::of(TEMPLATE.get_or_init(|| {
+            let pki_init = PKI_INIT.replace(":8443", "").replace(":8445", "");
+            let hub_init = HUB_INIT.replace(":8443", ":443").replace(":8444", ":443");
+            make_template("ways_back_one_port", &pki_init, &hub_init)
+        }))
+    }
+
+    fn of(template: &Path) -> World {
         static SCENES: AtomicU8 = AtomicU8::new(1);
         let dir = tempfile::tempdir().unwrap();
-        copy(template(), dir.path());
+        copy(template, dir.path());
         symlink(env!("CARGO_BIN_EXE_ringfort"), dir.path().join("ringfort-agent")).unwrap();
         fs::create_dir(dir.path().join("bin")).unwrap();
         symlink(env!("CARGO_BIN_EXE_ringfort"), dir.path().join("bin/ringfort")).unwrap();
@@ -292,39 +306,41 @@ impl World {
 /// What all scenes begin with, made once by the commands that people type.
 fn template() -> &'static Path {
     static TEMPLATE: OnceLock<PathBuf> = OnceLock::new();
-    TEMPLATE.get_or_init(|| {
-        let place = Path::new(env!("CARGO_TARGET_TMPDIR")).join("ways_back");
-        let _ = fs::remove_dir_all(&place);
-        fs::create_dir_all(&place).unwrap();
-        for (name, text) in [("pin", "a passphrase of its own\n"), ("other-pin", "another one\n")] {
-            fs::write(place.join(name), text).unwrap();
-            fs::set_permissions(place.join(name), fs::Permissions::from_mode(0o600)).unwrap();
-        }
-        let ok = |arguments: &str| ringfort(&place, arguments);
-        for key in ["a1", "a2", "a3", "r1", "r2", "r3"] {
-            ok(&format!("release keygen {key} --pin-file pin"));
-        }
-        ok("factory init --site plant --pin-file pin");
-        ok(PKI_INIT);
-        for key in ["a1", "a2"] {
-            ok(&format!("pki anchors sign hub/anchors/1.cbor --key {key}.sealed --pin-file pin"));
-        }
-        ok("factory accept --answer hub/sites/plant.answer --anchors hub/anchors");
-        DEVICES.iter().for_each(|device| make_device(&place, device));
-        ok("factory export --pin-file pin");
-        ok(HUB_INIT);
-        for (version, sequence) in RELEASES.iter().zip(1_000_000..) {
-            fs::write(place.join(format!("payload-{version}")), version.repeat(1000)).unwrap();
-            ok(&format!(
-                "release new payload-{version} --product acme.example/gateway --version {version} \
+    TEMPLATE.get_or_init(|| make_template("ways_back", PKI_INIT, HUB_INIT))
+}
+
+fn make_template(name: &str, pki_init: &str, hub_init: &str) -> PathBuf {
+    let place = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    let _ = fs::remove_dir_all(&place);
+    fs::create_dir_all(&place).unwrap();
+    for (name, text) in [("pin", "a passphrase of its own\n"), ("other-pin", "another one\n")] {
+        fs::write(place.join(name), text).unwrap();
+        fs::set_permissions(place.join(name), fs::Permissions::from_mode(0o600)).unwrap();
+    }
+    let ok = |arguments: &str| ringfort(&place, arguments);
+    for key in ["a1", "a2", "a3", "r1", "r2", "r3"] {
+        ok(&format!("release keygen {key} --pin-file pin"));
+    }
+    ok("factory init --site plant --pin-file pin");
+    ok(pki_init);
+    for key in ["a1", "a2"] {
+        ok(&format!("pki anchors sign hub/anchors/1.cbor --key {key}.sealed --pin-file pin"));
+    }
+    ok("factory accept --answer hub/sites/plant.answer --anchors hub/anchors");
+    DEVICES.iter().for_each(|device| make_device(&place, device));
+    ok("factory export --pin-file pin");
+    ok(hub_init);
+    for (version, sequence) in RELEASES.iter().zip(1_000_000..) {
+        fs::write(place.join(format!("payload-{version}")), version.repeat(1000)).unwrap();
+        ok(&format!(
+            "release new payload-{version} --product acme.example/gateway --version {version} \
                  --sequence {sequence} --out r-{version}"
-            ));
-            for key in ["r1", "r2"] {
-                ok(&format!("release sign r-{version} --key {key}.sealed --pin-file pin"));
-            }
+        ));
+        for key in ["r1", "r2"] {
+            ok(&format!("release sign r-{version} --key {key}.sealed --pin-file pin"));
         }
-        place
-    })
+    }
+    place
 }
 
 fn make_device(place: &Path, name: &str) {
