@@ -126,8 +126,7 @@ fn confirmed(dir: Option<&Path>, options: &Create, wait: Duration) -> Outcome<St
             output::progress(format_args!("  {now}"));
             shown = now;
         }
-        let ended = status.deployment.settled && !status.targets.is_empty();
-        if ended || Instant::now() >= deadline {
+        if status.deployment.settled || Instant::now() >= deadline {
             break;
         }
         std::thread::sleep(Duration::from_millis(250));

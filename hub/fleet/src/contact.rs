@@ -159,7 +159,10 @@ impl Fleet {
                         format!("order {order} is for another manifest"),
                     ));
                 }
-                targets::hear(change, &session, &target, &said).await
+                if targets::hear(change, &session, &target, &said).await? {
+                    targets::confirmed(change, &device, &deployment).await?;
+                }
+                Ok(())
             })
         })
         .await
@@ -230,7 +233,10 @@ impl Visit {
         contact.last_order = contact.last_order.max(said_order);
         // Where nothing is open, nothing can be said about it: what has ended stays.
         if let (true, Some(update)) = (contact.open || contact.commanded, &self.check_in.update) {
-            self.hear_update(change, update).await?;
+            // Where this confirms a release, what it runs is judged also when it says as before.
+            if self.hear_update(change, update).await? {
+                contact.reported = None;
+            }
         }
         self.hear_running(change, &mut contact).await?;
         let commanded = match contact.commanded {
@@ -311,16 +317,17 @@ impl Visit {
         &self,
         change: &mut Change<'_>,
         update: &UpdateStatus,
-    ) -> Result<(), Refusal> {
+    ) -> Result<bool, Refusal> {
         let order = order_to_sql(update.order)?;
         let id = self.session.device.as_str();
         let said = Said { state: update.state, reason: update.reason, detail: None };
         if let Some(command) = change.command_by_order(id, order).await? {
-            return commands::hear(change, &self.session.device, &command, &said).await;
+            commands::hear(change, &self.session.device, &command, &said).await?;
+            return Ok(false);
         }
         // An order that this hub does not know is one that another order key gave, or that was
         // lost with a backup. There is nothing to note it on.
-        let Some(target) = change.target_by_order(id, order).await? else { return Ok(()) };
+        let Some(target) = change.target_by_order(id, order).await? else { return Ok(false) };
         targets::hear(change, &self.session, &target, &said).await
     }
 
@@ -360,12 +367,14 @@ impl Visit {
         let (id, now_ms) = (self.session.device.as_str(), change.now_ms);
         let Some(confirmed) = change.last_confirmed(id).await? else { return Ok(()) };
         let class = self.check_in.classes.iter().find(|c| c.class.0 == confirmed.class);
-        let Some(running) = class.and_then(|class| class.running) else { return Ok(()) };
+        let Some(class) = class else { return Ok(()) };
         let row = change.device(id).await?.ok_or(Reason::UnknownCertificate)?;
         let code = Reason::TrialNotConfirmed.code();
-        // A newer release on trial is not a fall.
-        let fell = running.manifest.0 != confirmed.manifest
-            && running.sequence.0 < confirmed.sequence.unsigned_abs();
+        // A newer release on trial is not a fall; an image without a manifest is one.
+        let fell = class.running.is_none_or(|running| {
+            running.manifest.0 != confirmed.manifest
+                && running.sequence.0 < confirmed.sequence.unsigned_abs()
+        });
         match (fell, row.alarm.as_deref()) {
             (true, None) => {
                 change.set_device_alarm(id, Some(code), now_ms).await?;

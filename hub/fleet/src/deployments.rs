@@ -74,7 +74,7 @@ impl Fleet {
         let mut read = self.read().await?;
         let mut views = Vec::new();
         for row in read.deployments(page(limit)).await? {
-            views.push(view(&mut read, row).await?);
+            views.push(view(&mut read, row, self.now_ms()).await?);
         }
         Ok(views)
     }
@@ -87,7 +87,7 @@ impl Fleet {
         who.require(Permission::View)?;
         let mut read = self.read().await?;
         let row = find(&mut read, id).await?;
-        view(&mut read, row).await
+        view(&mut read, row, self.now_ms()).await
     }
 
     /// The devices of a deployment, by id, after `after`.
@@ -348,7 +348,7 @@ async fn find(read: &mut Read, id: &str) -> Result<DeploymentRow, Refusal> {
     row.ok_or_else(|| Refusal::new(Reason::NotFound, format!("no deployment is called {id}")))
 }
 
-async fn view(read: &mut Read, row: DeploymentRow) -> Result<DeploymentView, Refusal> {
+async fn view(read: &mut Read, row: DeploymentRow, now_ms: i64) -> Result<DeploymentView, Refusal> {
     let release = read.release(&row.manifest).await?.ok_or(Reason::NotFound)?;
     let devices = read
         .deployment_counts(&row.deployment)
@@ -357,6 +357,7 @@ async fn view(read: &mut Read, row: DeploymentRow) -> Result<DeploymentView, Ref
         .map(|count| Ok((UpdateState::from_name(&count.state)?, count.devices.unsigned_abs())))
         .collect::<Result<Vec<_>, Refusal>>()?;
     let duration = |ms: i64| Duration::from_millis(ms.unsigned_abs());
+    let state = DeploymentState::from_name(&row.state).ok_or(Reason::Malformed)?;
     Ok(DeploymentView {
         manifest: Sha256Digest(row.manifest),
         class: ClassId(row.class),
@@ -372,14 +373,27 @@ async fn view(read: &mut Read, row: DeploymentRow) -> Result<DeploymentView, Ref
             written: duration(row.written_ms),
             trial: duration(row.trial_ms),
         },
-        state: DeploymentState::from_name(&row.state).ok_or(Reason::Malformed)?,
-        settled: devices.iter().all(|(state, _)| state.is_terminal()),
+        settled: match devices.is_empty() {
+            true => nobody_comes(&row, state, now_ms),
+            false => devices.iter().all(|(state, _)| state.is_terminal()),
+        },
+        state,
         devices,
         created_by: row.created_by,
         created_ms: row.created_ms,
         changed_ms: row.changed_ms,
         id: row.deployment,
     })
+}
+
+/// Has the time ended in which a deployment waits for its first device? It takes devices that come
+/// later all the same, for as long as it runs; a pause stands still.
+fn nobody_comes(row: &DeploymentRow, state: DeploymentState, now_ms: i64) -> bool {
+    match state {
+        DeploymentState::Running => row.changed_ms.saturating_add(row.offered_ms) <= now_ms,
+        DeploymentState::Paused => false,
+        DeploymentState::Halted => true,
+    }
 }
 
 fn deadlines_to_ms(deadlines: &Deadlines) -> Result<[i64; 4], Refusal> {

@@ -3,7 +3,7 @@
 use ringfort_cose::{Reason, Sha256Digest};
 use ringfort_lifecycle::{Right, State};
 use ringfort_messages::{ReasonCode, UpdateState as Reported};
-use ringfort_store::{DeploymentRow, TargetChange, TargetRow};
+use ringfort_store::{DeploymentRow, Running, TargetChange, TargetRow};
 use ringfort_trust::ids::{ClassId, DeviceId, OrderNumber};
 
 use crate::fleet::Change;
@@ -16,16 +16,17 @@ pub(crate) struct Said {
     pub(crate) detail: Option<String>,
 }
 
-/// Hears a device. What has ended stays as it ended.
+/// Hears a device. What has ended stays as it ended. True when this confirmed the release: from
+/// here on the device runs something else than it said before.
 pub(crate) async fn hear(
     change: &mut Change<'_>,
     session: &DeviceSession,
     target: &TargetRow,
     said: &Said,
-) -> Result<(), Refusal> {
+) -> Result<bool, Refusal> {
     let from = UpdateState::from_name(&target.state)?;
     if from.after_report(said.state) == Step::Keep {
-        return Ok(());
+        return Ok(false);
     }
     let deployment = change.deployment(&target.deployment).await?.ok_or(Reason::NotFound)?;
     let to = UpdateState::from(said.state);
@@ -38,7 +39,29 @@ pub(crate) async fn hear(
         deadline_ms: deadline(&deployment, to, change.now_ms),
         at_ms: change.now_ms,
     };
-    move_on(change, session, target, from, &written).await
+    move_on(change, session, target, from, &written).await?;
+    Ok(to == UpdateState::Confirmed)
+}
+
+/// Notes what a device runs from its report that it confirmed a release. What it says at its next
+/// check-in is then judged anew, also where it says the same as before the update.
+pub(crate) async fn confirmed(
+    change: &mut Change<'_>,
+    device: &DeviceId,
+    deployment: &DeploymentRow,
+) -> Result<(), Refusal> {
+    let release = change.release(&deployment.manifest).await?.ok_or(Reason::NotFound)?;
+    let running = Running {
+        class: deployment.class,
+        sequence: release.sequence,
+        manifest: Some(deployment.manifest),
+        version: release.version,
+        // Confirming makes the release the floor.
+        floor: release.sequence,
+        since_ms: change.now_ms,
+    };
+    change.put_running(device.as_str(), &running).await?;
+    Ok(change.forget_reported(device.as_str()).await?)
 }
 
 /// Ends a device's open target with a success that its check-in proved.

@@ -297,7 +297,8 @@ pub struct DeploymentView {
     pub state: DeploymentState,
     /// How many devices are in each state that has any.
     pub devices: Vec<(UpdateState, u64)>,
-    /// No device is still on its way.
+    /// It has had devices and none is still on its way; or none came, and it was halted or the
+    /// time for a device to begin has passed.
     pub settled: bool,
     /// Who created it.
     pub created_by: String,

@@ -8,7 +8,8 @@ use ringfort_fleet::{
     Created, Deadlines, DeploymentState, Grade, NewDeployment, Operator, Policy, Reported, State,
     Target, UpdateState,
 };
-use ringfort_messages::{ReasonCode, Text};
+use ringfort_messages::{ReasonCode, Text, UpdateStatus};
+use ringfort_trust::ids::SequenceNumber;
 
 use crate::world::{DAY_MS, HOUR_MS, World, device_id, refused, sha256};
 
@@ -136,12 +137,113 @@ async fn c4_a_deployment_to_nobody_is_shown_as_that_and_takes_newcomers() {
     let release = world.release(10).await;
     let deployment = world.deploy(release, Target::Class).await;
     assert_eq!(deployment.state, DeploymentState::Running);
-    assert!(deployment.devices.is_empty() && deployment.settled);
+    assert!(deployment.devices.is_empty() && !deployment.settled);
     let mut late = world.deployed("dev-late").await;
     let deployment = world.fleet.deployment(&world.admin, &deployment.id).await.unwrap();
     assert_eq!(deployment.devices, [(UpdateState::Offered, 1)]);
     assert!(!deployment.settled);
     late.update_to(&world, release, 10).await;
+    let deployment = world.fleet.deployment(&world.admin, &deployment.id).await.unwrap();
+    assert!(deployment.settled);
+}
+
+#[tokio::test]
+async fn c4_a_deployment_to_nobody_is_open_until_its_deadline_or_its_halt() {
+    let mut world = World::new().await;
+    let release = world.release(10).await;
+    let deadlines = Deadlines { offered: Duration::from_secs(10), ..Deadlines::default() };
+    let new = NewDeployment { manifest: release, target: Target::Class, deadlines };
+    let Created::Done(deployment) =
+        world.fleet.create_deployment(&world.admin, &new).await.unwrap()
+    else {
+        panic!("waits")
+    };
+    let settled = async |world: &World| {
+        world.fleet.deployment(&world.admin, &deployment.id).await.unwrap().settled
+    };
+    world.clock.advance_ms(9_999);
+    assert!(!settled(&world).await);
+    // A pause stands still; going on begins the time anew.
+    world.fleet.pause(&world.admin, &deployment.id).await.unwrap();
+    world.clock.advance_ms(DAY_MS);
+    assert!(!settled(&world).await);
+    world.fleet.resume(&world.admin, &deployment.id).await.unwrap();
+    world.clock.advance_ms(9_999);
+    assert!(!settled(&world).await);
+    world.clock.advance_ms(1);
+    assert!(settled(&world).await);
+    // Nobody waits for it any more; it takes who comes all the same.
+    let mut late = world.deployed("dev-late").await;
+    assert!(!settled(&world).await);
+    late.update_to(&world, release, 10).await;
+    assert!(settled(&world).await);
+    let other = world.deploy(world.release(11).await, Target::Class).await;
+    assert!(!world.fleet.deployment(&world.admin, &other.id).await.unwrap().settled);
+}
+
+#[tokio::test]
+async fn c4_a_halted_deployment_to_nobody_is_settled() {
+    let world = World::new().await;
+    let deployment = world.deploy(world.release(10).await, Target::Class).await;
+    assert!(!deployment.settled);
+    assert!(world.fleet.halt(&world.admin, &deployment.id).await.unwrap().settled);
+}
+
+#[tokio::test]
+async fn what_a_device_confirmed_is_shown_before_its_next_check_in() {
+    let mut world = World::new().await;
+    let mut device = world.deployed("dev-a").await;
+    let shown = world.fleet.device(&world.admin, &device.id).await.unwrap().running;
+    assert_eq!((shown[0].sequence, shown[0].manifest), (SequenceNumber(0), None));
+    let release = world.release(10).await;
+    world.deploy(release, Target::Class).await;
+    device.update_to(&world, release, 10).await;
+    let reported = world.fleet.device(&world.admin, &device.id).await.unwrap().running;
+    assert_eq!(reported.len(), 1);
+    assert_eq!((reported[0].sequence, reported[0].manifest), (SequenceNumber(10), Some(release)));
+    assert_eq!((reported[0].floor, &*reported[0].version), (SequenceNumber(10), "1.10"));
+    // The next check-in says the same: since when it runs does not change.
+    world.clock.advance_ms(HOUR_MS);
+    device.check_in(&world).await.unwrap();
+    let again = world.fleet.device(&world.admin, &device.id).await.unwrap().running;
+    assert_eq!((again[0].manifest, again[0].since_ms), (Some(release), reported[0].since_ms));
+}
+
+#[tokio::test]
+async fn c1_a_success_is_claimed_by_a_device_that_says_the_same_as_before() {
+    let mut world = World::new().await;
+    let mut device = world.deployed("dev-a").await;
+    let (old, new) = (world.release(10).await, world.release(11).await);
+    world.deploy(old, Target::Class).await;
+    device.update_to(&world, old, 10).await;
+    device.check_in(&world).await.unwrap();
+    world.deploy(new, Target::Class).await;
+    let order = device.take_order(&world).await;
+    device.report(&world, &order, Reported::Confirmed, None).await.unwrap();
+    device.check_in(&world).await.unwrap();
+    let shown = world.fleet.device(&world.admin, &device.id).await.unwrap();
+    assert_eq!(shown.device.alarm.as_deref(), Some("trial-not-confirmed"));
+    assert_eq!(shown.running[0].manifest, Some(old));
+}
+
+#[tokio::test]
+async fn c1_a_success_is_claimed_by_a_device_without_any_release() {
+    let mut world = World::new().await;
+    let mut device = world.deployed("dev-a").await;
+    let release = world.release(10).await;
+    world.deploy(release, Target::Class).await;
+    let order = device.take_order(&world).await;
+    // Said at a check-in, where the report was lost.
+    device.update =
+        Some(UpdateStatus { order: order.number, state: Reported::Confirmed, reason: None });
+    device.check_in(&world).await.unwrap();
+    let shown = world.fleet.device(&world.admin, &device.id).await.unwrap();
+    assert_eq!(shown.device.alarm.as_deref(), Some("trial-not-confirmed"));
+    assert_eq!(shown.running[0].manifest, None);
+    device.boot(release, 10);
+    device.check_in(&world).await.unwrap();
+    let shown = world.fleet.device(&world.admin, &device.id).await.unwrap();
+    assert_eq!(shown.device.alarm, None);
 }
 
 #[tokio::test]

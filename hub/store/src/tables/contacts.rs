@@ -105,6 +105,15 @@ impl Write {
         Ok(())
     }
 
+    /// Forgets what a device said it runs, so that its next word is taken as new.
+    pub async fn forget_reported(&mut self, device: &str) -> Result<(), StoreError> {
+        sqlx::query("UPDATE contacts SET reported = NULL WHERE device = $1")
+            .bind(device)
+            .execute(self.change().await?)
+            .await?;
+        Ok(())
+    }
+
     /// Writes what a device says it runs for one class.
     pub async fn put_running(&mut self, device: &str, row: &Running) -> Result<(), StoreError> {
         sqlx::query(
@@ -112,7 +121,8 @@ impl Write {
              VALUES ($1, $2, $3, $4, $5, $6, $7) \
              ON CONFLICT (device, class) DO UPDATE SET sequence = excluded.sequence, \
              manifest = excluded.manifest, version = excluded.version, \
-             floor = excluded.floor, since_ms = excluded.since_ms",
+             floor = excluded.floor, since_ms = CASE WHEN running.manifest IS excluded.manifest \
+             THEN running.since_ms ELSE excluded.since_ms END",
         )
         .bind(device)
         .bind(&row.class[..])
