@@ -56,7 +56,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     write("token", "offline", &offline.sign(&Agreeable, &hub)?)?;
     write("token", "wipe", &order(wipe).sign(&Agreeable, &hub)?)?;
     for action in CommandAction::ALL {
-        write("token", action.name(), &command(action).sign(&Agreeable, &Zeros(3))?)?;
+        write("token", action.name(), &command(action).sign(&Agreeable, &[&Zeros(3)])?)?;
     }
 
     write("anchors", "first", &anchors())?;

@@ -4,9 +4,9 @@
 use libfuzzer_sys::fuzz_target;
 use ringfort_cose::{Sha256Digest, Thumbprint};
 use ringfort_fuzz::{Agreeable, fleet};
-use ringfort_trust::ids::{AnchorsVersion, Nonce, OrderNumber, UnixTime};
+use ringfort_trust::ids::{AnchorsVersion, Nonce, UnixTime};
 use ringfort_trust::{
-    Anchors, Channel, Command, CommandLedger, OrderLedger, Outcome, Situation, Task, TimeFloor,
+    Anchors, Channel, Command, CommandLedgers, OrderLedger, Outcome, Situation, Task, TimeFloor,
     Token,
 };
 
@@ -17,11 +17,16 @@ fuzz_target!(|data: &[u8]| {
     let key = Thumbprint([0; 32]);
     if let Ok(command) = Command::verify(data, &anchors, &Agreeable) {
         let claims = *command.claims();
-        let ledger = CommandLedger { key, last: OrderNumber(0) };
+        let ledgers = CommandLedgers::default();
         let task = Task::Command { action: claims.action, command: command.digest() };
         let judged =
-            command.accept(&task, &claims.device, UnixTime(0), claims.nonce.as_ref(), &ledger);
+            command.accept(&task, &claims.device, UnixTime(0), claims.nonce.as_ref(), &ledgers);
         assert_eq!(judged.is_ok(), claims.number.0 > 0 && claims.expires.0 > 0);
+        if let Ok(after) = judged {
+            let again =
+                command.accept(&task, &claims.device, UnixTime(0), claims.nonce.as_ref(), &after);
+            assert!(again.is_err());
+        }
     }
     let Ok(token) = Token::verify(data, &anchors, &Agreeable) else { return };
     let claims = *token.claims();

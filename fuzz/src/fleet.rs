@@ -42,6 +42,7 @@ pub fn spec(version: u64) -> AnchorsSpec {
             KeySpec::station(key(5), "", SiteId::new("plant-1").expect("a plain name")),
         ],
         anchor_threshold: 1,
+        command_threshold: 1,
         products: vec![ProductSpec {
             vendor: VendorId([1; 16]),
             class: ClassId([2; 16]),

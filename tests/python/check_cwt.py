@@ -92,7 +92,8 @@ def main():
     assert claims["order"][-70001] == 1 and claims["order"][-70003] == b"\x03" * 32
     assert claims["time"][-70006] == [9, b"\x04" * 32] and -70001 not in claims["time"]
     assert claims["command"][-70001] == 2 and 10 not in claims["command"]
-    assert claims["anchors"][2] == 1 and len(claims["anchors"][4]) == 6
+    assert claims["anchors"][2] == 1 and len(claims["anchors"][4]) == 7
+    assert claims["anchors"][11] == 2
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 //! `ringfort device`: the fleet, seen and moved by an operator.
 
 mod command;
+mod order;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -65,6 +66,8 @@ pub enum Command {
         #[command(subcommand)]
         command: command::Command,
     },
+    /// Take the order that waits for a device on a medium, where the device reaches no hub
+    Order(order::Options),
     /// List the products for developers, or make a product one of them
     Developer {
         /// The class (UUID) that becomes one, for ever: 25 devices, certificates of 30 days
@@ -93,6 +96,7 @@ impl Command {
                 conclude(move_device(dir, id, to, note, command.as_deref(), owner), json)
             }
             Command::Consent { command } => command.run(dir, json),
+            Command::Order(options) => conclude(order::run(dir, &options), json),
             Command::Developer { class } => conclude(developer(dir, class), json),
             Command::History { id, limit } => conclude(history(dir, &id, limit), json),
         }
@@ -205,7 +209,11 @@ impl fmt::Display for Details {
         table.row(["last seen", &seen]);
         table.row(["anchors", &format!("version {}", device.anchors_version)]);
         for runs in running {
-            table.row(["runs", &format!("{} (sequence {})", runs.version, runs.sequence)]);
+            let what = match runs.manifest {
+                Some(_) => format!("{} (sequence {})", runs.version, runs.sequence),
+                None => "what the factory wrote: no release yet".to_owned(),
+            };
+            table.row(["runs", &what]);
         }
         for target in updates {
             table.row(["update", &target_text(target)]);

@@ -116,6 +116,7 @@ impl Fleet {
                 .chain([key(Role::Order, 21), key(Role::Command, 22)])
                 .collect(),
             anchor_threshold: 2,
+            command_threshold: 1,
             products: vec![ProductSpec {
                 vendor: VendorId(self.vendor),
                 class: ClassId(self.class),

@@ -38,6 +38,7 @@ impl Factory {
                 KeySpec::station(second.public_key(), "", site("plant-2")),
             ],
             anchor_threshold: 1,
+            command_threshold: 1,
             products: vec![ProductSpec {
                 vendor: VendorId([1; 16]),
                 class: ClassId([2; 16]),

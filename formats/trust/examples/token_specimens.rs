@@ -17,7 +17,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let anchor = [SoftSigner::generate_p256()?, SoftSigner::generate_ed25519()?];
     let release = SoftSigner::generate_p256()?;
     let order = SoftSigner::generate_p256()?;
-    let command = SoftSigner::generate_ed25519()?;
+    let command = [SoftSigner::generate_ed25519()?, SoftSigner::generate_p256()?];
     let device = DeviceId::new("dev-a")?;
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?.as_secs();
 
@@ -29,7 +29,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             KeySpec::new(Role::Anchor, anchor[0].public_key(), "ann"),
             KeySpec::new(Role::Anchor, anchor[1].public_key(), "ben"),
             KeySpec::new(Role::Order, order.public_key(), ""),
-            KeySpec::new(Role::Command, command.public_key(), ""),
+            KeySpec::new(Role::Command, command[0].public_key(), ""),
+            KeySpec::new(Role::Command, command[1].public_key(), ""),
             KeySpec::station(
                 SoftSigner::generate_p256()?.public_key(),
                 "",
@@ -37,6 +38,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             ),
         ],
         anchor_threshold: 2,
+        command_threshold: 2,
         products: vec![ProductSpec {
             vendor: VendorId([1; 16]),
             class: ClassId([2; 16]),
@@ -81,7 +83,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         ),
         "order": specimen("order", &claims.sign(&AwsLc, &order)?, &[&order]),
         "time": specimen("order", &time.sign(&AwsLc, &order)?, &[&order]),
-        "command": specimen("command", &wipe.sign(&AwsLc, &command)?, &[&command]),
+        "command": specimen(
+            "command",
+            &wipe.sign(&AwsLc, &[&command[0], &command[1]])?,
+            &[&command[0], &command[1]],
+        ),
         "now": now,
         "device": device.as_str(),
         "fleet": FLEET.to_string(),

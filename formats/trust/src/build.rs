@@ -7,7 +7,7 @@ use ringfort_cose::cbor::Writer;
 use ringfort_cose::{PublicKey, Reason, Sha256Digest, Sign, SignError, Verify};
 
 use crate::ANCHORS;
-use crate::document::{Document, Product};
+use crate::document::{DEFAULT_COMMAND_THRESHOLD, Document, Product};
 use crate::ids::{AnchorsVersion, ClassId, FleetId, SiteId, Text, UnixTime, VendorId};
 use crate::keys::{KeyEntry, Role};
 
@@ -25,6 +25,8 @@ pub struct AnchorsSpec {
     pub keys: Vec<KeySpec>,
     /// How many different anchor keys have to sign.
     pub anchor_threshold: u8,
+    /// How many different command keys have to sign a command.
+    pub command_threshold: u8,
     /// The products.
     pub products: Vec<ProductSpec>,
     /// Server CA certificates in DER.
@@ -77,6 +79,7 @@ impl AnchorsSpec {
             time_floor: document.time_floor(),
             keys: all.iter().filter(|entry| entry.role != Role::Release).map(KeySpec::of).collect(),
             anchor_threshold: document.anchor_threshold() as u8,
+            command_threshold: document.command_threshold() as u8,
             products: document.products().map(|product| ProductSpec::of(&product, &all)).collect(),
             server_cas: document.server_cas().map(<[u8]>::to_vec).collect(),
             hub: document.hub().to_string(),
@@ -130,7 +133,9 @@ impl AnchorsSpec {
     fn payload(&self) -> Result<Vec<u8>, Reason> {
         let entries = self.key_entries()?;
         let mut out = Writer::to_vec();
-        out.map(9 + u64::from(self.spare.is_some()))?;
+        // One signature is what a document means that says nothing.
+        let says = usize::from(self.command_threshold) != DEFAULT_COMMAND_THRESHOLD;
+        out.map(9 + u64::from(self.spare.is_some()) + u64::from(says))?;
         out.u64(1)?.bytes(&self.fleet.0)?;
         out.u64(2)?.u64(self.version.0)?;
         out.u64(3)?.u64(self.time_floor.0)?;
@@ -154,6 +159,9 @@ impl AnchorsSpec {
         }
         if let Some(spare) = &self.spare {
             out.u64(10)?.text(spare)?;
+        }
+        if says {
+            out.u64(11)?.u64(self.command_threshold.into())?;
         }
         out.finish()
     }

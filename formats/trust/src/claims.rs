@@ -7,7 +7,7 @@ use crate::ids::{AnchorsVersion, DeviceId, FleetId, Nonce, OrderNumber, UnixTime
 use crate::time::read_time;
 use crate::token::AuditHead;
 
-/// Bytes of a token or command at most, signature included.
+/// Bytes of a token at most, signature included.
 pub(crate) const MAX_TOKEN_LEN: usize = 1024;
 
 /// Time between iat and exp at most: 30 days.
@@ -37,6 +37,21 @@ pub(crate) struct Common {
     pub(crate) device: DeviceId,
     pub(crate) issued: UnixTime,
     pub(crate) expires: UnixTime,
+}
+
+impl Common {
+    /// The claims of a token that says no more than this so far.
+    #[cfg(feature = "alloc")]
+    pub(crate) fn claims(self, nonce: Option<Nonce>) -> Claims {
+        Claims {
+            fleet: Some(self.fleet),
+            device: Some(self.device),
+            issued: Some(self.issued),
+            expires: Some(self.expires),
+            nonce,
+            ..Claims::default()
+        }
+    }
 }
 
 impl Claims {

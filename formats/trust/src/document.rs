@@ -23,6 +23,7 @@ pub struct Document<'b> {
     hub: &'b str,
     spare: Option<&'b str>,
     revoked: List<'b>,
+    command_threshold: usize,
 }
 
 impl<'b> Document<'b> {
@@ -98,6 +99,11 @@ impl<'b> Document<'b> {
         self.anchor_threshold
     }
 
+    /// How many different command keys have to sign a command: 1 unless the document says more.
+    pub fn command_threshold(&self) -> usize {
+        self.command_threshold
+    }
+
     /// The products.
     pub fn products(&self) -> Products<'b> {
         Products { list: self.products.clone() }
@@ -148,6 +154,10 @@ impl<'b> Document<'b> {
             }
         }
         if self.anchor_threshold == 0 || self.anchor_threshold > counts[0] {
+            return Err(Reason::ThresholdInvalid);
+        }
+        let command_keys = counts[COMMAND_SLOT];
+        if self.command_threshold > DEFAULT_COMMAND_THRESHOLD.max(command_keys) {
             return Err(Reason::ThresholdInvalid);
         }
         Ok(())
@@ -326,7 +336,7 @@ list_iterator! {
 fn read_body<'b>(bytes: &'b [u8], object: MultiSign<'b>) -> Result<Document<'b>, Reason> {
     let mut reader = Deterministic::read(object.payload_unverified())?;
     let fields = reader.map()?;
-    // Fields come in ascending order; all but 9 and 10 have to be there.
+    // Fields come in ascending order; all but 10 and 11 have to be there.
     expect_field(&mut reader, 1)?;
     let fleet = FleetId(reader.bytes_of()?);
     expect_field(&mut reader, 2)?;
@@ -345,14 +355,19 @@ fn read_body<'b>(bytes: &'b [u8], object: MultiSign<'b>) -> Result<Document<'b>,
     let hub = read_address(&mut reader, check_origin)?;
     expect_field(&mut reader, 9)?;
     let revoked = List::read(&mut reader, 0..=Document::MAX_REVOKED, read_digest)?;
-    let spare = match fields {
-        9 => None,
-        10 => {
-            expect_field(&mut reader, 10)?;
-            Some(read_address(&mut reader, check_base)?)
+    if !(9..=11).contains(&fields) {
+        return Err(Reason::UnknownField);
+    }
+    let (mut spare, mut command_threshold) = (None, DEFAULT_COMMAND_THRESHOLD);
+    for _ in 9..fields {
+        // The reader has seen to the order of the fields, and that none stands twice.
+        match reader.u64() {
+            Ok(10) => spare = Some(read_address(&mut reader, check_base)?),
+            Ok(11) => command_threshold = read_command_threshold(&mut reader)?,
+            Ok(..MAX_FIELD) => return Err(Reason::Malformed),
+            _ => return Err(Reason::UnknownField),
         }
-        _ => return Err(Reason::UnknownField),
-    };
+    }
     reader.end()?;
     if version.0 == 0 {
         return Err(Reason::Malformed);
@@ -369,7 +384,17 @@ fn read_body<'b>(bytes: &'b [u8], object: MultiSign<'b>) -> Result<Document<'b>,
         hub,
         spare,
         revoked,
+        command_threshold,
     })
+}
+
+/// Two or more: a document that asks for one says nothing, so that it has one encoding.
+fn read_command_threshold(reader: &mut Reader<'_>) -> Result<usize, Reason> {
+    match reader.u8()? {
+        0 => Err(Reason::ThresholdInvalid),
+        1 => Err(Reason::Malformed),
+        threshold => Ok(threshold.into()),
+    }
 }
 
 fn expect_fields(reader: &mut Reader<'_>, fields: u64) -> Result<(), Reason> {
@@ -433,7 +458,13 @@ fn is_plain(rest: &str) -> bool {
 }
 
 /// One above the largest field number of any map in the document.
-const MAX_FIELD: u64 = 11;
+const MAX_FIELD: u64 = 12;
+
+/// Where the keys of commands are counted.
+const COMMAND_SLOT: usize = Role::Command.number() as usize - 1;
+
+/// Signatures that a command takes where a document says nothing.
+pub(crate) const DEFAULT_COMMAND_THRESHOLD: usize = 1;
 
 /// Positions of keys fit a mask of 32 bits.
 const _: () = assert!(Document::MAX_KEYS <= 32);

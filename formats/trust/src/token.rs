@@ -5,6 +5,8 @@ use ringfort_cose::{Reason, Sha256Digest, Sign1, Thumbprint, Verify};
 
 use crate::ORDER;
 use crate::anchors::Anchors;
+#[cfg(feature = "alloc")]
+use crate::claims::Common;
 use crate::claims::{Claims, MAX_LIFE_SECONDS, MAX_TOKEN_LEN};
 use crate::command::CommandAction;
 use crate::ids::{AnchorsVersion, DeviceId, FleetId, Nonce, OrderNumber, UnixTime};
@@ -115,14 +117,8 @@ impl TokenClaims {
 
     #[cfg(feature = "alloc")]
     fn to_claims(self) -> Claims {
-        let mut claims = Claims {
-            fleet: Some(self.fleet),
-            device: Some(self.device),
-            issued: Some(self.issued),
-            expires: Some(self.expires),
-            nonce: self.nonce,
-            ..Claims::default()
-        };
+        let TokenClaims { fleet, device, issued, expires, .. } = self;
+        let mut claims = Common { fleet, device, issued, expires }.claims(self.nonce);
         match self.content {
             Content::Time(audit) => claims.audit = Some(audit),
             Content::Order(order) => {

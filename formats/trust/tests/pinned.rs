@@ -58,8 +58,10 @@ fn both_readers_agree_on_products_with_shared_and_other_keys() {
         ..spec.products[0].clone()
     });
     let listed = Sha256Digest([0xbb; 32]);
-    for spare in [None, spec.spare.clone()] {
-        let spec = AnchorsSpec { spare, ..spec.clone() };
+    let more = KeySpec::new(Role::Command, key().public_key(), "");
+    spec.keys.push(more);
+    for (spare, command_threshold) in [(None, 1), (spec.spare.clone(), 1), (None, 2)] {
+        let spec = AnchorsSpec { spare, command_threshold, ..spec.clone() };
         compare(&fleet.signed(&spec), &[listed, Sha256Digest([0xba; 32])]);
     }
 }

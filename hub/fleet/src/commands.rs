@@ -120,7 +120,7 @@ impl Fleet {
             device: *id,
             digest: command.digest().0,
             action: claims.action,
-            signer: command.signer().0,
+            signers: command.signers().iter().map(|signer| signer.0).collect(),
             number: i64::try_from(claims.number.0).map_err(|_| Reason::TooLarge)?,
             expires_ms,
             document: document.to_vec(),
@@ -133,7 +133,7 @@ pub(crate) struct Signed {
     device: DeviceId,
     pub(crate) digest: [u8; 32],
     pub(crate) action: CommandAction,
-    signer: [u8; 32],
+    signers: Vec<[u8; 32]>,
     number: i64,
     expires_ms: i64,
     document: Vec<u8>,
@@ -157,12 +157,15 @@ impl Signed {
             return Err(Refusal::new(Reason::AlreadyExists, "this command was handed in before"));
         }
         let taken = [UpdateState::Written.name(), UpdateState::Confirmed.name()];
-        let last = change.last_command_number(id, &self.signer, taken).await?;
-        if self.number <= last {
-            return Err(Refusal::new(
-                Reason::OrderReplayed,
-                format!("{id} took number {last} of this command key"),
-            ));
+        for signer in &self.signers {
+            let last = change.last_command_number(id, signer, taken).await?;
+            if self.number <= last {
+                let key = Sha256Digest(*signer);
+                return Err(Refusal::new(
+                    Reason::OrderReplayed,
+                    format!("{id} took number {last} of the command key {key}"),
+                ));
+            }
         }
         if let Some(open) = change.open_command(id).await?
             && open.state == UpdateState::Written.name()
@@ -191,7 +194,6 @@ impl Signed {
             digest: self.digest,
             device: id.to_owned(),
             action: self.action.name().to_owned(),
-            signer: self.signer,
             number: self.number,
             document: self.document,
             expires_ms: self.expires_ms,
@@ -207,14 +209,16 @@ impl Signed {
             given_ms: now_ms,
             since_ms: now_ms,
         };
-        change.insert_command(&row).await?;
+        change.insert_command(&row, &self.signers).await?;
         let (digest, number) = (Sha256Digest(self.digest).to_string(), self.number.to_string());
-        let key = Sha256Digest(self.signer).to_string();
+        let keys: Vec<String> =
+            self.signers.iter().map(|signer| Sha256Digest(*signer).to_string()).collect();
+        let keys = keys.join(" ");
         let mut details = vec![
             ("action", &*row.action),
             ("command", &digest),
             ("number", &number),
-            ("key", &key),
+            ("keys", &keys),
         ];
         if !note.is_empty() {
             details.push(("note", note));

@@ -1,15 +1,16 @@
 //! `ringfort device command`: the consent of people to wipe, unlock or decommission one device.
 //!
-//! `sign` and `inspect` need no hub and no network; `send` hands the command to the hub, which can
+//! `sign`, `cosign` and `inspect` need no hub and no network; `send` hands the command to the hub, which can
 //! withhold it and cannot change it.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::{Args, Subcommand, ValueEnum};
 use ringfort_api::model::{DeviceCommand, NewCommand, Outcome as Asked};
-use ringfort_cose::{AwsLc, Reason, SignError, Verify};
+use ringfort_cose::{AwsLc, Reason, Sign, SignError};
 use ringfort_trust::ids::{DeviceId, Nonce, OrderNumber, UnixTime};
 use ringfort_trust::{Anchors, CommandAction, CommandClaims};
 use serde::Serialize;
@@ -25,6 +26,8 @@ use crate::{clock, files, keys};
 pub enum Command {
     /// Sign a command with a command key, offline
     Sign(SignOptions),
+    /// Add another person's signature to a command, offline
+    Cosign(CosignOptions),
     /// Show what a command says, and whether it stands
     Inspect {
         /// The command
@@ -85,6 +88,25 @@ pub struct SignOptions {
     out: Option<PathBuf>,
 }
 
+/// What to sign too.
+#[derive(Args)]
+pub struct CosignOptions {
+    /// The command; the signature is added in place
+    file: PathBuf,
+
+    /// The fleet's anchors: the newest document with those before it beside it, or their folder
+    #[arg(long, value_name = "PATH")]
+    anchors: PathBuf,
+
+    /// The command key: a sealed key file, or a PKCS#11 URI (RFC 7512)
+    #[arg(long)]
+    key: String,
+
+    /// Take the key's passphrase from this file (mode 0600)
+    #[arg(long, value_name = "FILE")]
+    pin_file: Option<PathBuf>,
+}
+
 /// What a command does.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Action {
@@ -101,6 +123,7 @@ impl Command {
     pub fn run(self, dir: Option<&Path>, json: bool) -> ExitCode {
         match self {
             Command::Sign(options) => conclude(sign(&options), json),
+            Command::Cosign(options) => conclude(cosign(&options), json),
             Command::Inspect { file, anchors } => conclude(inspect(&file, &anchors), json),
             Command::Send { id, file, note } => conclude(send(dir, &id, &file, note), json),
         }
@@ -133,24 +156,65 @@ fn sign(options: &SignOptions) -> Outcome<Signed> {
         action,
         nonce,
     };
-    // A signer sees what he signs before he gives his passphrase.
-    progress(format_args!(
-        "Signing: {} {device}, number {}, until {}",
-        action.name(),
-        claims.number,
-        clock::text(claims.expires.0)
-    ));
-    let signer = keys::open(&options.key, options.pin_file.as_deref())?;
-    let thumbprint = keys::thumbprint(&signer.public_key());
-    if let Err(reason) = anchors.command_key(&thumbprint, &AwsLc) {
-        return Err(Failure::refused(reason, format!("{} is not a command key", options.key))
-            .why("The anchors name it for no commands; no device would follow them.")
-            .next("Sign with a key that was named by --command-key in the anchors."));
-    }
-    let command = claims.sign(&AwsLc, signer.as_ref()).map_err(not_signed)?;
+    let signer = open_signer(&claims, &anchors, &options.key, options.pin_file.as_deref())?;
+    let command = claims.sign(&AwsLc, &[signer.as_ref()]).map_err(not_signed)?;
     files::write_new(&out, &command, files::PUBLIC)?;
     let said = Said::of(&command, &anchors)?;
     Ok(Signed { file: out, command: said })
+}
+
+fn cosign(options: &CosignOptions) -> Outcome<Signed> {
+    let command = read(&options.file)?;
+    let chain = Chain::read(&options.anchors)?;
+    let anchors = chain.newest()?;
+    let so_far = verified(&command, &anchors)?;
+    if so_far.is_complete() {
+        return Err(Failure::refused(
+            Reason::AlreadyExists,
+            format!("enough people have signed {}", options.file.display()),
+        )
+        .why("With more signatures than it takes, one command could be parted into two.")
+        .next("Hand it to the hub: ringfort device command send"));
+    }
+    let key = (&*options.key, options.pin_file.as_deref());
+    let signer = open_signer(so_far.claims(), &anchors, key.0, key.1)?;
+    if so_far.signers().contains(&keys::thumbprint(&signer.public_key())) {
+        return Err(Failure::refused(
+            Reason::AlreadyExists,
+            format!("{} has signed {} already", options.key, options.file.display()),
+        )
+        .why("One key counts once, however often it signs.")
+        .next("Hand the file to the next signer."));
+    }
+    let signed =
+        CommandClaims::add_signature(&command, &AwsLc, signer.as_ref()).map_err(not_signed)?;
+    files::replace(&options.file, &signed, files::PUBLIC)?;
+    let said = Said::of(&signed, &anchors)?;
+    Ok(Signed { file: options.file.clone(), command: said })
+}
+
+/// Opens a command key of the anchors. A signer sees what he signs before he gives his passphrase.
+fn open_signer(
+    claims: &CommandClaims,
+    anchors: &Anchors<'_>,
+    key: &str,
+    pin_file: Option<&Path>,
+) -> Outcome<Arc<dyn Sign>> {
+    progress(format_args!(
+        "Signing: {} {}, number {}, until {}",
+        claims.action.name(),
+        claims.device,
+        claims.number,
+        clock::text(claims.expires.0)
+    ));
+    let signer = keys::open(key, pin_file)?;
+    let thumbprint = keys::thumbprint(&signer.public_key());
+    match anchors.command_key(&thumbprint, &AwsLc) {
+        Ok(_) => Ok(signer),
+        Err(reason) => Err(Failure::refused(reason, format!("{key} is not a command key"))
+            .why("The anchors name it for no commands; no device would follow them.")
+            .next("Sign with a key that was named by --command-key in the anchors.")),
+    }
 }
 
 fn inspect(file: &Path, anchors: &Path) -> Outcome<Said> {
@@ -214,7 +278,19 @@ impl From<Action> for CommandAction {
     }
 }
 
-/// What a command says.
+/// A command whose signatures, be they enough or not, verify under these anchors, and that has not
+/// expired.
+fn verified(command: &[u8], anchors: &Anchors<'_>) -> Outcome<ringfort_trust::Command> {
+    let refused = |reason| Failure::refused(reason, "the command is refused");
+    let parsed =
+        ringfort_trust::Command::verify_so_far(command, anchors, &AwsLc).map_err(refused)?;
+    match parsed.claims().expires.0 > clock::now() {
+        true => Ok(parsed),
+        false => Err(refused(Reason::Expired)),
+    }
+}
+
+/// What a command says, and who signed it.
 #[derive(Serialize)]
 struct Said {
     digest: String,
@@ -222,25 +298,24 @@ struct Said {
     action: &'static str,
     number: u64,
     expires: String,
-    signer: String,
+    signers: Vec<String>,
+    threshold: usize,
+    complete: bool,
 }
 
 impl Said {
-    /// Of a command that verifies under these anchors and has not expired.
     fn of(command: &[u8], anchors: &Anchors<'_>) -> Outcome<Said> {
-        let refused = |reason| Failure::refused(reason, "the command is refused");
-        let parsed = ringfort_trust::Command::verify(command, anchors, &AwsLc).map_err(refused)?;
+        let parsed = verified(command, anchors)?;
         let claims = parsed.claims();
-        if claims.expires.0 <= clock::now() {
-            return Err(refused(Reason::Expired));
-        }
         Ok(Said {
-            digest: AwsLc.sha256(&[command]).to_string(),
+            digest: parsed.digest().to_string(),
             device: claims.device.to_string(),
             action: claims.action.name(),
             number: claims.number.0,
             expires: clock::text(claims.expires.0),
-            signer: parsed.signer().to_string(),
+            signers: parsed.signers().iter().map(ToString::to_string).collect(),
+            threshold: parsed.threshold(),
+            complete: parsed.is_complete(),
         })
     }
 }
@@ -252,7 +327,11 @@ impl fmt::Display for Said {
         table.row(["action", self.action]);
         table.row(["number", &self.number.to_string()]);
         table.row(["until", &self.expires]);
-        table.row(["signed by", &self.signer[..16]]);
+        for signer in &self.signers {
+            table.row(["signed by", &signer[..16]]);
+        }
+        let count = format!("{} of {}", self.signers.len(), self.threshold);
+        table.row(["signatures", &count]);
         table.row(["command", &self.digest]);
         table.fmt(f)
     }
@@ -269,6 +348,13 @@ impl fmt::Display for Signed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (file, device) = (self.file.display(), &self.command.device);
         writeln!(f, "{}", self.command)?;
+        if !self.command.complete {
+            writeln!(f, "Written to {file}. No device follows it before others have signed it.")?;
+            return write!(
+                f,
+                "Next: each of them runs ringfort device command cosign {file} --anchors ANCHORS --key KEY"
+            );
+        }
         writeln!(
             f,
             "Written to {file}. It does nothing until a hub has brought it to the device."

@@ -67,6 +67,7 @@ impl Fleet {
                 public(Role::Command, &command),
             ],
             anchor_threshold: 2,
+            command_threshold: 1,
             products: vec![ProductSpec {
                 vendor: VendorId(*vendor.as_bytes()),
                 class: ClassId(*class.as_bytes()),

@@ -80,6 +80,10 @@ pub struct Options {
     #[arg(long, value_name = "PUB", num_args = 1..)]
     pub command_key: Vec<PathBuf>,
 
+    /// How many command keys have to sign a command
+    #[arg(long, value_name = "K", default_value_t = 1)]
+    pub command_threshold: u8,
+
     /// Requests of factory sites, made with `ringfort factory init`; more can be added later
     #[arg(long, value_name = "REQUEST", num_args = 1..)]
     pub site: Vec<PathBuf>,
@@ -189,26 +193,32 @@ impl Inputs {
                 "Choose another name for a PKI that is meant to stay.",
             ));
         }
-        let address = Address::parse(&ask::or(
-            options.hub_address.as_deref(),
-            "Address under which devices reach the hub, for years",
-            None,
-            "--hub-address",
-        )?)?;
-        address.check_for(quickstart)?;
-        let spare = ask::or(
-            options.spare_address.as_deref(),
-            "Spare address for the anchors, at another provider (https://HOST/PATH, or nothing)",
-            Some(""),
-            "--spare-address",
-        )?;
-        let spare = Some(spare).filter(|spare| !spare.is_empty());
-        let spare = spare.as_deref().map(spare_address).transpose()?;
+        // What lies in files is read before anybody is asked.
         let mut keys = key_specs(KeyRole::Anchor, &options.anchor_key)?;
         keys.extend(key_specs(KeyRole::Command, &options.command_key)?);
         let release_keys = key_specs(KeyRole::Release, &options.release_key)?;
         let sites =
             options.site.iter().map(|path| SiteRequest::read(path)).collect::<Outcome<Vec<_>>>()?;
+        let address = ask::or(
+            options.hub_address.as_deref(),
+            "Address under which devices reach the hub, for years",
+            None,
+            "--hub-address",
+            |text| {
+                let address = Address::parse(text)?;
+                address.check_for(quickstart).map(|()| address)
+            },
+        )?;
+        let spare = ask::or(
+            options.spare_address.as_deref(),
+            "Spare address for the anchors, at another provider (https://HOST/PATH, or nothing)",
+            Some(""),
+            "--spare-address",
+            |text| match text {
+                "" => Ok(None),
+                text => spare_address(text).map(Some),
+            },
+        )?;
         let inputs = Inputs { record, address, spare, keys, release_keys, sites };
         // The same rules as at the end, with stand-ins for what is not made yet: a wrong threshold
         // or a key in two roles is found before any key is made.
@@ -235,6 +245,7 @@ impl Inputs {
             time_floor: UnixTime(clock::now()),
             keys,
             anchor_threshold: options.anchor_threshold,
+            command_threshold: options.command_threshold,
             products: options.product.iter().map(product).collect(),
             server_cas,
             hub: self.address.url(),

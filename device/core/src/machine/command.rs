@@ -7,9 +7,10 @@
 use ringfort_cose::{Reason, Thumbprint};
 use ringfort_messages::{Report, UpdateState, UpdateStatus};
 use ringfort_trust::ids::{Nonce, SequenceNumber, Text};
-use ringfort_trust::{Command, CommandAction, CommandLedger, Task};
+use ringfort_trust::{Command, CommandAction, CommandLedgers, Task};
 
-use super::{Device, Offer};
+use super::Device;
+use super::orders::Offer;
 use crate::action::{Action, Actions};
 use crate::event::Env;
 use crate::record::{CommandInProgress, CommandPhase, Detail, Finished, Slot};
@@ -39,18 +40,18 @@ impl Device {
         let now = self.clock.now(&self.time_floor(env.anchors), env.uptime);
         let judged = bytes.ok_or(Reason::CommandDigest).and_then(|bytes| {
             let command = Command::verify(bytes, env.anchors, &env.verifier)?;
-            let ledger = self.record.command_ledgers.of(&command.signer());
             let (device, nonce) = (&self.identity.device, self.record.debug_nonce.as_ref());
-            let ledger = command.accept(&offer.order.task, device, now, nonce, &ledger)?;
+            let ledgers = &self.record.command_ledgers;
+            let ledgers = command.accept(&offer.order.task, device, now, nonce, ledgers)?;
             match command.claims().action {
                 CommandAction::DebugUnlock if !self.settings.debug_unlock => {
                     Err(Reason::Unsupported)
                 }
-                action => Ok((action, command.digest(), ledger)),
+                action => Ok((action, command.digest(), ledgers)),
             }
         });
         match judged {
-            Ok((action, digest, ledger)) => {
+            Ok((action, digest, ledgers)) => {
                 let command = CommandInProgress {
                     order: offer.order.number,
                     signer: offer.signer,
@@ -58,7 +59,7 @@ impl Device {
                     command: digest,
                     phase: CommandPhase::Taken,
                 };
-                self.take(offer, command, ledger)
+                self.take(offer, command, ledgers)
             }
             Err(reason) => {
                 let mut actions = Actions::of(&[Action::Persist, Action::Refused(reason)]);
@@ -73,14 +74,13 @@ impl Device {
         &mut self,
         offer: &Offer,
         command: CommandInProgress,
-        ledger: CommandLedger,
+        ledgers: CommandLedgers,
     ) -> Actions {
         let mut actions = Actions::of(&[Action::Persist]);
         let superseded = self.record.update.is_some();
         self.finish(UpdateState::Failed, Some(Reason::Superseded), Detail::EMPTY);
         self.note_in_progress(offer);
-        // A ninth key cannot be: anchors name at most eight, and the others were forgotten.
-        let _ = self.record.command_ledgers.put(ledger);
+        self.record.command_ledgers = ledgers;
         self.record.command = Some(command);
         match command.action {
             CommandAction::WipeOperational => {

@@ -17,7 +17,7 @@ fn bench() -> Bench {
 }
 
 fn sign(bench: &Bench, claims: &CommandClaims) -> Vec<u8> {
-    claims.sign(&AwsLc, &bench.fleet.command_keys[0]).unwrap()
+    claims.sign(&AwsLc, &[&bench.fleet.command_keys[0]]).unwrap()
 }
 
 /// The hub orders what the command says, and hands it over.
@@ -244,7 +244,7 @@ const ATTACKS: [Attack; 11] = [
         reason: Reason::UntrustedSigner,
         make: |bench| {
             let claims = bench.fleet.command_claims(1, Decommission);
-            let command = claims.sign(&AwsLc, &bench.fleet.order_key).unwrap();
+            let command = claims.sign(&AwsLc, &[&bench.fleet.order_key]).unwrap();
             order(bench, 20, Decommission, &command)
         },
     },
@@ -253,7 +253,7 @@ const ATTACKS: [Attack; 11] = [
         reason: Reason::UntrustedSigner,
         make: |bench| {
             let claims = bench.fleet.command_claims(1, WipeOperational);
-            let command = claims.sign(&AwsLc, &bench.fleet.release_keys[0]).unwrap();
+            let command = claims.sign(&AwsLc, &[&bench.fleet.release_keys[0]]).unwrap();
             order(bench, 20, WipeOperational, &command)
         },
     },
@@ -263,7 +263,7 @@ const ATTACKS: [Attack; 11] = [
         make: |bench| {
             let stranger = SoftSigner::generate_p256().unwrap();
             let claims = bench.fleet.command_claims(1, WipeOperational);
-            let command = claims.sign(&AwsLc, &stranger).unwrap();
+            let command = claims.sign(&AwsLc, &[&stranger]).unwrap();
             order(bench, 20, WipeOperational, &command)
         },
     },
@@ -341,7 +341,7 @@ fn numbers_are_kept_for_each_command_key_and_dropped_with_it() {
     let mut bench = bench();
     let take = |bench: &mut Bench, order_number, key: usize, number| {
         let claims = bench.fleet.command_claims(number, WipeOperational);
-        let command = claims.sign(&AwsLc, &bench.fleet.command_keys[key]).unwrap();
+        let command = claims.sign(&AwsLc, &[&bench.fleet.command_keys[key]]).unwrap();
         let actions = order(bench, order_number, WipeOperational, &command);
         bench.give(Event::CommandDone { failed: None });
         names(&actions)
@@ -355,6 +355,20 @@ fn numbers_are_kept_for_each_command_key_and_dropped_with_it() {
     assert_eq!(bench.device.record().command_ledgers.iter().count(), 1);
     let actions = take(&mut bench, 40, 0, 200);
     assert_eq!(actions, "Persist Refused(UntrustedSigner) ReportRefusal");
+}
+
+#[test]
+fn two_people_have_to_consent_where_the_anchors_ask_for_two() {
+    let mut bench = bench();
+    let alone = sign(&bench, &bench.fleet.command_claims(1, WipeOperational));
+    let document = bench.fleet.next(|spec| spec.command_threshold = 2);
+    bench.give(Event::Anchors { document: &document });
+    let actions = order(&mut bench, 20, WipeOperational, &alone);
+    refused(&mut bench, &actions, Reason::ThresholdNotMet);
+    let key = &bench.fleet.command_keys[1];
+    let both = CommandClaims::add_signature(&alone, &AwsLc, key).unwrap();
+    assert_eq!(names(&order(&mut bench, 30, WipeOperational, &both)), TAKEN_WIPE);
+    assert_eq!(bench.device.record().command_ledgers.iter().count(), 2);
 }
 
 #[test]

@@ -44,6 +44,7 @@ impl Fleet {
             time_floor: UnixTime(1_900_000_000),
             keys: named,
             anchor_threshold: 2,
+            command_threshold: 1,
             products: vec![ProductSpec {
                 vendor: VendorId([2; 16]),
                 class: ClassId([3; 16]),

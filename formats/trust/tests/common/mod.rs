@@ -6,7 +6,8 @@ use ringfort_trust::ids::{
     AnchorsVersion, ClassId, DeviceId, FleetId, Nonce, OrderNumber, SiteId, UnixTime, VendorId,
 };
 use ringfort_trust::{
-    Anchors, AnchorsSpec, AuditHead, Content, KeySpec, Order, ProductSpec, Role, Task, TokenClaims,
+    Anchors, AnchorsSpec, AuditHead, CommandAction, CommandClaims, Content, KeySpec, Order,
+    ProductSpec, Role, Task, TokenClaims,
 };
 
 pub const FLEET: FleetId = FleetId([0xf1; 16]);
@@ -60,6 +61,7 @@ impl Fleet {
             time_floor: NOW,
             keys,
             anchor_threshold: 2,
+            command_threshold: 1,
             products: vec![ProductSpec {
                 vendor: VENDOR,
                 class: CLASS,
@@ -111,6 +113,19 @@ pub fn order(task: Task, number: u64) -> TokenClaims {
 pub fn signed_time() -> TokenClaims {
     let audit = AuditHead { size: 7, root: Sha256Digest([0xaa; 32]) };
     TokenClaims { content: Content::Time(audit), ..order(Task::Install { manifest: MANIFEST }, 1) }
+}
+
+/// A command of the longest life.
+pub fn command(action: CommandAction) -> CommandClaims {
+    CommandClaims {
+        fleet: FLEET,
+        device: device(),
+        issued: NOW,
+        expires: UnixTime(NOW.0 + 30 * 86_400),
+        number: OrderNumber(3),
+        action,
+        nonce: (action == CommandAction::DebugUnlock).then_some(NONCE),
+    }
 }
 
 pub fn first_of(bytes: &[u8]) -> Anchors<'_> {

@@ -1,11 +1,11 @@
 //! Commands that people signed, on their way to a device and back.
 
-use ringfort_cose::Reason;
+use ringfort_cose::{AwsLc, Reason, Sign, SoftSigner};
 use ringfort_fleet::{
     CommandView, Commanded, Moved, Operator, Policy, Reported, State, Target, UpdateState, Wish,
 };
 use ringfort_trust::CommandAction::{self, DebugUnlock, Decommission, WipeOperational};
-use ringfort_trust::Task;
+use ringfort_trust::{CommandClaims, KeySpec, Role, Task};
 
 use crate::world::{DAY_MS, Device, HOUR_MS, World, key, refused};
 
@@ -190,6 +190,39 @@ async fn commands_that_no_device_would_follow_are_refused_when_they_are_handed_i
     let replayed = world.fleet.give_command(&world.admin, &device.id, &old, "").await;
     assert_eq!(refused(replayed), Reason::OrderReplayed);
     give(&world, &device, &other).await;
+}
+
+/// The same rule as at the device, so that people learn it when they hand it in.
+#[tokio::test]
+async fn two_people_sign_a_command_where_the_anchors_ask_for_two() {
+    let mut world = World::new().await;
+    let mut device = world.deployed("dev-a").await;
+    let second = key();
+    let mut spec = world.anchors_spec();
+    spec.keys.push(KeySpec::new(Role::Command, second.public_key(), "second"));
+    spec.command_threshold = 2;
+    world.add_anchors(&spec).await.unwrap();
+    device.anchors = 2;
+    let sign = |number, first: &SoftSigner, others: &[&SoftSigner]| {
+        let command = world.command_by(first, "dev-a", number, CommandAction::WipeOperational);
+        others.iter().fold(command, |command, key| {
+            CommandClaims::add_signature(&command, &AwsLc, *key).unwrap()
+        })
+    };
+    let alone = sign(5, &world.command_key, &[]);
+    let given = world.fleet.give_command(&world.admin, &device.id, &alone, "").await;
+    assert_eq!(refused(given), Reason::ThresholdNotMet);
+    let both = sign(5, &world.command_key, &[&second]);
+    give(&world, &device, &both).await;
+    let order = device.take_command(&world).await;
+    device.wipe(&order);
+    device.enrol(&world).await.unwrap();
+    device.hear(&world).await;
+    // Each of the two has used up the number; the order of signing changes nothing.
+    let again = sign(5, &second, &[&world.command_key]);
+    let given = world.fleet.give_command(&world.admin, &device.id, &again, "").await;
+    assert_eq!(refused(given), Reason::OrderReplayed);
+    give(&world, &device, &sign(6, &second, &[&world.command_key])).await;
 }
 
 #[tokio::test]

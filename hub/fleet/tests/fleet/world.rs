@@ -221,6 +221,7 @@ impl World {
             time_floor: UnixTime(1_700_000_000),
             keys,
             anchor_threshold: 2,
+            command_threshold: 1,
             products: vec![product(CLASS, "gateway"), product(OTHER_CLASS, "sensor")],
             server_cas: vec![self.factory_ca.certificate_der().to_vec()],
             hub: "https://hub.example".to_owned(),
@@ -320,7 +321,7 @@ impl World {
             action,
             nonce: (action == CommandAction::DebugUnlock).then_some(Nonce([1; 16])),
         };
-        claims.sign(&AwsLc, key).unwrap()
+        claims.sign(&AwsLc, &[key]).unwrap()
     }
 
     pub fn release_spec(&self, sequence: u64, payload: &[u8]) -> NewRelease {

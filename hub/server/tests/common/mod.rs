@@ -366,6 +366,7 @@ async fn open_fleet(
         time_floor: UnixTime(now()),
         keys,
         anchor_threshold: 2,
+        command_threshold: 1,
         products: vec![ProductSpec {
             vendor: VENDOR,
             class: CLASS,

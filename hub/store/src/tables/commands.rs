@@ -13,9 +13,6 @@ pub struct CommandRow {
     pub device: String,
     /// What it does.
     pub action: String,
-    /// Thumbprint of the command key.
-    #[sqlx(try_from = "Exactly<32>")]
-    pub signer: Hash,
     /// Its number, which rises with each command of one key.
     pub number: i64,
     /// The command itself.
@@ -118,8 +115,8 @@ impl Read {
         taken: [&str; 2],
     ) -> Result<i64, StoreError> {
         let number: Option<i64> = sqlx::query_scalar(
-            "SELECT MAX(number) FROM commands WHERE device = $1 AND signer = $2 \
-             AND state IN ($3, $4)",
+            "SELECT MAX(c.number) FROM commands c JOIN command_signers s ON s.digest = c.digest \
+             WHERE c.device = $1 AND s.signer = $2 AND c.state IN ($3, $4)",
         )
         .bind(device)
         .bind(&signer[..])
@@ -164,17 +161,21 @@ impl Read {
 }
 
 impl Write {
-    /// Enters a command. [`StoreError::Exists`] when it is known, or the device has an open one.
-    pub async fn insert_command(&mut self, row: &CommandRow) -> Result<(), StoreError> {
+    /// Enters a command with the thumbprints of the keys that signed it. [`StoreError::Exists`]
+    /// when it is known, or the device has an open one.
+    pub async fn insert_command(
+        &mut self,
+        row: &CommandRow,
+        signers: &[Hash],
+    ) -> Result<(), StoreError> {
         sqlx::query(
-            "INSERT INTO commands (digest, device, action, signer, number, document, expires_ms, \
+            "INSERT INTO commands (digest, device, action, number, document, expires_ms, \
              state, open, approvals, given_by, given_ms, since_ms) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $12)",
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $11)",
         )
         .bind(&row.digest[..])
         .bind(&row.device)
         .bind(&row.action)
-        .bind(&row.signer[..])
         .bind(row.number)
         .bind(&row.document)
         .bind(row.expires_ms)
@@ -185,6 +186,13 @@ impl Write {
         .bind(row.given_ms)
         .execute(self.change().await?)
         .await?;
+        for signer in signers {
+            sqlx::query("INSERT INTO command_signers (digest, signer) VALUES ($1, $2)")
+                .bind(&row.digest[..])
+                .bind(&signer[..])
+                .execute(self.change().await?)
+                .await?;
+        }
         Ok(())
     }
 

@@ -30,6 +30,7 @@ pub struct Report {
     spare: Option<String>,
     digest: String,
     size_bytes: usize,
+    command_threshold: usize,
     keys: Vec<Key>,
     products: Vec<Product>,
     server_cas: Vec<ServerCa>,
@@ -76,6 +77,7 @@ pub fn run(options: &Options) -> Outcome<Report> {
         spare: document.spare().map(ToOwned::to_owned),
         digest: file.digest().to_string(),
         size_bytes: file.bytes.len(),
+        command_threshold: document.command_threshold(),
         keys: keys_of(&document),
         products: products_of(&document),
         server_cas: document.server_cas().map(server_ca).collect(),
@@ -132,6 +134,12 @@ impl fmt::Display for Report {
         ]);
         head.row(["hub", &self.hub]);
         head.row(["spare", self.spare.as_deref().unwrap_or("none")]);
+        let commands = self.keys.iter().filter(|key| key.role == Role::Command.name()).count();
+        let signers = match commands {
+            0 => "none: no command key is named".to_owned(),
+            _ => format!("{} of {commands} command keys sign them", self.command_threshold),
+        };
+        head.row(["commands", &signers]);
         head.row(["time floor", &self.time_floor]);
         head.row(["digest", &self.digest]);
         head.row(["size", &format!("{} of {} bytes", self.size_bytes, Document::MAX_LEN)]);

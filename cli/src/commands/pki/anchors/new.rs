@@ -39,6 +39,10 @@ pub struct Options {
     #[arg(long, value_name = "PUB", num_args = 1..)]
     pub command_key: Vec<PathBuf>,
 
+    /// How many command keys have to sign a command
+    #[arg(long, value_name = "K")]
+    pub command_threshold: Option<u8>,
+
     /// Order key to add, after the hub's was replaced
     #[arg(long, value_name = "PUB", num_args = 1..)]
     pub order_key: Vec<PathBuf>,
@@ -202,6 +206,7 @@ fn change(spec: &mut AnchorsSpec, options: &Options) -> Outcome<()> {
     spec.keys.extend(key_specs(Role::Command, &options.command_key)?);
     spec.keys.extend(key_specs(Role::Order, &options.order_key)?);
     spec.anchor_threshold = options.anchor_threshold.unwrap_or(spec.anchor_threshold);
+    spec.command_threshold = options.command_threshold.unwrap_or(spec.command_threshold);
     for name in options.drop_product.iter().chain(&options.product) {
         spec.products.retain(|product| product.class != name.class_id());
     }
