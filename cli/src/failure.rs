@@ -18,6 +18,7 @@ pub struct Failure {
     why: String,
     next: String,
     details: Vec<(&'static str, Value)>,
+    is_last: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,6 +75,18 @@ impl Failure {
         self
     }
 
+    /// The same failure, after which nobody is asked again.
+    #[must_use]
+    pub fn last(mut self) -> Failure {
+        self.is_last = true;
+        self
+    }
+
+    /// Is nobody to be asked again?
+    pub fn is_final(&self) -> bool {
+        self.is_last
+    }
+
     /// The reason code, where the refusal has one.
     pub fn reason(&self) -> Option<Reason> {
         self.reason
@@ -113,7 +126,7 @@ impl Failure {
     }
 
     fn new(kind: Kind, reason: Option<Reason>, what: String, why: String, next: String) -> Failure {
-        Failure { kind, reason, what, why, next, details: Vec::new() }
+        Failure { kind, reason, what, why, next, details: Vec::new(), is_last: false }
     }
 }
 

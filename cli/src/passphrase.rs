@@ -8,8 +8,8 @@ use ringfort_keystore::{Passphrase, read_private, write_private_new};
 use zeroize::Zeroizing;
 
 use crate::failure::{Failure, Outcome};
-use crate::files;
 use crate::keys::key_failure;
+use crate::{ask, files};
 
 /// The passphrase of something that exists, from its PIN file or a prompt.
 pub fn existing(pin_file: Option<&Path>, of: &str) -> Outcome<Passphrase> {
@@ -30,14 +30,18 @@ pub fn new_pair(
     second: (Option<&Path>, &str),
 ) -> Outcome<(Passphrase, Passphrase)> {
     let one = new_text(first.0, first.1)?;
-    let other = new_text(second.0, second.1)?;
-    if *one == *other {
-        return Err(Failure::failed(
+    let other = || match new_text(second.0, second.1)? {
+        other if *other == *one => Err(Failure::failed(
             format!("{} and {} have the same passphrase", first.1, second.1),
             "Whoever learns one has both.",
             "Choose two passphrases.",
-        ));
-    }
+        )),
+        other => Ok(other),
+    };
+    let other = match second.0 {
+        Some(_) => other(),
+        None => ask::again(other),
+    }?;
     Ok((passphrase(one)?, passphrase(other)?))
 }
 
@@ -68,14 +72,16 @@ fn new_text(pin_file: Option<&Path>, of: &str) -> Outcome<Zeroizing<String>> {
         let text = Zeroizing::new(text.trim_end_matches(['\r', '\n']).to_owned());
         return if too_short(&text) { Err(unusable(short, LONGER)) } else { Ok(text) };
     }
-    let text = prompt(&format!("New passphrase for {of}: "))?;
-    if too_short(&text) {
-        return Err(unusable(short, LONGER));
-    }
-    if *text != *prompt("The same again: ")? {
-        return Err(unusable("The two entries differ.".into(), "Run the command again."));
-    }
-    Ok(text)
+    ask::again(|| {
+        let text = prompt(&format!("New passphrase for {of}: "))?;
+        if too_short(&text) {
+            return Err(unusable(short.clone(), LONGER));
+        }
+        if *text != *prompt("The same again: ")? {
+            return Err(unusable("The two entries differ.".into(), "Enter it once more."));
+        }
+        Ok(text)
+    })
 }
 
 fn passphrase(text: Zeroizing<String>) -> Outcome<Passphrase> {
@@ -89,10 +95,12 @@ fn prompt(text: &str) -> Outcome<Zeroizing<String>> {
             "There is no terminal to ask on.",
             "Run it on a terminal, or name a file of mode 0600 that holds the passphrase \
              (see --help for the option's name).",
-        ));
+        )
+        .last());
     }
     rpassword::prompt_password(text).map(Zeroizing::new).map_err(|e| {
         Failure::failed("no passphrase", files::sentence(&e), "Give it in a file of mode 0600.")
+            .last()
     })
 }
 

@@ -140,13 +140,16 @@ fn configuration(options: &Options, record: &Record) -> Outcome<HubConfig> {
     let devices = Address::parse(chain.newest()?.hub())?;
     devices.check_for(quickstart)?;
     let beside = Address { host: devices.host.clone(), port: OPERATOR_PORT };
-    let operators = Address::parse(&ask::or(
+    let operators = ask::or(
         options.operator_address.as_deref(),
         &format!("Devices reach the hub at {}. Address for people", devices.url()),
         Some(&beside.authority()),
         "--operator-address",
-    )?)?;
-    operators.check_for(quickstart)?;
+        |text| {
+            let address = Address::parse(text)?;
+            address.check_for(quickstart).map(|()| address)
+        },
+    )?;
     let everywhere = if quickstart { [127, 0, 0, 1] } else { [0, 0, 0, 0] };
     let listen = options.listen.unwrap_or((everywhere, devices.port).into());
     let operator_listen = options.operator_listen.unwrap_or((everywhere, operators.port).into());
