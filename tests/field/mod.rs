@@ -152,8 +152,8 @@ impl Field {
         file
     }
 
-    /// Publishes a release and waits until every device that it is for has confirmed it.
-    pub fn update(&self, version: &str) {
+    /// Publishes a release, and gives its directory.
+    pub fn publish(&self, version: &str) -> String {
         let bench = &self.local.bench;
         fs::write(bench.path(&format!("payload-{version}")), version.repeat(1000)).unwrap();
         bench.ok(&format!(
@@ -164,7 +164,13 @@ impl Field {
             bench.ok(&format!("release sign r-{version} --key {key}.sealed --pin-file pin"));
         }
         bench.ok(&format!("release publish r-{version} --dir operator"));
-        let made = self.ok(&format!("deploy create --release r-{version} --json")).json();
+        format!("r-{version}")
+    }
+
+    /// Publishes a release and waits until every device that it is for has confirmed it.
+    pub fn update(&self, version: &str) {
+        let release = self.publish(version);
+        let made = self.ok(&format!("deploy create --release {release} --json")).json();
         let deployment = made["result"]["id"].as_str().unwrap();
         let ran = self
             .operator(&format!("deploy status {deployment} --wait {} --json", PATIENCE.as_secs()));

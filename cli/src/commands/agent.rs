@@ -4,10 +4,11 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::Subcommand;
-use ringfort_agent::{AgentConfig, AgentError, Enrolled, Installed, Status};
+use clap::{Args, Subcommand};
+use ringfort_agent::{AgentConfig, AgentError, Enrolled, Installed, Medium, Status};
 use ringfort_cose::Reason;
 use ringfort_messages::{IdentityAnswer, IdentityRequest};
+use ringfort_trust::Token;
 use serde::Serialize;
 
 use crate::failure::{Failure, Outcome};
@@ -30,11 +31,30 @@ pub enum Command {
     Enrol,
     /// Run: enrol if need be, poll, update, renew, until told to stop
     Run,
+    /// Carry out an order that came on a medium, where no hub is reached
+    Apply(Apply),
     /// Show what the agent knows about its device
     Status,
     /// Start programs for `run`, which cannot do it from its sandbox
     #[command(hide = true)]
     Runner,
+}
+
+/// What lies on the medium.
+#[derive(Args)]
+pub struct Apply {
+    /// The order, made for this device by `ringfort device order`
+    #[arg(long, value_name = "FILE")]
+    order: PathBuf,
+    /// The command that it names [default: `command` beside the order, if it is there]
+    #[arg(long, value_name = "FILE")]
+    command: Option<PathBuf>,
+    /// The release that it names, a directory [default: `release` beside the order]
+    #[arg(long, value_name = "DIR")]
+    release: Option<PathBuf>,
+    /// Newer anchors, a directory of N.cbor [default: `anchors` beside the order]
+    #[arg(long, value_name = "DIR")]
+    anchors: Option<PathBuf>,
 }
 
 /// The two steps at the factory.
@@ -72,6 +92,10 @@ impl Command {
             Command::Run => {
                 logging::start(json);
                 conclude_quietly(run(&file), json)
+            }
+            Command::Apply(medium) => {
+                logging::start(json);
+                conclude(apply(&file, &medium), json)
             }
             Command::Status => conclude(status(&file), json),
             Command::Runner => {
@@ -114,6 +138,44 @@ fn enrol(file: &Path) -> Outcome<EnrolledReport> {
     let Enrolled { device, certificate_ends } = enrolled.map_err(agent_failure)?;
     let certificate_ends = clock::text(certificate_ends.0);
     Ok(EnrolledReport { device: device.to_string(), certificate_ends })
+}
+
+fn apply(file: &Path, given: &Apply) -> Outcome<AppliedReport> {
+    let config = configuration(file)?;
+    let beside = |name: &str| Some(given.order.with_file_name(name)).filter(|path| path.exists());
+    let command = given.command.clone().or_else(|| beside("command"));
+    let medium = Medium {
+        order: files::read(&given.order, Token::MAX_LEN)?,
+        command: command
+            .map(|path| files::read(&path, ringfort_trust::Command::MAX_LEN))
+            .transpose()?,
+        release: given.release.clone().or_else(|| beside("release")),
+        anchors: given.anchors.clone().or_else(|| beside("anchors")),
+    };
+    let applied = runtime::new()?.block_on(ringfort_agent::apply(&config, &medium));
+    let applied = applied.map_err(agent_failure)?;
+    let what = format!("order {} is {}", applied.order, applied.state);
+    match (applied.state, applied.reason) {
+        ("confirmed" | "trial" | "written", _) => Ok(AppliedReport {
+            device: applied.device.to_string(),
+            order: applied.order.0,
+            action: applied.action,
+            state: applied.state,
+        }),
+        (_, Some(reason)) => {
+            let detail = match &*applied.detail {
+                "" => String::new(),
+                detail => format!(": {detail}"),
+            };
+            Err(Failure::refused(reason, format!("{what}{detail}")))
+        }
+        _ => Err(Failure::failed(
+            what,
+            "The release that it names is not whole on the medium.",
+            "Put it beside the order as `release`, or name it with --release, and apply the same \
+             order again.",
+        )),
+    }
 }
 
 fn run(file: &Path) -> Outcome<()> {
@@ -187,6 +249,7 @@ pub fn agent_failure(error: AgentError) -> Failure {
         AgentError::Answer { reason, detail } => {
             Failure::refused(reason, format!("the hub's answer is refused: {detail}"))
         }
+        AgentError::Order(reason) => Failure::refused(reason, "the order is refused"),
         AgentError::RolledBack { .. } => Failure::refused(error.reason(), error.to_string()),
         AgentError::State(_) => Failure::failed(
             error.to_string(),
@@ -289,6 +352,29 @@ struct EnrolledReport {
 impl fmt::Display for EnrolledReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} is enrolled; its certificate ends {}", self.device, self.certificate_ends)
+    }
+}
+
+#[derive(Serialize)]
+struct AppliedReport {
+    device: String,
+    order: u64,
+    action: &'static str,
+    state: &'static str,
+}
+
+impl fmt::Display for AppliedReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let AppliedReport { device, order, action, state } = self;
+        match *state {
+            "confirmed" => write!(f, "{device} has carried out order {order}: {action}")?,
+            _ => write!(f, "{device} is at order {order}: {action}, {state}")?,
+        }
+        match (*action, *state) {
+            ("decommission", _) => Ok(()),
+            (_, "confirmed") => write!(f, "\nThe hub hears of it when the agent reaches it again."),
+            _ => write!(f, "\nIt goes on when the machine has restarted."),
+        }
     }
 }
 

@@ -75,6 +75,9 @@ pub enum AgentError {
         /// More; may be empty.
         detail: String,
     },
+    /// An order from a medium, or what it names, is refused. Nothing was done.
+    #[error("the order is refused ({0})")]
+    Order(Reason),
     /// The hub's answer is not one.
     #[error("the hub's answer is refused ({reason}): {detail}")]
     Answer {
@@ -128,7 +131,8 @@ impl AgentError {
                 Reason::StorageFailed
             }
             AgentError::RolledBack { .. } => Reason::RolledBack,
-            AgentError::Identity { reason, .. }
+            AgentError::Order(reason)
+            | AgentError::Identity { reason, .. }
             | AgentError::Answer { reason, .. }
             | AgentError::Proxy { reason, .. }
             | AgentError::Slot { reason, .. } => *reason,

@@ -2,7 +2,8 @@
 //! installs updates with a way back.
 //!
 //! - At the factory: [`identity_request`], then [`identity_install`].
-//! - In the field: [`enrol`] once, [`run`] for ever, [`status`] at any time.
+//! - In the field: [`enrol`] once, [`run`] for ever, [`status`] at any time; [`apply`] where no
+//!   hub is reached.
 //! - [`run_sandboxed`] is what a service starts: it forks the [`runner`] first, which restarts the
 //!   payload and checks its health, and then takes from itself what it does not need.
 //!
@@ -25,6 +26,7 @@ mod factory;
 mod hub;
 mod keys;
 mod lifecycle;
+mod offline;
 mod proxy;
 pub mod runner;
 #[cfg(target_os = "linux")]
@@ -44,6 +46,7 @@ pub use config::{
 pub use error::AgentError;
 pub use factory::{Installed, identity_install, identity_request};
 pub use lifecycle::{Enrolled, enrol, run, run_sandboxed};
+pub use offline::{Applied, Medium, apply};
 pub use proxy::ProxyConfig;
 pub use status::{KeyStatus, ReleaseStatus, Status, UpdateSummary, status};
 

@@ -47,6 +47,7 @@ impl Fleet {
             time_floor: UnixTime(0),
             keys: named,
             anchor_threshold: 2,
+            command_threshold: 1,
             products: vec![ProductSpec {
                 vendor: VendorId([2; 16]),
                 class: ClassId([3; 16]),
@@ -109,6 +110,16 @@ impl Fleet {
         self.claims(nonce, Content::Order(order)).sign(&AwsLc, &self.order_key).unwrap()
     }
 
+    /// An order for a medium: it answers no request.
+    pub(crate) fn offline_claims(&self, number: u64, task: Task) -> TokenClaims {
+        let order = Order { number: OrderNumber(number), task, min_anchors: AnchorsVersion(1) };
+        TokenClaims { nonce: None, ..self.claims(Nonce([0; 16]), Content::Order(order)) }
+    }
+
+    pub(crate) fn sign_order(&self, claims: &TokenClaims) -> Vec<u8> {
+        claims.sign(&AwsLc, &self.order_key).unwrap()
+    }
+
     /// A command for the device, signed by people.
     pub(crate) fn command(
         &self,
@@ -125,7 +136,7 @@ impl Fleet {
             action,
             nonce,
         };
-        claims.sign(&AwsLc, &self.command_key).unwrap()
+        claims.sign(&AwsLc, &[&self.command_key]).unwrap()
     }
 
     pub(crate) fn command_order(

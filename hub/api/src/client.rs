@@ -30,9 +30,9 @@ use tokio_util::io::ReaderStream;
 use crate::model::{
     AnchorsTaken, Approval, AuditEntries, BatchTaken, Checkpoint, Deployment, DeveloperProduct,
     Device, DeviceAuthority, DeviceCommand, DeviceDetails, Event, Invitation, Login, Move,
-    NewCommand, NewDeployment, NewDeveloperProduct, NewInvitation, NewLogin, NewOperator,
-    NewRenewal, NewSite, NewStatement, ObjectStored, OpenInvitation, Operator, Outcome, Page,
-    Problem, Registered, Release, Restored, Settled, Site, Status, Target,
+    NewCommand, NewDeployment, NewDeveloperProduct, NewInvitation, NewLogin, NewOfflineOrder,
+    NewOperator, NewRenewal, NewSite, NewStatement, ObjectStored, OfflineOrder, OpenInvitation,
+    Operator, Outcome, Page, Problem, Registered, Release, Restored, Settled, Site, Status, Target,
 };
 use crate::signing_key::RemoteKey;
 
@@ -229,6 +229,15 @@ impl Client {
         wanted: &NewCommand,
     ) -> Result<Outcome<DeviceCommand>, ClientError> {
         self.post(&format!("/api/v1/devices/{}/commands", segment(id)), wanted).await
+    }
+
+    /// Signs, for a medium, the order that waits for a device.
+    pub async fn offline_order(
+        &self,
+        id: &str,
+        wanted: &NewOfflineOrder,
+    ) -> Result<OfflineOrder, ClientError> {
+        self.post(&format!("/api/v1/devices/{}/offline-order", segment(id)), wanted).await
     }
 
     /// The products for developers.

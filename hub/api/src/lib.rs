@@ -81,6 +81,7 @@ pub fn router(fleet: Fleet, config: ApiConfig) -> Router {
         .route("/devices/{id}/history", get(devices::history))
         .route("/devices/{id}/move", post(devices::move_to))
         .route("/devices/{id}/commands", post(devices::give_command))
+        .route("/devices/{id}/offline-order", post(devices::offline_order))
         .route(
             "/developer-products",
             get(devices::developer_products).post(devices::add_developer_product),

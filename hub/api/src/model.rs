@@ -254,6 +254,34 @@ pub struct NewCommand {
     pub note: String,
 }
 
+/// Asks for an order for a medium.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewOfflineOrder {
+    /// For how many seconds the device takes it: 1 to 2592000, 30 days.
+    #[schema(minimum = 1, maximum = 2_592_000)]
+    pub life_s: u64,
+}
+
+/// An order for a medium.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct OfflineOrder {
+    /// The order, in hexadecimal.
+    pub order: String,
+    /// Its number.
+    pub number: u64,
+    /// `install`, `wipe-operational`, `debug-unlock` or `decommission`.
+    pub action: String,
+    /// Digest of the release's manifest, of an order to install.
+    pub manifest: Option<String>,
+    /// The command that it names, in hexadecimal.
+    pub command: Option<String>,
+    /// The anchors version that the device has to hold first.
+    pub min_anchors: u64,
+    /// Until when the device takes it.
+    pub expires_ms: i64,
+}
+
 /// A product for developers: at most 25 devices, certificates of at most 30 days.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct DeveloperProduct {
@@ -431,7 +459,8 @@ pub struct Deployment {
     pub state: String,
     /// How many devices are in each state.
     pub devices: BTreeMap<String, u64>,
-    /// No device is still on its way.
+    /// It has had devices and none is still on its way; or none came, and it was halted or the
+    /// time for a device to begin has passed.
     pub settled: bool,
     /// Who created it.
     pub created_by: String,
@@ -697,6 +726,20 @@ impl From<fleet::CommandView> for DeviceCommand {
             order: view.order.map(|order| order.0),
             given_by: view.given_by,
             since_ms: view.since_ms,
+        }
+    }
+}
+
+impl From<fleet::OfflineOrder> for OfflineOrder {
+    fn from(made: fleet::OfflineOrder) -> OfflineOrder {
+        OfflineOrder {
+            order: hex::encode(made.token),
+            number: made.number.0,
+            action: made.action.to_owned(),
+            manifest: made.manifest.map(|manifest| manifest.to_string()),
+            command: made.command.map(hex::encode),
+            min_anchors: made.min_anchors.0,
+            expires_ms: i64::try_from(made.expires.0).unwrap_or(i64::MAX).saturating_mul(1000),
         }
     }
 }

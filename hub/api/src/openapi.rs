@@ -32,6 +32,7 @@ pub fn openapi() -> String {
         devices::history,
         devices::move_to,
         devices::give_command,
+        devices::offline_order,
         devices::developer_products,
         devices::add_developer_product,
         statements::add,

@@ -47,6 +47,7 @@ pub const ADDRESSES: &[Address] = &[
     role("GET", "/api/v1/devices/{id}/history", Permission::View),
     role("POST", "/api/v1/devices/{id}/move", Permission::MoveDevices),
     role("POST", "/api/v1/devices/{id}/commands", Permission::MoveDevices),
+    role("POST", "/api/v1/devices/{id}/offline-order", Permission::Deploy),
     role("POST", "/api/v1/devices/{id}/statements", Permission::MoveDevices),
     role("GET", "/api/v1/developer-products", Permission::View),
     role("POST", "/api/v1/developer-products", Permission::Administer),

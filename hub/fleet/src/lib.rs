@@ -78,6 +78,7 @@ mod factory;
 mod fleet;
 mod health;
 mod invitations;
+mod offline;
 mod operators;
 mod people;
 mod refusal;
@@ -101,6 +102,7 @@ pub use evidence::EarlierAuthority;
 pub use fleet::{Fleet, FleetConfig, Policy};
 pub use health::Health;
 pub use invitations::{OperatorAuthority, SECRET_BYTES};
+pub use offline::OfflineOrder;
 pub use people::{
     ApprovalView, Invitation, InvitationView, NewOperator, Operator, OperatorView, Permission,
     Registered, Role,

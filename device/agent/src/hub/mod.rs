@@ -21,6 +21,11 @@ pub(crate) use tls::Trust;
 
 /// What the update needs of a hub.
 pub(crate) trait Hub: Send {
+    /// May anyone hear what is said to it?
+    fn is_there(&self) -> bool {
+        true
+    }
+
     /// Checks in; returns the answer's bytes.
     fn check_in(
         &mut self,

@@ -91,6 +91,9 @@ impl<H: Hub, R: Runner> Driver<'_, H, R> {
     /// Tells the hub once more; a hub that cannot be reached does not keep the device alive.
     pub(super) async fn last_word(&mut self) -> Result<(), AgentError> {
         let Some(report) = self.session.device.result_report() else { return Ok(()) };
+        if !self.hub.is_there() {
+            return Ok(());
+        }
         for pause in LAST_WORD_PAUSES {
             if self.send(&report).await {
                 return self.give(Event::ResultReported { order: report.order });

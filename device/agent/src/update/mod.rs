@@ -38,6 +38,8 @@ pub(crate) struct Driver<'a, H, R> {
     logged: Option<OrderNumber>,
     /// Has a command destroyed the key that the hub is spoken to with?
     wiped: bool,
+    /// Why the last thing that was handed over was refused.
+    refused: Option<Reason>,
 }
 
 impl<'a, H: Hub, R: Runner> Driver<'a, H, R> {
@@ -51,6 +53,7 @@ impl<'a, H: Hub, R: Runner> Driver<'a, H, R> {
             interval_seconds: None,
             logged: None,
             wiped: false,
+            refused: None,
         }
     }
 
@@ -88,6 +91,28 @@ impl<'a, H: Hub, R: Runner> Driver<'a, H, R> {
             self.work().await?;
         }
         Ok(self.interval_seconds)
+    }
+
+    /// Takes newer anchors, then an order that came on a medium, and carries it out.
+    ///
+    /// # Errors
+    /// As [`Driver::start`]; [`AgentError::Decommissioned`] when the device is at its end.
+    pub(crate) async fn apply(
+        &mut self,
+        token: &[u8],
+        command: Option<&[u8]>,
+    ) -> Result<(), AgentError> {
+        self.start().await?;
+        self.fetch_anchors().await?;
+        self.work().await?;
+        self.refused = None;
+        self.give(Event::OfflineOrder { token, command })?;
+        self.work().await
+    }
+
+    /// Why the order of [`Driver::apply`] was refused, if it was.
+    pub(crate) fn refused(&self) -> Option<Reason> {
+        self.refused
     }
 
     /// Fetches anchors from the hub, from version to version, as long as there are newer ones.
@@ -261,6 +286,7 @@ impl<'a, H: Hub, R: Runner> Driver<'a, H, R> {
                 Ok(())
             }
             Action::Refused(reason) => {
+                self.refused = Some(reason);
                 warn!(%reason, meaning = reason.meaning(), next = reason.next_step(), "refused");
                 Ok(())
             }
@@ -460,6 +486,9 @@ impl<'a, H: Hub, R: Runner> Driver<'a, H, R> {
 
     /// Did the hub take the report? A report that it refuses is not sent again either.
     async fn send(&mut self, report: &Report) -> bool {
+        if !self.hub.is_there() {
+            return false;
+        }
         match self.hub.report(report).await {
             Ok(()) => true,
             Err(AgentError::Refused { code, detail }) => {
@@ -516,7 +545,7 @@ pub(crate) fn is_of_the_hub(error: &AgentError) -> bool {
 }
 
 /// The manifest digest of an envelope, if it is one.
-fn manifest_of(envelope: &[u8]) -> Option<Sha256Digest> {
+pub(crate) fn manifest_of(envelope: &[u8]) -> Option<Sha256Digest> {
     Envelope::parse(envelope, &AwsLc).ok().map(|envelope| envelope.manifest_digest())
 }
 

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use super::{Caller, Json, Parameters, page, page_limit};
 use crate::model::{
     DeveloperProduct, Device, DeviceCommand, DeviceDetails, Event, Move, NewCommand,
-    NewDeveloperProduct, Outcome, Page, Problem,
+    NewDeveloperProduct, NewOfflineOrder, OfflineOrder, Outcome, Page, Problem,
 };
 use crate::{Api, PROBLEM, refused};
 
@@ -136,6 +136,22 @@ pub(crate) async fn give_command(
         Commanded::Done(command) => Outcome::Done { result: command.into() },
         Commanded::Waiting { given, required } => Outcome::Waiting { given, required },
     }))
+}
+
+/// Signs, for a medium, the order that a device would be given at its next check-in. A halt does
+/// not reach it any more.
+#[utoipa::path(post, path = "/api/v1/devices/{id}/offline-order", operation_id = "make_offline_order", tag = "devices", request_body = NewOfflineOrder,
+    params(("id" = String, Path, description = "The device's id")), responses(
+    (status = 200, description = "Done", body = OfflineOrder), (status = "default", description = "It was refused", body = Problem, content_type = PROBLEM)))]
+pub(crate) async fn offline_order(
+    State(api): State<Arc<Api>>,
+    Caller(who): Caller,
+    Path(id): Path<String>,
+    Json(wanted): Json<NewOfflineOrder>,
+) -> Result<axum::Json<OfflineOrder>, Refused> {
+    let id = DeviceId::new(&id)?;
+    let order = api.fleet.offline_order(&who, &id, wanted.life_s).await.map_err(refused)?;
+    Ok(axum::Json(order.into()))
 }
 
 /// The products for developers.
