@@ -13,7 +13,7 @@ use crate::run::{output, root, run as start};
 pub fn test() -> Result<()> {
     let toolchain = Toolchain::choose()?;
     let target = toolchain.target_folder(&folder().join("target/c-device"));
-    let mut build = toolchain.cargo(root());
+    let mut build = toolchain.cargo(&root());
     build.args(["rustc", "--quiet", "--locked", "--release", "--target", TARGET, "--lib"]);
     build.args(["--package", "ringfort-device-c", "--no-default-features"]);
     build.args(["--crate-type", "staticlib", "--config", "profile.release.opt-level=\"s\""]);
