@@ -37,7 +37,15 @@ impl Pebble {
     pub fn start(folder: &Path, habits: &Habits) -> Pebble {
         fs::create_dir_all(folder).unwrap();
         own_certificate(folder);
-        let [port, management] = free_ports();
+        // A port that was free may be taken before Pebble comes to it.
+        let begun = (0..5).find_map(|_| Pebble::at(folder, habits, free_ports()));
+        begun.unwrap_or_else(|| {
+            panic!("{}", fs::read_to_string(folder.join("log")).unwrap_or_default())
+        })
+    }
+
+    /// Starts it at two ports; none where one of them is taken.
+    fn at(folder: &Path, habits: &Habits, [port, management]: [u16; 2]) -> Option<Pebble> {
         let config = serde_json::json!({ "pebble": {
             "listenAddress": format!("127.0.0.1:{port}"),
             "managementListenAddress": format!("127.0.0.1:{management}"),
@@ -58,12 +66,17 @@ impl Pebble {
             directory: format!("https://127.0.0.1:{port}/dir"),
             management,
         };
-        pebble.begin();
-        pebble
+        pebble.spawn();
+        pebble.answers().then_some(pebble)
     }
 
     /// Starts the process. It forgets everything when it ends, its root too.
     pub fn begin(&mut self) {
+        self.spawn();
+        assert!(self.answers(), "its port was taken meanwhile\n{}", self.said());
+    }
+
+    fn spawn(&mut self) {
         assert!(self.process.is_none());
         let log =
             fs::File::options().create(true).append(true).open(self.folder.join("log")).unwrap();
@@ -79,11 +92,21 @@ impl Pebble {
             .spawn()
             .unwrap_or_else(|error| panic!("pebble (the package of that name): {error}"));
         self.process = Some(child);
+    }
+
+    /// Waits until it gives its directory; false where it ended, as it does where a port is taken.
+    fn answers(&mut self) -> bool {
         let begun = Instant::now();
         while self.curl(&self.directory).is_none() {
+            let process = self.process.as_mut();
+            if process.is_some_and(|process| process.try_wait().is_ok_and(|end| end.is_some())) {
+                self.end();
+                return false;
+            }
             assert!(begun.elapsed() < PATIENCE, "no directory\n{}", self.said());
             std::thread::sleep(A_MOMENT);
         }
+        true
     }
 
     /// Ends the process: from now on nobody answers.
