@@ -119,6 +119,7 @@ impl Server {
             }
         }
         let metrics = metrics::recorder()?;
+        let counting = metrics.clone();
         let authorities = gauges::authorities(&config)?;
         let (stopping, tasks) = (CancellationToken::new(), TaskTracker::new());
         let trust_changed = Arc::new(Notify::new());
@@ -210,6 +211,7 @@ impl Server {
         let work = tasks::Work { fleet, trust, trust_changed, connections, crls };
         work.sign_crls().await?;
         tasks.spawn(gauges::watch(work.fleet.clone(), stopping.clone()));
+        tasks.spawn(metrics::count(counting, stopping.clone()));
         let public = config.operator_identity;
         let watch = expiry::Watch { fleet: work.fleet.clone(), authorities, public };
         tasks.spawn(watch.run(stopping.clone()));

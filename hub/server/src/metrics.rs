@@ -1,8 +1,10 @@
 //! Prometheus metrics. There is one recorder in a process.
 
 use std::sync::{Mutex, OnceLock, PoisonError};
+use std::time::Duration;
 
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use tokio_util::sync::CancellationToken;
 
 use crate::{StartError, gauges};
 
@@ -23,6 +25,18 @@ pub(crate) fn recorder() -> Result<PrometheusHandle, StartError> {
     metrics::set_global_recorder(recorder).map_err(|error| failed(error.to_string()))?;
     describe();
     Ok(HANDLE.get_or_init(|| handle).clone())
+}
+
+/// Counts durations into their buckets until the hub stops. The recorder keeps each by itself until
+/// somebody reads the metrics: a hub that nobody scrapes would grow without end.
+pub(crate) async fn count(recorder: PrometheusHandle, stopping: CancellationToken) {
+    let mut ticks = tokio::time::interval(COUNTING);
+    loop {
+        tokio::select! {
+            () = stopping.cancelled() => return,
+            _ = ticks.tick() => recorder.run_upkeep(),
+        }
+    }
 }
 
 fn describe() {
@@ -52,6 +66,9 @@ fn describe() {
     );
     describe_gauge!(gauges::CRL_NEXT_UPDATE, "When the first CRL that is served ends, Unix time.");
 }
+
+/// Between one counting and the next.
+const COUNTING: Duration = Duration::from_secs(5);
 
 /// Buckets of durations, in seconds.
 const SECONDS: [f64; 10] = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 2.0, 10.0];
