@@ -14,6 +14,8 @@ pub struct Arguments {
     pub json: bool,
     /// Keep the fleet in this directory, and use the one that is there.
     pub keep: Option<PathBuf>,
+    /// The source tree to assess; the sources of the crates that cargo fetched where none is named.
+    pub sources: Option<PathBuf>,
     only: Vec<String>,
 }
 
@@ -25,6 +27,7 @@ impl Arguments {
             devices: DEVICES,
             json: false,
             keep: None,
+            sources: None,
             only: Vec::new(),
         };
         let mut words = words;
@@ -34,6 +37,7 @@ impl Arguments {
                 "--json" => arguments.json = true,
                 "--ringfort" => arguments.ringfort = value()?.into(),
                 "--keep" => arguments.keep = Some(value()?.into()),
+                "--sources" => arguments.sources = Some(value()?.into()),
                 "--devices" => arguments.devices = value()?.parse().context("--devices")?,
                 "--only" => arguments.only.push(value()?),
                 _ => bail!("unknown argument '{word}'; {USAGE}"),
@@ -52,14 +56,21 @@ impl Arguments {
         self.only.is_empty() || self.only.iter().any(|only| only == name)
     }
 
+    /// Is any asked for that stands beside a raw limit, or these themselves?
+    pub fn needs_limits(&self) -> bool {
+        NAMES.iter().any(|name| *name != "assess" && self.wants(name))
+    }
+
     /// Is any asked for that needs a hub?
     pub fn needs_a_hub(&self) -> bool {
-        NAMES.iter().any(|name| *name != "verify" && *name != "raw" && self.wants(name))
+        let without = ["raw", "verify", "assess"];
+        NAMES.iter().any(|name| !without.contains(name) && self.wants(name))
     }
 }
 
-const USAGE: &str = "usage: [--only NAME]... [--json] [--ringfort FILE] [--devices N] [--keep DIR]";
-const NAMES: [&str; 10] = [
+const USAGE: &str = "usage: [--only NAME]... [--json] [--ringfort FILE] [--devices N] \
+                     [--keep DIR] [--sources DIR]";
+const NAMES: [&str; 11] = [
     "raw",
     "verify",
     "idle",
@@ -70,6 +81,7 @@ const NAMES: [&str; 10] = [
     "restart",
     "deploy",
     "revocation",
+    "assess",
 ];
 /// A thousand more than are ever revoked: someone has to be left to ask.
 const DEVICES: usize = 101_000;

@@ -35,7 +35,8 @@ pub async fn measure(site: &mut Site, raw: &Limits, table: &mut Table) -> Result
             .beside(raw.handshake + raw.sign + raw.write, "(handshake + sign + grouped write)")
             .bar(Bar::OfRaw(0.6))
             .note(format!(
-                "best of {ROUNDS} rounds of {FRESH}, no device twice, {IN_FLIGHT} at once"
+                "best of {ROUNDS} rounds of {}, no device twice, {IN_FLIGHT} at once",
+                fresh_count(site)?
             )),
     );
     Ok(())
@@ -139,8 +140,9 @@ async fn kept_alive(site: &mut Site, round: usize) -> Result<f64> {
 async fn new_connections(site: &mut Site, round: usize) -> Result<f64> {
     let class = site.class;
     site.hub()?;
-    let at = CONNECTIONS * ROUNDS + round * FRESH;
-    let mut devices: Vec<Device> = site.load[at..at + FRESH].to_vec();
+    let count = fresh_count(site)?;
+    let at = CONNECTIONS * ROUNDS + round * count;
+    let mut devices: Vec<Device> = site.load[at..at + count].to_vec();
     let hub = site.hub()?;
     let target = &hub.target;
     let before = hub.cpu()?;
@@ -154,8 +156,15 @@ async fn new_connections(site: &mut Site, round: usize) -> Result<f64> {
     }
     drop(done);
     let used = hub.cpu()? - before;
-    site.load[at..at + FRESH].clone_from_slice(&devices);
-    Ok(used / FRESH as f64)
+    site.load[at..at + count].clone_from_slice(&devices);
+    Ok(used / count as f64)
+}
+
+/// How many devices of each round connect anew, none of them in two rounds.
+fn fresh_count(site: &Site) -> Result<usize> {
+    let left = site.load.len().checked_sub(CONNECTIONS * ROUNDS);
+    let count = left.map(|left| FRESH.min(left / ROUNDS)).filter(|count| *count > 0);
+    count.context("too few devices for check-ins: --devices 10000 at least")
 }
 
 /// Takes devices out of the load; they come back at its end.

@@ -7,12 +7,12 @@ use anyhow::{Context, Result};
 
 /// CPU time of a process so far, user and system, in seconds. Its steps are of 10 ms.
 pub fn of_process(pid: u32) -> Result<f64> {
-    let text = fs::read_to_string(format!("/proc/{pid}/stat")).context("the process is gone")?;
-    // The name, in parentheses, may hold anything; the fields after it are numbers.
-    let fields = text.rsplit_once(')').map(|(_, rest)| rest).context("/proc/PID/stat")?;
-    let ticks = fields.split_whitespace().skip(11).take(2).map(str::parse::<f64>);
-    let ticks: f64 = ticks.sum::<Result<f64, _>>().context("/proc/PID/stat")?;
-    Ok(ticks / TICKS_PER_SECOND)
+    two_fields(pid, UTIME)
+}
+
+/// CPU time of the processes that this one started and that have ended, in seconds.
+pub fn of_children() -> Result<f64> {
+    two_fields(std::process::id(), CUTIME)
 }
 
 /// CPU time of this process so far, in seconds.
@@ -22,10 +22,29 @@ pub fn of_this_process() -> Result<f64> {
 
 /// Resident memory of a process, in bytes.
 pub fn resident(pid: u32) -> Result<f64> {
+    memory(pid, "VmRSS:")
+}
+
+/// The most resident memory that a process ever had, in bytes.
+pub fn peak_resident(pid: u32) -> Result<f64> {
+    memory(pid, "VmHWM:")
+}
+
+fn memory(pid: u32, name: &'static str) -> Result<f64> {
     let text = fs::read_to_string(format!("/proc/{pid}/status")).context("the process is gone")?;
-    let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let kibibytes = line.and_then(|line| line.split_whitespace().next()).context("VmRSS")?;
+    let line = text.lines().find_map(|line| line.strip_prefix(name));
+    let kibibytes = line.and_then(|line| line.split_whitespace().next()).context(name)?;
     Ok(kibibytes.parse::<f64>()? * 1024.0)
+}
+
+/// User and system time, in seconds.
+fn two_fields(pid: u32, first: usize) -> Result<f64> {
+    let text = fs::read_to_string(format!("/proc/{pid}/stat")).context("the process is gone")?;
+    // The name, in parentheses, may hold anything; the fields after it are numbers.
+    let fields = text.rsplit_once(')').map(|(_, rest)| rest).context("/proc/PID/stat")?;
+    let ticks = fields.split_whitespace().skip(first).take(2).map(str::parse::<f64>);
+    let ticks: f64 = ticks.sum::<Result<f64, _>>().context("/proc/PID/stat")?;
+    Ok(ticks / TICKS_PER_SECOND)
 }
 
 /// CPU time of this thread so far, in seconds.
@@ -78,5 +97,8 @@ impl Share {
 
 /// USER_HZ, the same on every Linux of the hub's architectures (proc(5)).
 const TICKS_PER_SECOND: f64 = 100.0;
+/// Places after the name in /proc/PID/stat: utime and stime, cutime and cstime.
+const UTIME: usize = 11;
+const CUTIME: usize = 13;
 const ROUNDS: usize = 3;
 const ROUND: Duration = Duration::from_millis(200);

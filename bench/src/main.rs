@@ -9,6 +9,7 @@
 #![forbid(unsafe_code)]
 
 mod arguments;
+mod assess;
 mod ceremony;
 mod check_ins;
 mod cpu;
@@ -40,12 +41,17 @@ fn main() -> Result<()> {
         .context("cannot start a runtime")?;
     let begun = Instant::now();
     let mut table = Table::default();
-    runtime.block_on(measure(&arguments, &mut table))?;
+    if arguments.wants("assess") {
+        assess::measure(&arguments, &mut table)?;
+    }
+    if arguments.needs_limits() {
+        runtime.block_on(measure(&arguments, &mut table))?;
+    }
     table.print(arguments.json, begun.elapsed());
     Ok(())
 }
 
-/// Takes every figure that was asked for, in the order in which one leaves the fleet for the next:
+/// Takes every figure of a hub that was asked for, in the order in which one leaves the fleet for the next:
 /// revocation is last, for it leaves hardly a device in service.
 async fn measure(arguments: &Arguments, table: &mut Table) -> Result<()> {
     let raw = raw::Limits::measure().await?;

@@ -25,6 +25,10 @@ pub struct Figure {
 pub enum Unit {
     /// CPU seconds, shown as milliseconds.
     Cpu,
+    /// CPU seconds of something long.
+    CpuSeconds,
+    /// Bytes per CPU-second.
+    BytesPerCpu,
     /// Seconds on the clock.
     Seconds,
     /// Bytes.
@@ -40,6 +44,8 @@ pub enum Bar {
     OfRaw(f64),
     /// The figure is at most this.
     AtMost(f64),
+    /// The figure is at least this.
+    AtLeast(f64),
 }
 
 impl Figure {
@@ -74,6 +80,7 @@ impl Figure {
         match self.bar? {
             Bar::OfRaw(least) => self.share().map(|share| share >= least),
             Bar::AtMost(most) => Some(self.value <= most),
+            Bar::AtLeast(least) => Some(self.value >= least),
         }
     }
 
@@ -113,7 +120,8 @@ impl Figure {
 impl Unit {
     fn name(self) -> &'static str {
         match self {
-            Unit::Cpu => "CPU seconds",
+            Unit::Cpu | Unit::CpuSeconds => "CPU seconds",
+            Unit::BytesPerCpu => "bytes per CPU second",
             Unit::Seconds => "seconds",
             Unit::Bytes => "bytes",
             Unit::Times => "times",
@@ -123,6 +131,8 @@ impl Unit {
     fn text(self, value: f64) -> String {
         match self {
             Unit::Cpu => format!("{:.3} ms CPU", value * 1e3),
+            Unit::CpuSeconds => format!("{value:.2} s CPU"),
+            Unit::BytesPerCpu => format!("{:.1} MB/s CPU", value / 1e6),
             Unit::Seconds if value < 1.0 => format!("{:.1} ms", value * 1e3),
             Unit::Seconds => format!("{value:.2} s"),
             Unit::Bytes if value < 1024.0 * 1024.0 => format!("{:.1} KiB", value / 1024.0),
@@ -137,6 +147,7 @@ impl Bar {
         match self {
             Bar::OfRaw(least) => format!(">= {:.0} % of raw", least * 100.0),
             Bar::AtMost(most) => format!("<= {}", unit.text(most)),
+            Bar::AtLeast(least) => format!(">= {}", unit.text(least)),
         }
     }
 }

@@ -6,8 +6,8 @@ use anyhow::Result;
 
 use crate::run::{cargo, output, root, run};
 
-/// The task: `bench [--only NAME]... [--json] [--devices N] [--keep DIR]`. What comes after the
-/// task's name goes to the measurement.
+/// The task: `bench [--only NAME]... [--json] [--devices N] [--keep DIR] [--sources DIR]`. What
+/// comes after the task's name goes to the measurement.
 pub fn run_task(arguments: &[String]) -> Result<()> {
     run(cargo().args([
         "build",
