@@ -170,6 +170,9 @@ impl World {
         if let Some(clock) = clock {
             libraries = format!("{libraries}:{}", faketime().display());
             command.env("FAKETIME", clock).env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
+            // Moved with the clock to 1970, the file with the names could have been changed at 0,
+            // which the library for names takes for never read and unchanged.
+            command.env("NO_FAKE_STAT", "1");
         }
         command.env("LD_PRELOAD", libraries).env("NSS_WRAPPER_HOSTS", self.path(hosts));
         command.current_dir(self.dir.path());
