@@ -8,7 +8,6 @@ mod common;
 mod pebble;
 
 use std::fs;
-use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -105,7 +104,7 @@ impl Scene {
     fn new() -> Scene {
         let bench = Bench::new();
         bench.keys(&["a1", "a2", "a3", "r1", "r2", "r3", "c1"]);
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let [port] = pebble::ports::free_ports();
         let hub = format!("--hub-address hub.acme.example:{port}");
         bench.ok(&PKI_INIT.replace("--hub-address hub.acme.example", &hub));
         for key in ["a1", "a2"] {

@@ -11,7 +11,7 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 
-use common::hub::{Hub, hub_init, local_pki};
+use common::hub::{Hub, free_ports, hub_init, local_pki};
 use common::{Bench, PKI_INIT, flip};
 use ringfort_cose::{Sign, SoftSigner};
 use ringfort_pki::{CRL, Crl, Lifetimes, Plan, Role, to_pem};
@@ -321,7 +321,8 @@ fn init(bench: &Bench) {
 }
 
 fn free_address() -> String {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string()
+    let [port] = free_ports();
+    format!("127.0.0.1:{port}")
 }
 
 fn listening(bench: &Bench, name: &str) -> String {

@@ -3,7 +3,6 @@
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Write};
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
@@ -12,6 +11,8 @@ use ringfort_pki::{CERTIFICATE, to_pem};
 use serde_json::Value;
 
 use crate::common::{Bench, PKI_INIT};
+
+pub use crate::common::hub::free_ports;
 
 /// A quickstart PKI and hub directory on ports that were free a moment ago.
 pub struct LocalHub {
@@ -186,12 +187,6 @@ impl Drop for Process {
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
-}
-
-/// Ports that were free a moment ago.
-pub fn free_ports<const N: usize>() -> [u16; N] {
-    let sockets = [(); N].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
-    sockets.map(|socket| socket.local_addr().unwrap().port())
 }
 
 /// A program, also where an ordinary user's search path lacks the folders of administrators.

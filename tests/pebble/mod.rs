@@ -3,13 +3,17 @@
 #![allow(dead_code)]
 
 use std::fs;
-use std::net::{TcpListener, UdpSocket};
+use std::net::UdpSocket;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+#[allow(clippy::duplicate_mod, reason = "a test of the executable has it from elsewhere too")]
+#[path = "../ports/mod.rs"]
+pub mod ports;
+use ports::free_ports;
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 
 /// An authority that runs until it is dropped.
@@ -227,11 +231,6 @@ fn own_certificate(folder: &Path) {
     fs::write(folder.join("own-ca.pem"), ca.pem()).unwrap();
     fs::write(folder.join("own.pem"), own.pem()).unwrap();
     fs::write(folder.join("own.key"), key.serialize_pem()).unwrap();
-}
-
-fn free_ports() -> [u16; 2] {
-    let sockets = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
-    sockets.map(|socket| socket.local_addr().unwrap().port())
 }
 
 const PATIENCE: Duration = Duration::from_secs(60);

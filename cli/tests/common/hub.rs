@@ -2,19 +2,22 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader};
-use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
 
 use serde_json::Value;
 
 use super::Bench;
 
+#[path = "../../../tests/ports/mod.rs"]
+mod ports;
+pub use ports::free_ports;
+
 /// A quickstart PKI on ports that were free a moment ago, its anchors signed if asked.
 pub fn local_pki(signed: bool) -> Bench {
     let bench = Bench::new();
     bench.keys(&["a1", "a2", "a3", "r1", "r2", "r3", "c1"]);
     bench.ok("factory init --site plant --pin-file pin");
-    let (devices, operators) = two_free_ports();
+    let [devices, operators] = free_ports();
     let init = super::PKI_INIT
         .replace("--name acme", "--name quickstart")
         .replace("hub.acme.example", &format!("localhost:{devices}"));
@@ -29,12 +32,6 @@ pub fn local_pki(signed: bool) -> Bench {
         bench.ok("factory accept --answer hub/sites/plant.answer --anchors hub/anchors");
     }
     bench
-}
-
-fn two_free_ports() -> (u16, u16) {
-    let sockets = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
-    let [a, b] = sockets.map(|socket| socket.local_addr().unwrap().port());
-    (a, b)
 }
 
 pub fn hub_init(bench: &Bench) -> String {
