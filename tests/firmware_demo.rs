@@ -2,10 +2,14 @@
 //! drives real boots of the emulated boards.
 
 use std::process::{Command, Output, Stdio};
+use std::sync::{Mutex, PoisonError};
 
 use serde_json::Value;
 
+/// One at a time: each builds the images first, in the same folder.
 fn firmware(arguments: &[&str]) -> Output {
+    static BUILDING: Mutex<()> = Mutex::new(());
+    let _building = BUILDING.lock().unwrap_or_else(PoisonError::into_inner);
     Command::new(env!("CARGO_BIN_EXE_ringfort"))
         .arg("firmware")
         .args(arguments)
