@@ -8,19 +8,31 @@ use std::{
 
 use crate::{Assessment, Input, Options, Progress, report, run};
 
-/// What to write besides the first screen.
+/// What to print, and what to write besides.
 #[derive(Clone, Debug, Default)]
 pub struct Output {
+    /// What standard output gets.
+    pub print: Printed,
+    /// The HTML report, into this file.
+    pub html: Option<PathBuf>,
     /// Directory for `assessment.json`, `assessment.sarif` and `assessment.html`.
     pub out: Option<PathBuf>,
-    /// JSON on standard output instead of the screen.
-    pub json: bool,
-    /// SARIF on standard output instead of the screen.
-    pub sarif: bool,
-    /// HTML on standard output, or into this file.
-    pub html: Option<Option<PathBuf>>,
-    /// The coverage list after the screen.
-    pub coverage: bool,
+}
+
+/// The one form that standard output gets.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Printed {
+    /// The first screen.
+    #[default]
+    Screen,
+    /// The first screen and, below it, what was read and what was not.
+    ScreenAndCoverage,
+    /// The JSON document.
+    Json,
+    /// SARIF 2.1.0.
+    Sarif,
+    /// The report as one HTML file.
+    Html,
 }
 
 /// Why a run could not be reported.
@@ -71,27 +83,8 @@ pub fn write(
     let json = || report::json(assessment).map_err(|e| made(&e));
     let sarif = || report::sarif(assessment).map_err(|e| made(&e));
     let html = || report::html(assessment).map_err(|e| made(&e));
-    let mut screen = true;
-    let mut print = |text: String| {
-        stdout
-            .write_all(text.as_bytes())
-            .map_err(|source| CommandError::Write { path: "standard output".into(), source })
-    };
-    if output.json {
-        screen = false;
-        print(json()? + "\n")?;
-    }
-    if output.sarif {
-        screen = false;
-        print(sarif()? + "\n")?;
-    }
-    match &output.html {
-        Some(Some(path)) => save(path, &html()?)?,
-        Some(None) => {
-            screen = false;
-            print(html()?)?;
-        }
-        None => {}
+    if let Some(path) = &output.html {
+        save(path, &html()?)?;
     }
     if let Some(directory) = &output.out {
         std::fs::create_dir_all(directory).map_err(|source| CommandError::Write {
@@ -102,12 +95,16 @@ pub fn write(
         save(&directory.join("assessment.sarif"), &(sarif()? + "\n"))?;
         save(&directory.join("assessment.html"), &html()?)?;
     }
-    if screen {
-        print(report::screen(assessment))?;
-        if output.coverage {
-            print(report::coverage(assessment))?;
-        }
-    }
+    let text = match output.print {
+        Printed::Screen => report::screen(assessment),
+        Printed::ScreenAndCoverage => report::screen(assessment) + &report::coverage(assessment),
+        Printed::Json => json()? + "\n",
+        Printed::Sarif => sarif()? + "\n",
+        Printed::Html => html()?,
+    };
+    stdout
+        .write_all(text.as_bytes())
+        .map_err(|source| CommandError::Write { path: "standard output".into(), source })?;
     Ok(())
 }
 

@@ -21,7 +21,7 @@ mod testing;
 pub mod unpack;
 pub mod walk;
 
-pub use command::{CommandError, Output, execute, write};
+pub use command::{CommandError, Output, Printed, execute, write};
 pub use model::{Finding, Severity};
 pub use progress::Spinner;
 pub use rules::suppress::Suppressions;

@@ -133,7 +133,7 @@ Files that git ignores are left out unless `--ignored` is given; history is read
 
 ## Images side by side
 
-With several images the report says which files and which bytes differ (`--coverage` lists them, the JSON document has them too), and finding [K-032](#k-032) names files that each device must have for itself and that are the same. An unpacked root file system (a directory with `etc` and `bin` or `lib` and no `.git`) counts as an image.
+With several images the report says which files and which bytes differ (`--coverage` lists them, the JSON document has them too), and finding [K-032](#k-032) names files that each device must have for itself and that are the same. An unpacked root file system (a directory with `bin` or `lib`, no `.git`, and one of `etc/passwd`, `etc/inittab`, `etc/os-release` or `etc/init.d`) counts as an image; any other directory is source, which the first screen says.
 
 Stores and keys under a password are tried with a short list of well-known passwords: the empty one, `changeit`, `changeme`, `password` and the like. What opens is indexed like any other key. The work is bounded for a run; a key that was left out says so.
 

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use super::shared_words;
 use crate::{
     Assessment, InputReport,
-    model::{Finding, Severity, size},
+    model::{Finding, OwnerKind, Severity, size},
     rules::{self, requirements::Verdict},
 };
 
@@ -54,7 +54,7 @@ pub fn screen(assessment: &Assessment) -> String {
         assessment.known_keys.1
     ));
     lines.push(format!(
-        "  Next: --html=report.html | exit {} ({})",
+        "  Next: --html report.html | exit {} ({})",
         assessment.exit,
         why(assessment)
     ));
@@ -114,7 +114,8 @@ fn input_line(input: &InputReport) -> String {
     let permille = input.coverage.read_permille();
     let name =
         input.name.rsplit('/').next().filter(|n| !n.is_empty() && *n != ".").unwrap_or(&input.name);
-    let mut line = format!("{name}  {} · read {} %", size(input.bytes), permille / 10);
+    let source = if input.kind == OwnerKind::Source { " of source" } else { "" };
+    let mut line = format!("{name}  {}{source} · read {} %", size(input.bytes), permille / 10);
     let regions = input.unread.iter().filter(|u| u.bytes > 0).count();
     let problems = input.unread.len() - regions;
     if input.coverage.unread > 0 {
@@ -160,7 +161,9 @@ fn push_finding(lines: &mut Vec<String>, finding: &Finding) {
         lines.push(format!("     {}{rest}", clip(&first.to_string(), 100)));
     }
     let fix = rules::find(finding.rule).map_or("", |r| r.fix);
-    lines.push(format!("     Fix: {} (docs/assess.md#{})", shorten(fix, 80), finding.rule));
+    let more = format!("(docs/assess.md#{})", finding.rule);
+    let room = WIDTH - "     Fix:  ".len() - more.len();
+    lines.push(format!("     Fix: {} {more}", shorten(fix, room)));
 }
 
 /// The part of a path that differs from the first one.
@@ -224,5 +227,7 @@ fn why(assessment: &Assessment) -> String {
 }
 
 const MAX_LINES: usize = 24;
+/// Columns of a terminal that nobody made wider.
+const WIDTH: usize = 80;
 const MAX_INPUTS: usize = 5;
 const TAIL_LINES: usize = 4;

@@ -7,7 +7,7 @@ use clap::{Args, ValueEnum};
 use ringfort_assess::keys::FingerprintKey;
 use ringfort_assess::model::Severity;
 use ringfort_assess::rules::suppress::Suppressions;
-use ringfort_assess::{Output, Spinner, execute};
+use ringfort_assess::{Output, Printed, Spinner, execute};
 
 use crate::failure::{Failure, Outcome};
 use crate::files;
@@ -27,9 +27,9 @@ pub struct Options {
     #[arg(long)]
     sarif: bool,
 
-    /// Write the report as one HTML file; to standard output without a name
-    #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true)]
-    html: Option<Option<PathBuf>>,
+    /// Write the report as one HTML file, named *.html; - is standard output
+    #[arg(long, value_name = "FILE", value_parser = report_name)]
+    html: Option<PathBuf>,
 
     /// List what was read and what was not, below the first screen
     #[arg(long)]
@@ -91,13 +91,25 @@ fn assess(options: Options, json: bool) -> Outcome<u8> {
         key: fingerprint_key(options.fingerprint_key.as_deref())?,
         ..ringfort_assess::Options::default()
     };
-    let output = Output {
-        out: options.out,
-        json,
-        sarif: options.sarif,
-        html: options.html,
-        coverage: options.coverage,
+    let (page, html) = match options.html {
+        Some(name) if name.as_os_str() == "-" => (true, None),
+        other => (false, other),
     };
+    let print = match (json, options.sarif, page, options.coverage) {
+        (false, false, false, false) => Printed::Screen,
+        (false, false, false, true) => Printed::ScreenAndCoverage,
+        (true, false, false, _) => Printed::Json,
+        (false, true, false, _) => Printed::Sarif,
+        (false, false, true, _) => Printed::Html,
+        _ => {
+            return Err(Failure::usage(
+                "standard output can hold one document",
+                "Two of --json, --sarif and --html - were given.",
+                "Print one of them; --out DIR writes all three as files.",
+            ));
+        }
+    };
+    let output = Output { print, html, out: options.out };
     let mut stdout = std::io::stdout().lock();
     let mut progress = Spinner::on_stderr();
     execute(&options.inputs, &how, &output, &mut progress, &mut stdout).map_err(|error| {
@@ -132,6 +144,16 @@ fn fingerprint_key(path: Option<&Path>) -> Outcome<FingerprintKey> {
         ));
     }
     Ok(FingerprintKey::new(&bytes))
+}
+
+/// The name of an HTML report. An input that slipped in here must not be written over.
+fn report_name(name: &str) -> Result<PathBuf, &'static str> {
+    let path = PathBuf::from(name);
+    match path.extension().and_then(|e| e.to_str()) {
+        Some("html" | "htm") => Ok(path),
+        _ if name == "-" => Ok(path),
+        _ => Err("the report's name ends in .html, or is - for standard output"),
+    }
 }
 
 impl From<Level> for Severity {
