@@ -1,8 +1,7 @@
 use const_oid::db::rfc5280::ID_CE_ISSUING_DISTRIBUTION_POINT;
-use der::Encode;
-use der::asn1::{BitString, Uint};
+use der::asn1::Uint;
+use der::{Encode, Tag, TagNumber};
 use x509_cert::Version;
-use x509_cert::crl::{CertificateList, RevokedCert, TbsCertList};
 use x509_cert::ext::ToExtension;
 use x509_cert::ext::pkix::crl::dp::IssuingDistributionPoint;
 use x509_cert::ext::pkix::{CrlNumber, CrlReason};
@@ -10,6 +9,7 @@ use x509_cert::ext::pkix::{CrlNumber, CrlReason};
 use crate::issuer::time;
 use crate::key::signature_algorithm;
 use crate::profile::{authority_key_identifier, full_name};
+use crate::tlv::{signed, tlv};
 use crate::{Error, Issuer, SerialNumber};
 
 /// How an issuer's CRLs are cut into shards, so that none grows out of hand.
@@ -147,24 +147,32 @@ impl Crl {
         now: u64,
         next_update: u64,
     ) -> Result<Crl, Error> {
+        let algorithm = signature_algorithm(issuer.info().key.kind());
+        let entries = entries(revoked)?;
+        let extensions = extensions(issuer, url.as_deref(), number)?;
+        let (this_update, next) = (time(now)?, time(next_update)?);
+        let content = || {
+            let extensions = tlv(EXTENSIONS, &[&extensions.to_der()?])?;
+            let revoked = match entries.is_empty() {
+                true => Vec::new(),
+                false => tlv(Tag::Sequence, &[&entries])?,
+            };
+            // TBSCertList (RFC 5280, section 5.1).
+            let parts = [
+                &Version::V2.to_der()?[..],
+                &algorithm.to_der()?,
+                &issuer.subject().to_der()?,
+                &this_update.to_der()?,
+                &next.to_der()?,
+                &revoked,
+                &extensions,
+            ];
+            tlv(Tag::Sequence, &parts)
+        };
         let unsuitable = Error::unsuitable("CRL");
-        let entries = revoked.into_iter().map(entry).collect::<Result<Vec<_>, Error>>()?;
-        let tbs_cert_list = TbsCertList {
-            version: Version::V2,
-            signature: signature_algorithm(issuer.info().key.kind()),
-            issuer: issuer.subject().clone(),
-            this_update: time(now)?,
-            next_update: Some(time(next_update)?),
-            revoked_certificates: (!entries.is_empty()).then_some(entries),
-            crl_extensions: Some(extensions(issuer, url.as_deref(), number)?),
-        };
-        let signature = issuer.signer().sign(&tbs_cert_list.to_der().map_err(&unsuitable)?)?;
-        let list: CertificateList = CertificateList {
-            signature_algorithm: tbs_cert_list.signature.clone(),
-            tbs_cert_list,
-            signature: BitString::from_bytes(&signature).map_err(&unsuitable)?,
-        };
-        let der = list.to_der().map_err(&unsuitable)?;
+        let content = content().map_err(&unsuitable)?;
+        let signature = issuer.signer().sign(&content)?;
+        let der = signed(&content, &algorithm, &signature).map_err(&unsuitable)?;
         Ok(Crl { der, number, shard, next_update })
     }
 }
@@ -193,22 +201,32 @@ impl RevocationReason {
     }
 }
 
-fn entry(revoked: Revoked) -> Result<RevokedCert, Error> {
-    // The code "unspecified" is left out, as RFC 5280, section 5.3.1 asks.
-    let crl_entry_extensions = match revoked.reason {
-        RevocationReason::Unspecified => None,
-        reason => Some(vec![
-            (false, &reason.standard())
-                .to_extension(&Default::default(), &[])
-                .map_err(Error::unsuitable("CRL"))?,
-        ]),
-    };
-    Ok(RevokedCert {
-        serial_number: x509_cert::serial_number::SerialNumber::new(revoked.serial.as_bytes())
-            .map_err(Error::unsuitable("serial number"))?,
-        revocation_date: time(revoked.revoked_at)?,
-        crl_entry_extensions,
-    })
+/// Every entry, one after the other. There may be a hundred thousand: each is written as it stands.
+fn entries(revoked: impl IntoIterator<Item = Revoked>) -> Result<Vec<u8>, Error> {
+    let mut out = Vec::new();
+    for revoked in revoked {
+        let date = time(revoked.revoked_at)?.to_der().map_err(Error::unsuitable("CRL"))?;
+        let serial = revoked.serial.as_bytes();
+        // A first bit that is set would make it negative.
+        let sign: &[u8] = if serial[0] & 0x80 == 0 { &[] } else { &[0] };
+        let serial_len = sign.len() + serial.len();
+        if serial_len > MAX_SERIAL_BYTES {
+            return Err(Error::unsuitable("serial number")("longer than 20 bytes"));
+        }
+        // The code "unspecified" is left out, as RFC 5280, section 5.3.1 asks.
+        let code = [revoked.reason.code()];
+        let reason: [&[u8]; 2] = match revoked.reason {
+            RevocationReason::Unspecified => [&[], &[]],
+            _ => [REASON_CODE, &code],
+        };
+        let length = 2 + serial_len + date.len() + reason[0].len() + reason[1].len();
+        // 22 bytes of serial number, 17 of time and 14 of reason at most: one byte says how many.
+        out.extend_from_slice(&[0x30, length as u8, 0x02, serial_len as u8]);
+        for part in [sign, serial, &date, reason[0], reason[1]] {
+            out.extend_from_slice(part);
+        }
+    }
+    Ok(out)
 }
 
 fn extensions(
@@ -243,6 +261,13 @@ fn extensions(
     Ok(list)
 }
 
+/// crlExtensions: [0] EXPLICIT.
+const EXTENSIONS: Tag = Tag::ContextSpecific { constructed: true, number: TagNumber(0) };
+/// The extensions of an entry with its reasonCode, up to the code (RFC 5280, section 5.3.1).
+const REASON_CODE: &[u8] =
+    &[0x30, 0x0c, 0x30, 0x0a, 0x06, 0x03, 0x55, 0x1d, 0x15, 0x04, 0x03, 0x0a, 0x01];
+/// RFC 5280, section 4.1.2.2.
+const MAX_SERIAL_BYTES: usize = 20;
 const ALL_REASONS: [RevocationReason; 7] = [
     RevocationReason::Unspecified,
     RevocationReason::KeyCompromise,
@@ -252,3 +277,85 @@ const ALL_REASONS: [RevocationReason; 7] = [
     RevocationReason::CertificateHold,
     RevocationReason::PrivilegeWithdrawn,
 ];
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use der::Decode;
+    use ringfort_cose::{Sign, SoftSigner};
+    use x509_cert::crl::CertificateList;
+
+    use super::*;
+    use crate::{Lifetimes, Plan, Role};
+
+    const NOW: u64 = 1_790_000_000;
+
+    fn issuer() -> Issuer {
+        let plan = Plan {
+            organisation: "Example".into(),
+            name: "test".into(),
+            lifetimes: Lifetimes::all_end_in(30),
+        };
+        let signer: Arc<dyn Sign> = Arc::new(SoftSigner::generate_p256().unwrap());
+        plan.create_root(&Role::Root, signer, NOW).unwrap()
+    }
+
+    fn serial(bytes: &[u8]) -> SerialNumber {
+        SerialNumber::from_bytes(bytes).unwrap()
+    }
+
+    #[test]
+    fn what_is_written_by_hand_is_what_another_encoder_writes() {
+        let serials = [&[0x10][..], &[0x80], &[0x7f; 20], &[0xff; 19], &[0x52; 18]];
+        let revoked: Vec<Revoked> = serials
+            .iter()
+            .enumerate()
+            .flat_map(|(place, bytes)| {
+                let mut bytes = bytes.to_vec();
+                ALL_REASONS.into_iter().map(move |reason| {
+                    *bytes.last_mut().unwrap() ^= reason.code();
+                    // Both kinds of time: until 2049 and after.
+                    let revoked_at = NOW + place as u64 * 1_000_000_000;
+                    Revoked { serial: serial(&bytes), revoked_at, reason }
+                })
+            })
+            .collect();
+        let issuer = issuer();
+        let crl = Crl::sign_whole(&issuer, revoked.clone(), 7, NOW, NOW + 60).unwrap();
+        let list: CertificateList = CertificateList::from_der(&crl.der).unwrap();
+        assert_eq!(list.to_der().unwrap(), crl.der);
+        let entries = list.tbs_cert_list.revoked_certificates.unwrap();
+        assert_eq!(entries.len(), revoked.len());
+        for (entry, revoked) in entries.iter().zip(&revoked) {
+            let own = SerialNumber::from_bytes(entry.serial_number.as_bytes()).unwrap();
+            assert_eq!(own, revoked.serial);
+            assert_eq!(entry.revocation_date.to_unix_duration().as_secs(), revoked.revoked_at);
+            let extensions = entry.crl_entry_extensions.as_deref().unwrap_or_default();
+            let codes: Vec<u8> = extensions
+                .iter()
+                .map(|e| CrlReason::from_der(e.extn_value.as_bytes()).unwrap() as u8)
+                .collect();
+            match revoked.reason {
+                RevocationReason::Unspecified => assert_eq!(codes, []),
+                reason => assert_eq!(codes, [reason.code()]),
+            }
+        }
+        let empty = Crl::sign_whole(&issuer, [], 7, NOW, NOW + 60).unwrap();
+        let list: CertificateList = CertificateList::from_der(&empty.der).unwrap();
+        assert_eq!(
+            (list.to_der().unwrap(), list.tbs_cert_list.revoked_certificates),
+            (empty.der, None)
+        );
+    }
+
+    #[test]
+    fn a_serial_number_that_no_certificate_can_have_is_not_written() {
+        let entry = |bytes: &[u8]| {
+            let reason = RevocationReason::KeyCompromise;
+            [Revoked { serial: serial(bytes), revoked_at: NOW, reason }]
+        };
+        assert!(Crl::sign_whole(&issuer(), entry(&[0xff; 20]), 7, NOW, NOW + 60).is_err());
+        assert!(Crl::sign_whole(&issuer(), entry(&[0x7f; 20]), 7, NOW, NOW + 60).is_ok());
+    }
+}

@@ -3,8 +3,8 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use der::asn1::{BitString, GeneralizedTime};
-use der::{Decode, Encode};
+use der::Decode;
+use der::asn1::GeneralizedTime;
 use ringfort_cose::Sign;
 use x509_cert::Certificate;
 use x509_cert::builder::{Builder, CertificateBuilder};
@@ -12,9 +12,11 @@ use x509_cert::name::Name;
 use x509_cert::time::{Time, Validity};
 
 use crate::crl::CrlPolicy;
+use crate::key::signature_algorithm;
 use crate::name::NameBuilder;
 use crate::profile::{Extensions, Profile, Purpose};
 use crate::signer::{CertificateSigner, key_of};
+use crate::tlv::signed;
 use crate::{CertificateInfo, Error, SerialNumber, SubjectKey, fingerprint};
 
 /// An authority's certificate with the signer that belongs to it.
@@ -317,9 +319,9 @@ fn build(
     .map_err(&unsuitable)?;
     let to_be_signed = builder.finalize(signer).map_err(&unsuitable)?;
     let signature = signer.sign(&to_be_signed)?;
-    let signature = BitString::from_bytes(&signature).map_err(Error::unsuitable("signature"))?;
-    let certificate = builder.assemble(signature, signer).map_err(&unsuitable)?;
-    let der = certificate.to_der().map_err(Error::unsuitable("certificate"))?;
+    let algorithm = signature_algorithm(signer.key.kind());
+    let der =
+        signed(&to_be_signed, &algorithm, &signature).map_err(Error::unsuitable("certificate"))?;
     Ok(Issued {
         fingerprint: fingerprint(&der),
         key_fingerprint: key.fingerprint(),

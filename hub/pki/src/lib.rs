@@ -29,6 +29,7 @@ mod pem;
 mod profile;
 mod serial;
 mod signer;
+mod tlv;
 
 pub use authority::{Lifetimes, Plan, Role};
 pub use cms::certs_only;

@@ -2,7 +2,7 @@ use std::ops::Range;
 
 use sqlx::FromRow;
 
-use super::{Exactly, MaybeHash};
+use super::Exactly;
 use crate::{Hash, Read, StoreError, Write};
 
 /// A certificate that the registry knows.
@@ -123,17 +123,10 @@ pub struct EnrolmentRow {
 pub struct RevokedRow {
     /// The serial number, big-endian.
     pub serial: Vec<u8>,
-    /// `idevid` or `ldevid`.
-    pub kind: String,
-    /// The site whose Factory CA issued it, for an IDevID.
-    pub site: String,
     /// Since when.
     pub revoked_ms: i64,
     /// Why.
     pub revoked_reason: String,
-    /// SHA-256 of the DER.
-    #[sqlx(try_from = "MaybeHash")]
-    pub fingerprint: Option<Hash>,
 }
 
 impl Read {
@@ -281,10 +274,9 @@ impl Read {
         serials: Range<&[u8]>,
     ) -> Result<Vec<RevokedRow>, StoreError> {
         Ok(sqlx::query_as(
-            "SELECT c.serial, c.kind, d.site, c.revoked_ms, c.revoked_reason, c.fingerprint \
-             FROM certificates c JOIN devices d ON d.device = c.device \
-             WHERE c.revoked_ms IS NOT NULL AND c.kind = $1 AND c.not_after_ms >= $2 \
-             AND c.serial >= $3 AND c.serial < $4 ORDER BY c.serial",
+            "SELECT serial, revoked_ms, revoked_reason FROM certificates \
+             WHERE revoked_ms IS NOT NULL AND kind = $1 AND not_after_ms >= $2 \
+             AND serial >= $3 AND serial < $4 ORDER BY serial",
         )
         .bind(kind)
         .bind(ended_before_ms)
@@ -301,10 +293,8 @@ impl Read {
         ended_before_ms: i64,
     ) -> Result<Vec<RevokedRow>, StoreError> {
         Ok(sqlx::query_as(
-            "SELECT c.serial, c.kind, d.site, c.revoked_ms, c.revoked_reason, c.fingerprint \
-             FROM certificates c JOIN devices d ON d.device = c.device \
-             WHERE c.revoked_ms IS NOT NULL AND c.kind = $1 AND c.not_after_ms >= $2 \
-             ORDER BY c.serial",
+            "SELECT serial, revoked_ms, revoked_reason FROM certificates \
+             WHERE revoked_ms IS NOT NULL AND kind = $1 AND not_after_ms >= $2 ORDER BY serial",
         )
         .bind(kind)
         .bind(ended_before_ms)
