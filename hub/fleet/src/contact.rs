@@ -8,7 +8,7 @@
 use ringfort_cose::{AwsLc, Reason, Sha256Digest, Verify};
 use ringfort_lifecycle::{Right, State};
 use ringfort_messages::{CheckIn, CheckInAnswer, Link, LinkId, LinkState, Report, UpdateStatus};
-use ringfort_store::{CommandRow, Contact, Frontier, Offer, Running};
+use ringfort_store::{CommandRow, Contact, Frontier, Offer, Running, Want};
 use ringfort_trust::ids::{AnchorsVersion, Nonce, OrderNumber, UnixTime};
 use ringfort_trust::{AuditHead, Content, Order, Task, TokenClaims};
 
@@ -99,7 +99,9 @@ impl Fleet {
             restored: self.restored(),
         };
         let outcome = self
-            .change("device", move |change| Box::pin(async move { visit.take(change).await }))
+            .change_wanting(Want::Contact(device.as_str().to_owned()), "device", move |change| {
+                Box::pin(async move { visit.take(change).await })
+            })
             .await?;
         let Some(Next { link, content, command }) = outcome else {
             return Err(Refusal::new(
@@ -220,7 +222,7 @@ impl Visit {
         let Ok((links, link, adopted)) = self.judge_link(&contact) else {
             suspend_as_clone(change, &self.session, "a link that is not its own").await?;
             contact.last_seen_ms = self.now_ms(change);
-            change.put_contact(id, &contact).await?;
+            change.put_contact(id, &contact);
             return Ok(None);
         };
         if adopted {
@@ -257,7 +259,7 @@ impl Visit {
         if let Some(audit) = &self.check_in.audit {
             contact.audit_size = i64::try_from(audit.size).unwrap_or(i64::MAX);
         }
-        change.put_contact(id, &contact).await?;
+        change.put_contact(id, &contact);
         Ok(Some(Next { link, content, command }))
     }
 

@@ -6,11 +6,10 @@
 
 use ringfort_cose::Reason;
 use ringfort_lifecycle::State;
-use ringfort_store::Read;
 use ringfort_trust::ids::ClassId;
 
 use crate::fleet::Change;
-use crate::{Fleet, Operator, Permission, Refusal};
+use crate::{DeviceSession, Fleet, Operator, Permission, Refusal};
 
 /// Devices of a product for developers at most, retired ones not counted.
 pub const DEVELOPER_DEVICES: u32 = 25;
@@ -86,15 +85,11 @@ impl Fleet {
     }
 }
 
-/// How long an operational certificate of this class may live.
-pub(crate) async fn developer_days(
-    registry: &mut Read,
-    class: &ClassId,
-    policy_days: u32,
-) -> Result<u32, Refusal> {
-    match registry.is_developer_product(&class.0).await? {
-        true => Ok(policy_days.min(DEVELOPER_DAYS)),
-        false => Ok(policy_days),
+/// How long the operational certificate of a device may live.
+pub(crate) fn ldevid_days(session: &DeviceSession, policy_days: u32) -> u32 {
+    match session.developer {
+        true => policy_days.min(DEVELOPER_DAYS),
+        false => policy_days,
     }
 }
 

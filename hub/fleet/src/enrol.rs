@@ -1,21 +1,22 @@
 //! Operational certificates: first enrolment, re-entry, renewal.
 //!
 //! A request is judged twice: before the certificate is signed, so that nothing is signed in vain,
-//! and inside the writer, where nothing can change meanwhile. A certificate that does not make it
-//! into the registry is never handed out.
+//! and inside the writer, where nothing can change meanwhile. The claim of a device in stock is
+//! judged inside the writer only, for there it is hardly ever refused. A certificate that does not
+//! make it into the registry is never handed out.
 
 use ringfort_cose::Reason;
 use ringfort_lifecycle::{
     Actor, Approvals, Proof, Proofs, Request, Right, State, judge as judge_move,
 };
 use ringfort_pki::{Csr, Issued, Ldevid, NamesAllowed};
-use ringfort_store::{EnrolmentRow, NewCertificate, Read};
+use ringfort_store::{EnrolmentRow, NewCertificate, Read, Want};
 use ringfort_trust::ids::DeviceId;
 
 use crate::commands::{told_to_wipe, wiped};
-use crate::developer::developer_days;
+use crate::developer::ldevid_days;
 use crate::factory::seconds_to_ms;
-use crate::fleet::{Change, IDEVID, LDEVID};
+use crate::fleet::{Change, LDEVID};
 use crate::session::HOLD;
 use crate::{CertificateKind, DeviceSession, Fleet, Refusal};
 
@@ -65,10 +66,10 @@ impl Fleet {
             hardware_serial: Some(&ueid.as_bytes()[..]),
         })?;
         let request = Enrolment { session: session.clone(), key: csr.key().fingerprint() };
-        let lifetime_days =
-            developer_days(&mut self.read().await?, &session.class, self.inner.policy.ldevid_days)
-                .await?;
-        let (verdict, _) = request.judge(&mut self.read().await?, self.now_ms()).await?;
+        let verdict = match (session.kind, session.state) {
+            (CertificateKind::IDevId, State::Provisioned) => Verdict::Issue,
+            _ => request.judge(&mut self.read().await?, self.now_ms()).await?.0,
+        };
         let issued = match verdict {
             Verdict::Present(certificate) => return Ok(self.enrolled(certificate)),
             Verdict::Issue => Some(self.inner.device_ca.issue_ldevid(
@@ -76,14 +77,19 @@ impl Fleet {
                 &Ldevid {
                     device_id: session.device.as_str(),
                     hardware: Some((session.class.0, &ueid.as_bytes()[..])),
-                    lifetime_days,
+                    lifetime_days: ldevid_days(session, self.inner.policy.ldevid_days),
                 },
                 self.now_ms().unsigned_abs() / 1000,
             )?),
             Verdict::Clone | Verdict::Wait => None,
         };
+        let want = Want::Enrolment {
+            device: session.device.as_str().to_owned(),
+            kind: LDEVID,
+            key_digest: request.key,
+        };
         let outcome = self
-            .change("device", move |change| {
+            .change_wanting(want, "device", move |change| {
                 Box::pin(async move { request.settle(change, issued).await })
             })
             .await?;
@@ -195,7 +201,9 @@ impl Enrolment {
                     (Some(earlier), _) => Verdict::Present(earlier.der),
                     (None, 0) => Verdict::Issue,
                     // It was told to destroy the key of that certificate.
-                    (None, _) if told_to_wipe(registry, id).await?.is_some() => Verdict::Issue,
+                    (None, _) if row.commanded && told_to_wipe(registry, id).await?.is_some() => {
+                        Verdict::Issue
+                    }
                     (None, _) => Verdict::Clone,
                 })
             }
@@ -251,13 +259,12 @@ impl Enrolment {
         let now_ms = change.now_ms;
         let device = self.session.device;
         let id = device.as_str();
-        if row.key_role.is_none() {
-            change.insert_known_key(&self.key, Some(id), LDEVID, now_ms).await?;
-        }
         let by = self.session.kind;
         // What is not there needs no statement: a first enrolment takes few.
         if by == CertificateKind::IDevId {
-            if let Some(command) = told_to_wipe(change, id).await? {
+            if row.commanded
+                && let Some(command) = told_to_wipe(change, id).await?
+            {
                 wiped(change, &device, &command).await?;
             }
             if row.standing > 0 {
@@ -268,7 +275,7 @@ impl Enrolment {
                 let mut contact = change.contact(id).await?.unwrap_or_default();
                 contact.link_current = None;
                 contact.link_previous = None;
-                change.put_contact(id, &contact).await?;
+                change.put_contact(id, &contact);
             }
             if row.pending {
                 change.set_pending_key(id, None).await?;
@@ -279,28 +286,25 @@ impl Enrolment {
                 .revoke_unused_certificates(id, LDEVID, &self.session.fingerprint, now_ms)
                 .await?;
         }
-        change
-            .insert_certificate(&NewCertificate {
-                fingerprint: issued.fingerprint,
-                device: id.to_owned(),
-                kind: LDEVID,
-                serial: issued.serial.as_bytes().to_vec(),
-                key_digest: self.key,
-                not_before_ms: seconds_to_ms(issued.not_before),
-                not_after_ms: seconds_to_ms(issued.not_after),
-                der: issued.der.clone(),
-                issued_ms: now_ms,
-            })
-            .await?;
+        if row.key_role.is_none() {
+            change.insert_known_key(&self.key, Some(id), LDEVID, now_ms);
+        }
+        change.insert_certificate(NewCertificate {
+            fingerprint: issued.fingerprint,
+            device: id.to_owned(),
+            kind: LDEVID,
+            serial: issued.serial.as_bytes().to_vec(),
+            key_digest: self.key,
+            not_before_ms: seconds_to_ms(issued.not_before),
+            not_after_ms: seconds_to_ms(issued.not_after),
+            der: issued.der.clone(),
+            issued_ms: now_ms,
+        });
         let (fingerprint, key) = (hex(&issued.fingerprint), hex(&self.key));
-        let by = match by {
-            CertificateKind::IDevId => IDEVID,
-            CertificateKind::LDevId => LDEVID,
-        };
-        let details = [("certificate", &*fingerprint), ("key", &*key), ("by", by)];
+        let details = [("certificate", &*fingerprint), ("key", &*key), ("by", by.name())];
         change.log("certificate-issued", id, &details).await?;
         change.touch(&device);
-        if self.session.state == State::Provisioned {
+        if State::from_name(&row.state)? == State::Provisioned {
             let request = Request {
                 actor: Actor::Device,
                 approvals: Approvals { given: 0, required: 1 },

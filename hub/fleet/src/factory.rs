@@ -274,7 +274,7 @@ async fn enter(change: &mut Change<'_>, header: &Header, new: &Announced) -> Res
             return known(&format!("{role} key (at {owner}, as {})", other.role));
         }
         let now_ms = change.now_ms;
-        change.insert_known_key(&key, Some(id), role, now_ms).await?;
+        change.insert_known_key(&key, Some(id), role, now_ms);
     }
     if !change.has_anchors(&new.anchors.0).await? {
         return Err(Refusal::new(
@@ -303,19 +303,17 @@ async fn enter(change: &mut Change<'_>, header: &Header, new: &Announced) -> Res
         })
         .await?;
     let certificate = &new.certificate;
-    change
-        .insert_certificate(&NewCertificate {
-            fingerprint: certificate.fingerprint,
-            device: id.to_owned(),
-            kind: IDEVID,
-            serial: certificate.serial.as_bytes().to_vec(),
-            key_digest: identity_key,
-            not_before_ms: seconds_to_ms(certificate.not_before),
-            not_after_ms: seconds_to_ms(certificate.not_after),
-            der: new.der.clone(),
-            issued_ms: added_ms,
-        })
-        .await?;
+    change.insert_certificate(NewCertificate {
+        fingerprint: certificate.fingerprint,
+        device: id.to_owned(),
+        kind: IDEVID,
+        serial: certificate.serial.as_bytes().to_vec(),
+        key_digest: identity_key,
+        not_before_ms: seconds_to_ms(certificate.not_before),
+        not_after_ms: seconds_to_ms(certificate.not_after),
+        der: new.der.clone(),
+        issued_ms: added_ms,
+    });
     let ueid = new.ueid.to_string();
     let details = [("to", made.to.name()), ("ueid", &*ueid), ("site", header.site.as_str())];
     change.log("device-provisioned", id, &details).await

@@ -10,7 +10,7 @@ use aws_lc_rs::{hmac, rand};
 use ringfort_cose::{AwsLc, PublicKey, Reason, Sha256Digest, Sign, Thumbprint};
 use ringfort_lifecycle::{Effect, Grade as MoveGrade, Move};
 use ringfort_pki::{Issuer, KeyKind, SubjectKey};
-use ringfort_store::{Op, OperatorRow, Read, Store, Write};
+use ringfort_store::{Op, OperatorRow, Read, Store, Want, Write};
 use ringfort_trust::ids::{AnchorsVersion, DeviceId, FleetId};
 use ringfort_trust::{Anchors, Role as KeyRole};
 use tokio::sync::broadcast;
@@ -241,18 +241,41 @@ impl Fleet {
         T: Send + 'static,
         F: for<'t, 'w> FnOnce(&'t mut Change<'w>) -> Op<'t, T, Refusal> + Send + 'static,
     {
+        self.inner.store.write(self.in_writer(who, operation)).await
+    }
+
+    /// The same for a change that begins with a row which many changes at once begin with.
+    pub(crate) async fn change_wanting<T, F>(
+        &self,
+        want: Want,
+        who: &str,
+        operation: F,
+    ) -> Result<T, Refusal>
+    where
+        T: Send + 'static,
+        F: for<'t, 'w> FnOnce(&'t mut Change<'w>) -> Op<'t, T, Refusal> + Send + 'static,
+    {
+        self.inner.store.write_wanting(want, self.in_writer(who, operation)).await
+    }
+
+    fn in_writer<T, F>(
+        &self,
+        who: &str,
+        operation: F,
+    ) -> impl for<'w> FnOnce(&'w mut Write) -> Op<'w, T, Refusal> + Send + use<T, F>
+    where
+        T: Send + 'static,
+        F: for<'t, 'w> FnOnce(&'t mut Change<'w>) -> Op<'t, T, Refusal> + Send + 'static,
+    {
         let who = who.to_owned();
         let now_ms = self.now_ms();
         let access = Arc::clone(&self.inner.access);
-        self.inner
-            .store
-            .write(move |store| {
-                Box::pin(async move {
-                    let mut change = Change::new(store, now_ms, who, access);
-                    operation(&mut change).await
-                })
+        move |store: &mut Write| {
+            Box::pin(async move {
+                let mut change = Change::new(store, now_ms, who, access);
+                operation(&mut change).await
             })
-            .await
+        }
     }
 
     /// The newest anchors.
@@ -399,8 +422,7 @@ impl Change<'_> {
             MoveGrade::Attested => Some("attested"),
             MoveGrade::NotAttested => Some("not-attested"),
         };
-        self.set_device_state(id, made.to.name(), reason, now_ms).await?;
-        self.set_device_grade(id, grade).await?;
+        self.set_device_state(id, made.to.name(), reason, grade, now_ms);
         for effect in Effect::ALL.into_iter().filter(|effect| made.effects.has(*effect)) {
             match effect {
                 Effect::CloseConnections => self.close_connections(device),
@@ -434,7 +456,7 @@ impl Change<'_> {
         let now_ms = self.now_ms;
         for (key, role) in keys {
             match self.known_key(key).await? {
-                None => self.insert_known_key(key, None, role, now_ms).await?,
+                None => self.insert_known_key(key, None, role, now_ms),
                 Some(known) if known.device.is_none() && known.role == *role => {}
                 Some(known) => {
                     return Err(Refusal::new(

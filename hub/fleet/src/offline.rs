@@ -155,7 +155,7 @@ impl Wanted {
         let mut contact = self.contact(change).await?;
         let number = contact.last_order.saturating_add(1).max(change.now_ms).max(floor);
         contact.last_order = number;
-        change.put_contact(self.device.as_str(), &contact).await?;
+        change.put_contact(self.device.as_str(), &contact);
         Ok(number)
     }
 

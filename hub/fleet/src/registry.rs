@@ -253,7 +253,7 @@ async fn hand_over(
     let mut contact = change.contact(id).await?.unwrap_or_default();
     contact.link_current = None;
     contact.link_previous = None;
-    change.put_contact(id, &contact).await?;
+    change.put_contact(id, &contact);
     Ok(())
 }
 
@@ -277,7 +277,7 @@ async fn back_in_the_field(
     let mut contact = change.contact(id).await?.unwrap_or_default();
     contact.link_current = None;
     contact.link_previous = None;
-    change.put_contact(id, &contact).await?;
+    change.put_contact(id, &contact);
     change.join_deployment(device, &ClassId(row.class)).await
 }
 

@@ -265,7 +265,7 @@ async fn adopt(
         return Err(unknown("the device has another one since the hub was restored"));
     }
     match change.known_key(&new.key_digest).await? {
-        None => change.insert_known_key(&new.key_digest, Some(id), LDEVID, now_ms).await?,
+        None => change.insert_known_key(&new.key_digest, Some(id), LDEVID, now_ms),
         Some(known) if known.device.as_deref() == Some(id) && known.role == LDEVID => {
             // A key that was dropped before the backup does not come back.
             let revoked = |reason: &str| reason != HOLD;
@@ -279,8 +279,8 @@ async fn adopt(
         Some(_) => return Err(Reason::KeyAlreadyKnown.into()),
     }
     new.issued_ms = now_ms.max(restored.restored_ms);
-    change.insert_certificate(&new).await?;
     let fingerprint = hex(&new.fingerprint);
+    change.insert_certificate(new);
     change.log("certificate-adopted", id, &[("certificate", &*fingerprint)]).await?;
     match state {
         // It was claimed after the backup: this certificate is what a claim gives.

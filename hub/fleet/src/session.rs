@@ -60,6 +60,9 @@ pub struct DeviceSession {
     pub(crate) not_after_ms: i64,
     pub(crate) first_use: bool,
     pub(crate) revoked: Option<String>,
+    /// Its product is one for developers. A product that has devices never becomes one, so this
+    /// holds as long as the device is known.
+    pub(crate) developer: bool,
 }
 
 impl DeviceSession {
@@ -133,6 +136,7 @@ impl DeviceSession {
             not_after_ms: row.not_after_ms,
             first_use: row.first_used_ms.is_none(),
             revoked: row.revoked_reason.clone(),
+            developer: row.developer,
         })
     }
 

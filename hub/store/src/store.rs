@@ -4,11 +4,13 @@ use std::ops::{Deref, DerefMut};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use sqlx::pool::PoolConnection;
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{Sqlite, SqliteConnection, SqlitePool};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
+use sqlx::{Connection, SqliteConnection};
 
-use crate::writer::{Op, Write, WriterHandle};
+use crate::batch::{Batch, Want};
+use crate::queue::Op;
+use crate::readers::{Lent, Readers};
+use crate::writer::{Write, WriterHandle};
 use crate::{Objects, StoreError, upgrade};
 
 /// Where the data lies.
@@ -44,7 +46,7 @@ impl StoreConfig {
 /// after everything that was handed to it is on disk.
 #[derive(Clone, Debug)]
 pub struct Store {
-    readers: SqlitePool,
+    readers: Readers,
     writer: WriterHandle,
     objects: Objects,
 }
@@ -71,22 +73,12 @@ impl Store {
             writer_options =
                 writer_options.pragma("max_page_count", (limit / PAGE_BYTES).to_string());
         }
-        let writers = SqlitePoolOptions::new()
-            .max_connections(1)
-            .idle_timeout(None)
-            .max_lifetime(None)
-            .connect_with(writer_options)
-            .await?;
-        upgrade::prepare(&mut *writers.acquire().await?, &config.database).await?;
-        MIGRATOR.run(&writers).await?;
-        let readers = SqlitePoolOptions::new()
-            .max_connections(config.readers.max(1))
-            .min_connections(1)
-            .test_before_acquire(false)
-            .acquire_timeout(READER_WAIT)
-            .connect_with(options.read_only(true).create_if_missing(false))
-            .await?;
-        let writer = WriterHandle::start(writers).await?;
+        let mut own = SqliteConnection::connect_with(&writer_options).await?;
+        upgrade::prepare(&mut own, &config.database).await?;
+        MIGRATOR.run(&mut own).await?;
+        let reading = options.read_only(true).create_if_missing(false);
+        let readers = Readers::open(reading, config.readers).await?;
+        let writer = WriterHandle::start(Lent::own(own)).await?;
         Ok(Store { readers, writer, objects })
     }
 
@@ -105,7 +97,20 @@ impl Store {
         E: From<StoreError> + Send + 'static,
         F: for<'w> FnOnce(&'w mut Write) -> Op<'w, T, E> + Send + 'static,
     {
-        self.writer.run(operation).await
+        self.writer.run(None, operation).await
+    }
+
+    /// The same for an operation that begins with a row which is read for its whole batch at once.
+    ///
+    /// # Errors
+    /// As [`Store::write`].
+    pub async fn write_wanting<T, E, F>(&self, want: Want, operation: F) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+        F: for<'w> FnOnce(&'w mut Write) -> Op<'w, T, E> + Send + 'static,
+    {
+        self.writer.run(Some(want), operation).await
     }
 
     /// A connection to read with. It sees everything that was committed before each of its
@@ -114,7 +119,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::Closed`], or [`StoreError::Database`] when none came free in time.
     pub async fn read(&self) -> Result<Read, StoreError> {
-        Ok(Read { connection: self.readers.acquire().await? })
+        Ok(Read::new(self.readers.lend().await?))
     }
 
     /// The objects.
@@ -133,16 +138,34 @@ impl Store {
 /// A connection with every query that changes nothing.
 #[derive(Debug)]
 pub struct Read {
-    connection: PoolConnection<Sqlite>,
+    connection: Lent,
+    /// The writer's transaction; empty for everyone else.
+    batch: Batch,
 }
 
 impl Read {
-    pub(crate) fn new(connection: PoolConnection<Sqlite>) -> Read {
-        Read { connection }
+    pub(crate) fn new(connection: Lent) -> Read {
+        Read { connection, batch: Batch::default() }
     }
 
-    pub(crate) fn connection(&mut self) -> &mut SqliteConnection {
-        &mut self.connection
+    /// The connection, with everything written that is still owed.
+    pub(crate) async fn connection(&mut self) -> Result<&mut SqliteConnection, StoreError> {
+        let (batch, database) = self.parts();
+        batch.write_owed(database).await?;
+        Ok(database)
+    }
+
+    pub(crate) fn batch(&self) -> &Batch {
+        &self.batch
+    }
+
+    /// The connection as it is.
+    pub(crate) fn parts(&mut self) -> (&mut Batch, &mut SqliteConnection) {
+        (&mut self.batch, self.connection.get())
+    }
+
+    pub(crate) async fn close(self) {
+        self.connection.close().await;
     }
 }
 
@@ -165,4 +188,3 @@ pub(crate) static MIGRATOR: sqlx::migrate::Migrator = sqlx::migrate!();
 const STATEMENTS: usize = 128;
 /// SQLite's own page size.
 const PAGE_BYTES: u64 = 4096;
-const READER_WAIT: Duration = Duration::from_secs(10);

@@ -1,20 +1,18 @@
 //! The one task that writes: group commit with a savepoint per operation.
 
-use std::any::Any;
 use std::fmt;
-use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::time::Duration;
 
-use futures_util::FutureExt;
-use futures_util::future::BoxFuture;
-use sqlx::{QueryBuilder, SqliteConnection, SqlitePool};
+use sqlx::{QueryBuilder, SqliteConnection};
 use tokio::sync::{Mutex, mpsc, oneshot};
 use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep_until};
 
+use crate::batch::{Batch, Want, in_sizes};
+use crate::queue::{Message, Op, Queue, Ran, TypedJob};
+use crate::readers::Lent;
 use crate::{AuditRow, Frontier, Read, StoreError, leaf_hash};
-
-/// What an operation is: a future that borrows the [`Write`] it was given.
-pub type Op<'w, T, E> = BoxFuture<'w, Result<T, E>>;
 
 /// The writer's connection, inside the transaction of the batch.
 #[derive(Debug)]
@@ -24,23 +22,17 @@ pub struct Write {
     frontier: Frontier,
     /// Entries of the audit log that go to the database together, before the commit.
     entries: Vec<AuditRow>,
-    /// How things were before the operation under way wrote anything; present from then on.
+    /// How that was before the operation under way appended to it; present from then on.
     before: Option<Before>,
-    /// The savepoint of an operation that has ended is still set: the next one takes its place.
-    savepoint_set: bool,
-    /// The operation under way has made a change that no savepoint covers.
-    bare: bool,
     /// What to run once the batch is on disk.
     hooks: Hooks,
 }
 
-/// What is put back when an operation is undone.
+/// The audit log as it is put back when an operation is undone.
 #[derive(Debug)]
 struct Before {
     frontier: Frontier,
     entries: usize,
-    /// It has a savepoint in the database.
-    savepoint: bool,
 }
 
 /// Things to run after a commit.
@@ -55,33 +47,14 @@ impl Write {
     /// The connection for a statement that changes something. The first one of an operation sets
     /// its savepoint.
     pub(crate) async fn change(&mut self) -> Result<&mut SqliteConnection, StoreError> {
-        if !self.note_before().savepoint {
-            // One round trip to the database's thread for both.
-            let statement = match self.savepoint_set {
-                true => "RELEASE op; SAVEPOINT op",
-                false => "SAVEPOINT op",
-            };
-            sqlx::query(statement).execute(self.read.connection()).await?;
-            self.savepoint_set = true;
-            self.note_before().savepoint = true;
-        }
-        Ok(self.read.connection())
+        let (batch, database) = self.read.parts();
+        batch.begin_change(database).await?;
+        Ok(database)
     }
 
-    fn note_before(&mut self) -> &mut Before {
-        self.before.get_or_insert_with(|| Before {
-            frontier: self.frontier.clone(),
-            entries: self.entries.len(),
-            savepoint: false,
-        })
-    }
-
-    /// The same for a statement that is, as a rule, the only one of its operation: then it needs
-    /// no savepoint, for a statement that fails has changed nothing. Should its operation fail
-    /// after it all the same, the whole batch is undone.
-    pub(crate) fn change_alone(&mut self) -> &mut SqliteConnection {
-        self.bare |= !self.before.as_ref().is_some_and(|before| before.savepoint);
-        self.read.connection()
+    /// Rows that are written with the batch.
+    pub(crate) fn batch_mut(&mut self) -> &mut Batch {
+        self.read.parts().0
     }
 
     /// Appends an entry to the audit log: with the commit, for its reading is not a part of any
@@ -96,7 +69,10 @@ impl Write {
         entry: &[u8],
     ) -> Result<u64, StoreError> {
         let position = self.frontier.size();
-        self.note_before();
+        self.before.get_or_insert_with(|| Before {
+            frontier: self.frontier.clone(),
+            entries: self.entries.len(),
+        });
         self.entries.push(AuditRow {
             position: i64::try_from(position).map_err(|_| StoreError::Full)?,
             at_ms,
@@ -134,69 +110,72 @@ impl Write {
             self.hooks.all.truncate(self.hooks.settled);
         }
         self.hooks.settled = self.hooks.all.len();
-        if std::mem::take(&mut self.bare) && !keep {
-            return Err(StoreError::BrokeOff);
-        }
-        let Some(before) = self.before.take() else { return Ok(()) };
-        if !keep {
+        if let (Some(before), false) = (self.before.take(), keep) {
             self.frontier = before.frontier;
             self.entries.truncate(before.entries);
-            if before.savepoint {
-                let statement = "ROLLBACK TO op; RELEASE op";
-                sqlx::query(statement).execute(self.read.connection()).await?;
-                self.savepoint_set = false;
-            }
         }
-        Ok(())
+        let (batch, database) = self.read.parts();
+        batch.end_operation(keep, database).await
     }
 
     /// Writes the entries of the audit log, many to a statement.
     async fn write_entries(&mut self) -> Result<(), StoreError> {
         let entries = std::mem::take(&mut self.entries);
-        let mut rest = &entries[..];
-        while !rest.is_empty() {
-            // Few sizes, so that few statements have to be prepared.
-            let size = ROWS.into_iter().find(|size| *size <= rest.len()).unwrap_or(1);
-            let (now, later) = rest.split_at(size);
+        for some in in_sizes(&entries) {
             let mut insert =
                 QueryBuilder::new("INSERT INTO audit (position, at_ms, subject, entry) ");
-            insert.push_values(now, |mut row, entry| {
+            insert.push_values(some, |mut row, entry| {
                 row.push_bind(entry.position).push_bind(entry.at_ms);
                 row.push_bind(&entry.subject).push_bind(&entry.entry);
             });
-            insert.build().execute(self.read.connection()).await?;
-            rest = later;
+            insert.build().execute(self.read.connection().await?).await?;
         }
         Ok(())
     }
 
-    async fn commit(&mut self, before: &Frontier) -> Result<(), StoreError> {
-        if self.frontier != *before {
-            self.write_entries().await?;
-            sqlx::query(
-                "INSERT INTO meta (name, value) VALUES ($1, $2) \
-                 ON CONFLICT (name) DO UPDATE SET value = excluded.value",
-            )
-            .bind(AUDIT_FRONTIER)
-            .bind(self.frontier.to_bytes())
-            .execute(self.read.connection())
-            .await?;
+    /// Reads what operations want first. Where that fails each reads for itself.
+    async fn read_ahead(&mut self, wants: Vec<Want>) {
+        let (batch, database) = self.read.parts();
+        if let Err(error) = batch.read_ahead(wants, database).await {
+            tracing::debug!(%error, "each operation reads for itself");
         }
-        sqlx::query("COMMIT").execute(self.read.connection()).await?;
-        self.savepoint_set = false;
+    }
+
+    async fn begin(&mut self) -> Result<(), StoreError> {
+        sqlx::query("BEGIN IMMEDIATE").execute(self.read.connection().await?).await?;
+        Ok(())
+    }
+
+    async fn commit(&mut self, before: &Frontier) -> Result<(), StoreError> {
+        // What is owed is written by whoever asks for the connection.
+        match self.frontier == *before {
+            true => sqlx::query("COMMIT").execute(self.read.connection().await?).await?,
+            false => {
+                self.write_entries().await?;
+                sqlx::query(
+                    "INSERT INTO meta (name, value) VALUES ($1, $2) \
+                     ON CONFLICT (name) DO UPDATE SET value = excluded.value; COMMIT",
+                )
+                .bind(AUDIT_FRONTIER)
+                .bind(self.frontier.to_bytes())
+                .execute(self.read.connection().await?)
+                .await?
+            }
+        };
+        *self.batch_mut() = Batch::default();
         std::mem::take(&mut self.hooks).all.into_iter().for_each(|hook| hook());
         Ok(())
     }
 
     async fn roll_back(&mut self, before: Frontier) {
         self.before = None;
-        self.savepoint_set = false;
         self.entries.clear();
-        self.bare = false;
         self.frontier = before;
         self.hooks = Hooks::default();
+        let (batch, database) = self.read.parts();
+        *batch = Batch::default();
         // The database may have rolled back by itself already; then this says so and no harm.
-        if let Err(error) = sqlx::query("ROLLBACK").execute(self.read.connection()).await {
+        if let Err(error) = sqlx::query("ROLLBACK").execute(database).await {
             tracing::debug!(%error, "rollback");
         }
     }
@@ -210,31 +189,24 @@ pub(crate) struct WriterHandle {
 }
 
 impl WriterHandle {
-    pub(crate) async fn start(pool: SqlitePool) -> Result<WriterHandle, StoreError> {
-        let mut read = Read::new(pool.acquire().await?);
+    pub(crate) async fn start(connection: Lent) -> Result<WriterHandle, StoreError> {
+        let mut read = Read::new(connection);
         let frontier = read.audit_frontier().await?;
-        let write = Write {
-            read,
-            frontier,
-            entries: Vec::new(),
-            before: None,
-            savepoint_set: false,
-            bare: false,
-            hooks: Hooks::default(),
-        };
+        let write =
+            Write { read, frontier, entries: Vec::new(), before: None, hooks: Hooks::default() };
         let (queue, messages) = mpsc::channel(QUEUE);
-        let task = tokio::spawn(serve(write, messages, pool));
+        let task = tokio::spawn(serve(write, Queue::new(messages)));
         Ok(WriterHandle { queue, task: Arc::new(Mutex::new(Some(task))) })
     }
 
-    pub(crate) async fn run<T, E, F>(&self, operation: F) -> Result<T, E>
+    pub(crate) async fn run<T, E, F>(&self, want: Option<Want>, operation: F) -> Result<T, E>
     where
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
         F: for<'w> FnOnce(&'w mut Write) -> Op<'w, T, E> + Send + 'static,
     {
         let (answer, answered) = oneshot::channel();
-        let job = Box::new(TypedJob { operation, answer });
+        let job = Box::new(TypedJob::new(want, operation, answer));
         if self.queue.send(Message::Run(job)).await.is_err() {
             return Err(StoreError::Closed.into());
         }
@@ -251,6 +223,61 @@ impl WriterHandle {
     }
 }
 
+async fn serve(mut write: Write, mut queue: Queue) {
+    let mut next_at = Instant::now();
+    while queue.wait().await {
+        sleep_until(next_at).await;
+        // Where several came at once more will come: a flush to the disk is worth waiting for them.
+        if run_batch(&mut write, &mut queue).await > 1 {
+            next_at = Instant::now() + TOGETHER;
+        }
+    }
+    queue.refuse_the_rest().await;
+    // What is left in the log goes into the database's own file: whoever closes last may be a
+    // reader, who cannot. If it cannot be done now, the next start does it.
+    let (_, database) = write.read.parts();
+    let tidied = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(database);
+    if let Err(error) = tidied.await {
+        tracing::debug!(%error, "checkpoint");
+    }
+    write.read.close().await;
+}
+
+/// Runs the operations at hand and whatever else is waiting, in one transaction. Returns how many
+/// were kept. Those that did not come to their turn stay in the queue.
+async fn run_batch(write: &mut Write, queue: &mut Queue) -> usize {
+    if let Err(error) = write.begin().await {
+        if let Some(first) = queue.pop() {
+            first.fail(error);
+        }
+        return 0;
+    }
+    let before = write.frontier.clone();
+    let mut waiting = Vec::new();
+    let mut outcome = Ok(());
+    while outcome.is_ok() && queue.fill(BATCH - waiting.len()) {
+        write.read_ahead(queue.wants()).await;
+        while let (Ok(()), Some(job)) = (&outcome, queue.pop()) {
+            let Ran { answer, keep } = job.run(write).await;
+            outcome = write.settle(keep).await;
+            match keep {
+                true => waiting.push(answer),
+                false => answer.send(Ok(())),
+            }
+        }
+    }
+    if outcome.is_ok() {
+        outcome = write.commit(&before).await;
+    }
+    if let Err(error) = &outcome {
+        tracing::error!(%error, operations = waiting.len(), "a batch could not be committed");
+        write.roll_back(before).await;
+    }
+    let kept = waiting.len();
+    waiting.into_iter().for_each(|answer| answer.send(outcome.clone()));
+    kept
+}
+
 impl fmt::Debug for Hooks {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Hooks({})", self.all.len())
@@ -263,150 +290,12 @@ impl fmt::Debug for WriterHandle {
     }
 }
 
-enum Message {
-    Run(Box<dyn Job>),
-    Close,
-}
-
-/// An operation without its types.
-trait Job: Send {
-    /// Runs it. What comes back waits for the commit; nothing comes back when the operation
-    /// refused, which its caller has then been told already.
-    fn run<'w>(self: Box<Self>, write: &'w mut Write) -> BoxFuture<'w, Ran>;
-
-    /// It could not even start.
-    fn fail(self: Box<Self>, error: StoreError);
-}
-
-struct Ran {
-    answer: Box<dyn Answer>,
-    keep: bool,
-}
-
-trait Answer: Send {
-    fn send(self: Box<Self>, committed: Result<(), StoreError>);
-}
-
-struct TypedJob<T, E, F> {
-    operation: F,
-    answer: oneshot::Sender<Result<T, E>>,
-}
-
-impl<T, E, F> Job for TypedJob<T, E, F>
-where
-    T: Send + 'static,
-    E: From<StoreError> + Send + 'static,
-    F: for<'w> FnOnce(&'w mut Write) -> Op<'w, T, E> + Send + 'static,
-{
-    fn run<'w>(self: Box<Self>, write: &'w mut Write) -> BoxFuture<'w, Ran> {
-        async move {
-            let TypedJob { operation, answer } = *self;
-            let future = AssertUnwindSafe(async { operation(write).await });
-            let result = future.catch_unwind().await.unwrap_or_else(|panic| {
-                tracing::error!(panic = panic_text(&*panic), "an operation panicked");
-                Err(StoreError::BrokeOff.into())
-            });
-            let keep = result.is_ok();
-            Ran { answer: Box::new(TypedAnswer { answer, result }), keep }
-        }
-        .boxed()
-    }
-
-    fn fail(self: Box<Self>, error: StoreError) {
-        let _ = self.answer.send(Err(error.into()));
-    }
-}
-
-struct TypedAnswer<T, E> {
-    answer: oneshot::Sender<Result<T, E>>,
-    result: Result<T, E>,
-}
-
-impl<T: Send, E: From<StoreError> + Send> Answer for TypedAnswer<T, E> {
-    fn send(self: Box<Self>, committed: Result<(), StoreError>) {
-        // A caller that no longer listens is no reason to fail.
-        let _ = self.answer.send(self.result.and_then(|value| match committed {
-            Ok(()) => Ok(value),
-            Err(error) => Err(error.into()),
-        }));
-    }
-}
-
-async fn serve(mut write: Write, mut messages: mpsc::Receiver<Message>, pool: SqlitePool) {
-    while let Some(Message::Run(first)) = messages.recv().await {
-        if !batch(&mut write, first, &mut messages).await {
-            break;
-        }
-    }
-    messages.close();
-    while let Some(message) = messages.recv().await {
-        if let Message::Run(job) = message {
-            job.fail(StoreError::Closed);
-        }
-    }
-    // What is left in the log goes into the database's own file: whoever closes last may be a
-    // reader, who cannot. If it cannot be done now, the next start does it.
-    let tidied = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(write.read.connection());
-    if let Err(error) = tidied.await {
-        tracing::debug!(%error, "checkpoint");
-    }
-    drop(write);
-    pool.close().await;
-}
-
-/// Runs the operation at hand and whatever else is waiting, in one transaction. False when the
-/// store was closed meanwhile.
-async fn batch(
-    write: &mut Write,
-    first: Box<dyn Job>,
-    messages: &mut mpsc::Receiver<Message>,
-) -> bool {
-    if let Err(error) = sqlx::query("BEGIN IMMEDIATE").execute(write.read.connection()).await {
-        first.fail(error.into());
-        return true;
-    }
-    let before = write.frontier.clone();
-    let mut waiting = Vec::new();
-    let mut next = Some(first);
-    let mut open = true;
-    let mut outcome = Ok(());
-    while let Some(job) = next.take() {
-        let Ran { answer, keep } = job.run(write).await;
-        outcome = write.settle(keep).await;
-        match keep {
-            true => waiting.push(answer),
-            false => answer.send(Ok(())),
-        }
-        if outcome.is_err() || waiting.len() >= BATCH {
-            break;
-        }
-        match messages.try_recv() {
-            Ok(Message::Run(job)) => next = Some(job),
-            Ok(Message::Close) => open = false,
-            Err(_) => {}
-        }
-    }
-    if outcome.is_ok() {
-        outcome = write.commit(&before).await;
-    }
-    if let Err(error) = &outcome {
-        tracing::error!(%error, operations = waiting.len(), "a batch could not be committed");
-        write.roll_back(before).await;
-    }
-    waiting.into_iter().for_each(|answer| answer.send(outcome.clone()));
-    open
-}
-
-fn panic_text(panic: &(dyn Any + Send)) -> &str {
-    let text = panic.downcast_ref::<&str>().copied();
-    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no text")
-}
-
 /// Name of the row in `meta` that holds the audit tree.
 pub(crate) const AUDIT_FRONTIER: &str = "audit-frontier";
 /// Operations that may wait for the writer; more wait outside.
 const QUEUE: usize = 1024;
-/// Entries of the audit log in one statement.
-const ROWS: [usize; 3] = [32, 8, 1];
+/// How long after a commit of several operations the next one may follow. Whoever comes alone does
+/// not wait.
+const TOGETHER: Duration = Duration::from_millis(4);
 /// Operations that may share a commit.
 const BATCH: usize = 512;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::StreamExt;
-use ringfort_store::{Contact, Put, PutError, Store, StoreConfig, StoreError, leaf_hash, root};
+use ringfort_store::{NewDevice, Put, PutError, Store, StoreConfig, StoreError, leaf_hash, root};
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions, Connection};
 use tempfile::TempDir;
@@ -72,40 +72,25 @@ async fn an_operation_that_fails_spoils_no_other_of_its_batch() {
 }
 
 #[tokio::test]
-async fn an_operation_that_fails_after_its_one_statement_leaves_nothing_either() {
-    let directory = tempfile::tempdir().unwrap();
-    let store = open(&directory).await;
-    let contact = Contact { last_seen_ms: 5, ..Contact::default() };
-    let kept = contact.clone();
-    let (bad, good) = tokio::join!(
-        store.write(move |w| {
-            Box::pin(async move {
-                w.put_contact("bad", &contact).await?;
-                Err::<(), _>(StoreError::Full)
-            })
-        }),
-        put(&store, "beside", b"1")
-    );
-    assert_eq!(bad, Err(StoreError::Full));
-    // What shared its batch was undone with it and told so, or came after it.
-    assert_eq!(good.is_ok(), get(&store, "beside").await.is_some());
-    assert_eq!(store.read().await.unwrap().contact("bad").await.unwrap(), None);
-    store
-        .write(move |w| Box::pin(async move { w.put_contact("good", &kept).await }))
-        .await
-        .unwrap();
-    assert!(store.read().await.unwrap().contact("good").await.unwrap().is_some());
-}
-
-#[tokio::test]
 async fn a_row_that_exists_is_named_and_nothing_of_its_operation_is_kept() {
     let directory = tempfile::tempdir().unwrap();
     let store = open(&directory).await;
-    let insert = |key: u8| {
+    let insert = |last: u8| {
+        let new = NewDevice {
+            device: "one".to_owned(),
+            ueid: vec![1; 17],
+            site: "plant".to_owned(),
+            batch_number: 1,
+            vendor: [1; 16],
+            class: [2; 16],
+            protection: String::new(),
+            state: "provisioned",
+            added_ms: 1,
+        };
         store.write(move |w| {
             Box::pin(async move {
-                w.put_meta("last", &[key]).await?;
-                w.insert_known_key(&[7; 32], None, "test", 1).await
+                w.put_meta("last", &[last]).await?;
+                w.insert_device(&new).await
             })
         })
     };

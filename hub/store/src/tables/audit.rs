@@ -38,7 +38,7 @@ impl Read {
         )
         .bind(from)
         .bind(limit)
-        .fetch_all(self.connection())
+        .fetch_all(self.connection().await?)
         .await?)
     }
 
@@ -54,7 +54,7 @@ impl Read {
         )
         .bind(subject)
         .bind(limit)
-        .fetch_all(self.connection())
+        .fetch_all(self.connection().await?)
         .await?;
         rows.reverse();
         Ok(rows)
@@ -77,7 +77,7 @@ impl Read {
              SELECT 'running', COUNT(*) FROM running UNION ALL \
              SELECT 'targets', COUNT(*) FROM targets",
         )
-        .fetch_all(self.connection())
+        .fetch_all(self.connection().await?)
         .await?)
     }
 }

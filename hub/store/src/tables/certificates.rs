@@ -1,6 +1,6 @@
 use std::ops::Range;
 
-use sqlx::FromRow;
+use sqlx::{FromRow, QueryBuilder, Sqlite};
 
 use super::Exactly;
 use crate::{Hash, Read, StoreError, Write};
@@ -86,6 +86,8 @@ pub struct IdentityRow {
     pub ueid: Vec<u8>,
     /// An alarm that nobody has settled.
     pub alarm: Option<String>,
+    /// Whether its class is a product for developers, which none becomes that has devices.
+    pub developer: bool,
 }
 
 /// Where a public key was seen first.
@@ -108,6 +110,8 @@ pub struct EnrolmentRow {
     pub pending: bool,
     /// Whether it holds a link.
     pub linked: bool,
+    /// Whether it has an open command.
+    pub commanded: bool,
     /// How many LDevIDs of it are not revoked; those on hold count.
     pub standing: i64,
     /// Whether a deployment to its class runs.
@@ -137,11 +141,12 @@ impl Read {
     ) -> Result<Option<IdentityRow>, StoreError> {
         Ok(sqlx::query_as(
             "SELECT c.device, c.kind, c.key_digest, c.not_after_ms, c.first_used_ms, \
-             c.revoked_ms, c.revoked_reason, d.state, d.class, d.ueid, d.alarm \
+             c.revoked_ms, c.revoked_reason, d.state, d.class, d.ueid, d.alarm, \
+             EXISTS (SELECT 1 FROM developer_products p WHERE p.class = d.class) AS developer \
              FROM certificates c JOIN devices d ON d.device = c.device WHERE c.fingerprint = $1",
         )
         .bind(&fingerprint[..])
-        .fetch_optional(self.connection())
+        .fetch_optional(self.connection().await?)
         .await?)
     }
 
@@ -157,7 +162,7 @@ impl Read {
         )
         .bind(device)
         .bind(kind)
-        .fetch_all(self.connection())
+        .fetch_all(self.connection().await?)
         .await?)
     }
 
@@ -165,7 +170,7 @@ impl Read {
     pub async fn known_key(&mut self, key_digest: &Hash) -> Result<Option<KnownKey>, StoreError> {
         Ok(sqlx::query_as("SELECT device, role FROM known_keys WHERE key_digest = $1")
             .bind(&key_digest[..])
-            .fetch_optional(self.connection())
+            .fetch_optional(self.connection().await?)
             .await?)
     }
 
@@ -174,25 +179,16 @@ impl Read {
     pub async fn enrolment(
         &mut self,
         device: &str,
-        kind: &str,
+        kind: &'static str,
         key_digest: &Hash,
     ) -> Result<Option<EnrolmentRow>, StoreError> {
-        Ok(sqlx::query_as(
-            "SELECT d.state, d.alarm, d.pending_key IS NOT NULL AS pending, \
-             EXISTS (SELECT 1 FROM contacts o WHERE o.device = d.device AND \
-             (o.link_current IS NOT NULL OR o.link_previous IS NOT NULL)) AS linked, \
-             (SELECT COUNT(*) FROM certificates c WHERE c.device = d.device AND c.kind = $2 \
-             AND (c.revoked_ms IS NULL OR c.revoked_reason = $4)) AS standing, \
-             EXISTS (SELECT 1 FROM deployments p WHERE p.class = d.class \
-             AND p.state = 'running') AS deployable, k.role AS key_role, k.device AS key_device \
-             FROM devices d LEFT JOIN known_keys k ON k.key_digest = $3 WHERE d.device = $1",
-        )
-        .bind(device)
-        .bind(kind)
-        .bind(&key_digest[..])
-        .bind(HOLD)
-        .fetch_optional(self.connection())
-        .await?)
+        if let Some(read) = self.batch().enrolment(device, kind, key_digest) {
+            return Ok(read);
+        }
+        let asked = (device.to_owned(), *key_digest);
+        let mut query = enrolments_of(kind, &[asked]);
+        let row = query.build().fetch_optional(self.connection().await?).await?;
+        Ok(row.as_ref().map(EnrolmentOf::from_row).transpose()?.map(|row| row.enrolment))
     }
 
     /// A device's newest certificate of one kind for this key.
@@ -209,7 +205,7 @@ impl Read {
         .bind(device)
         .bind(kind)
         .bind(&key_digest[..])
-        .fetch_optional(self.connection())
+        .fetch_optional(self.connection().await?)
         .await?)
     }
 
@@ -229,7 +225,7 @@ impl Read {
         .bind(kind)
         .bind(now_ms)
         .bind(HOLD)
-        .fetch_one(self.connection())
+        .fetch_one(self.connection().await?)
         .await?)
     }
 
@@ -240,7 +236,7 @@ impl Read {
             "SELECT COUNT(*) FROM (SELECT key_digest FROM certificates \
              GROUP BY key_digest HAVING COUNT(DISTINCT device) > 1) AS shared",
         )
-        .fetch_one(self.connection())
+        .fetch_one(self.connection().await?)
         .await?)
     }
 
@@ -262,7 +258,7 @@ impl Read {
         .bind(serials.start)
         .bind(serials.end)
         .bind(HOLD)
-        .fetch_one(self.connection())
+        .fetch_one(self.connection().await?)
         .await?)
     }
 
@@ -282,7 +278,7 @@ impl Read {
         .bind(ended_before_ms)
         .bind(serials.start)
         .bind(serials.end)
-        .fetch_all(self.connection())
+        .fetch_all(self.connection().await?)
         .await?)
     }
 
@@ -298,52 +294,33 @@ impl Read {
         )
         .bind(kind)
         .bind(ended_before_ms)
-        .fetch_all(self.connection())
+        .fetch_all(self.connection().await?)
         .await?)
     }
 }
 
 impl Write {
-    /// Notes a public key for ever. [`StoreError::Exists`] when it was seen before.
-    pub async fn insert_known_key(
+    /// Notes a public key for ever, with the batch. The operation has seen that it is new; should
+    /// it be there all the same, the whole batch is undone.
+    pub fn insert_known_key(
         &mut self,
         key_digest: &Hash,
         device: Option<&str>,
         role: &str,
         at_ms: i64,
-    ) -> Result<(), StoreError> {
-        sqlx::query(
-            "INSERT INTO known_keys (key_digest, device, role, first_seen_ms) \
-             VALUES ($1, $2, $3, $4)",
-        )
-        .bind(&key_digest[..])
-        .bind(device)
-        .bind(role)
-        .bind(at_ms)
-        .execute(self.change().await?)
-        .await?;
-        Ok(())
+    ) {
+        self.batch_mut().owe_key(NewKey {
+            key_digest: *key_digest,
+            device: device.map(str::to_owned),
+            role: role.to_owned(),
+            first_seen_ms: at_ms,
+        });
     }
 
-    /// Enters a certificate.
-    pub async fn insert_certificate(&mut self, new: &NewCertificate) -> Result<(), StoreError> {
-        sqlx::query(
-            "INSERT INTO certificates (fingerprint, device, kind, serial, key_digest, \
-             not_before_ms, not_after_ms, der, issued_ms) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
-        )
-        .bind(&new.fingerprint[..])
-        .bind(&new.device)
-        .bind(new.kind)
-        .bind(&new.serial)
-        .bind(&new.key_digest[..])
-        .bind(new.not_before_ms)
-        .bind(new.not_after_ms)
-        .bind(&new.der)
-        .bind(new.issued_ms)
-        .execute(self.change().await?)
-        .await?;
-        Ok(())
+    /// Enters a certificate, with the batch. That it is new is known as with
+    /// [`Write::insert_known_key`].
+    pub fn insert_certificate(&mut self, new: NewCertificate) {
+        self.batch_mut().owe_certificate(new);
     }
 
     /// Notes the first use of a certificate.
@@ -449,6 +426,87 @@ impl Write {
         .await?;
         Ok(done.rows_affected())
     }
+}
+
+/// An enrolment with what was asked for.
+#[derive(Clone, Debug, PartialEq, Eq, FromRow)]
+pub(crate) struct EnrolmentOf {
+    pub(crate) device: String,
+    #[sqlx(try_from = "Exactly<32>")]
+    pub(crate) key_digest: Hash,
+    #[sqlx(flatten)]
+    pub(crate) enrolment: EnrolmentRow,
+}
+
+/// Reads what several enrolments are judged by.
+pub(crate) fn enrolments_of(kind: &'static str, asked: &[(String, Hash)]) -> QueryBuilder<Sqlite> {
+    let mut query = QueryBuilder::new("WITH asked (device, key_digest) AS (");
+    query.push_values(asked, |mut row, (device, key_digest)| {
+        row.push_bind(device).push_bind(&key_digest[..]);
+    });
+    // What is asked for is gone through, and each device looked up, in this order.
+    query
+        .push(
+            ") SELECT a.device, a.key_digest, d.state, d.alarm, \
+             d.pending_key IS NOT NULL AS pending, \
+             EXISTS (SELECT 1 FROM contacts o WHERE o.device = d.device AND \
+             (o.link_current IS NOT NULL OR o.link_previous IS NOT NULL)) AS linked, \
+             EXISTS (SELECT 1 FROM commands m WHERE m.device = d.device AND m.open = 1) \
+             AS commanded, \
+             (SELECT COUNT(*) FROM certificates c WHERE c.device = d.device AND c.kind = ",
+        )
+        .push_bind(kind)
+        .push(" AND (c.revoked_ms IS NULL OR c.revoked_reason = ")
+        .push_bind(HOLD)
+        .push(
+            ")) AS standing, EXISTS (SELECT 1 FROM deployments p WHERE p.class = d.class \
+             AND p.state = 'running') AS deployable, k.role AS key_role, k.device AS key_device \
+             FROM asked a CROSS JOIN devices d \
+             LEFT JOIN known_keys k ON k.key_digest = a.key_digest WHERE d.device = a.device",
+        );
+    query
+}
+
+/// A public key that was never seen before.
+#[derive(Debug)]
+pub(crate) struct NewKey {
+    pub(crate) key_digest: Hash,
+    pub(crate) device: Option<String>,
+    pub(crate) role: String,
+    pub(crate) first_seen_ms: i64,
+}
+
+/// Writes several keys.
+pub(crate) fn insert_known_keys(keys: &[NewKey]) -> QueryBuilder<Sqlite> {
+    let mut query =
+        QueryBuilder::new("INSERT INTO known_keys (key_digest, device, role, first_seen_ms) ");
+    query.push_values(keys, |mut row, key| {
+        row.push_bind(&key.key_digest[..])
+            .push_bind(&key.device)
+            .push_bind(&key.role)
+            .push_bind(key.first_seen_ms);
+    });
+    query
+}
+
+/// Writes several certificates.
+pub(crate) fn insert_certificates(certificates: &[NewCertificate]) -> QueryBuilder<Sqlite> {
+    let mut query = QueryBuilder::new(
+        "INSERT INTO certificates (fingerprint, device, kind, serial, key_digest, \
+         not_before_ms, not_after_ms, der, issued_ms) ",
+    );
+    query.push_values(certificates, |mut row, new| {
+        row.push_bind(&new.fingerprint[..])
+            .push_bind(&new.device)
+            .push_bind(new.kind)
+            .push_bind(&new.serial)
+            .push_bind(&new.key_digest[..])
+            .push_bind(new.not_before_ms)
+            .push_bind(new.not_after_ms)
+            .push_bind(&new.der)
+            .push_bind(new.issued_ms);
+    });
+    query
 }
 
 /// The reason that can be taken back (RFC 5280 section 5.3.1).

@@ -48,7 +48,7 @@ impl Read {
     pub async fn open_command(&mut self, device: &str) -> Result<Option<CommandRow>, StoreError> {
         Ok(sqlx::query_as("SELECT * FROM commands WHERE device = $1 AND open = 1")
             .bind(device)
-            .fetch_optional(self.connection())
+            .fetch_optional(self.connection().await?)
             .await?)
     }
 
@@ -56,7 +56,7 @@ impl Read {
     pub async fn command(&mut self, digest: &Hash) -> Result<Option<CommandRow>, StoreError> {
         Ok(sqlx::query_as("SELECT * FROM commands WHERE digest = $1")
             .bind(&digest[..])
-            .fetch_optional(self.connection())
+            .fetch_optional(self.connection().await?)
             .await?)
     }
 
@@ -72,7 +72,7 @@ impl Read {
         )
         .bind(device)
         .bind(order)
-        .fetch_optional(self.connection())
+        .fetch_optional(self.connection().await?)
         .await?)
     }
 
@@ -87,7 +87,7 @@ impl Read {
         )
         .bind(device)
         .bind(limit)
-        .fetch_all(self.connection())
+        .fetch_all(self.connection().await?)
         .await?)
     }
 
@@ -103,7 +103,7 @@ impl Read {
         )
         .bind(now_ms)
         .bind(limit)
-        .fetch_all(self.connection())
+        .fetch_all(self.connection().await?)
         .await?)
     }
 
@@ -122,7 +122,7 @@ impl Read {
         .bind(&signer[..])
         .bind(taken[0])
         .bind(taken[1])
-        .fetch_one(self.connection())
+        .fetch_one(self.connection().await?)
         .await?;
         Ok(number.unwrap_or(0))
     }
@@ -132,7 +132,7 @@ impl Read {
         let found: i64 =
             sqlx::query_scalar("SELECT COUNT(*) FROM developer_products WHERE class = $1")
                 .bind(&class[..])
-                .fetch_one(self.connection())
+                .fetch_one(self.connection().await?)
                 .await?;
         Ok(found > 0)
     }
@@ -141,7 +141,7 @@ impl Read {
     pub async fn developer_products(&mut self) -> Result<Vec<[u8; 16]>, StoreError> {
         let rows: Vec<Vec<u8>> =
             sqlx::query_scalar("SELECT class FROM developer_products ORDER BY class")
-                .fetch_all(self.connection())
+                .fetch_all(self.connection().await?)
                 .await?;
         Ok(rows.into_iter().filter_map(|row| row.try_into().ok()).collect())
     }
@@ -155,7 +155,7 @@ impl Read {
         Ok(sqlx::query_scalar("SELECT COUNT(*) FROM devices WHERE class = $1 AND state <> $2")
             .bind(&class[..])
             .bind(except_state)
-            .fetch_one(self.connection())
+            .fetch_one(self.connection().await?)
             .await?)
     }
 }
@@ -259,20 +259,6 @@ impl Write {
         .bind(marked_by)
         .execute(self.change().await?)
         .await?;
-        Ok(())
-    }
-
-    /// Writes what a device's state rests on.
-    pub async fn set_device_grade(
-        &mut self,
-        device: &str,
-        grade: Option<&str>,
-    ) -> Result<(), StoreError> {
-        sqlx::query("UPDATE devices SET grade = $2 WHERE device = $1")
-            .bind(device)
-            .bind(grade)
-            .execute(self.change().await?)
-            .await?;
         Ok(())
     }
 

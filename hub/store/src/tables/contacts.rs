@@ -1,4 +1,4 @@
-use sqlx::FromRow;
+use sqlx::{FromRow, QueryBuilder, Sqlite};
 
 use super::{Exactly, MaybeHash};
 use crate::{Hash, Read, StoreError, Write};
@@ -52,16 +52,12 @@ pub struct Running {
 impl Read {
     /// A device's last contact.
     pub async fn contact(&mut self, device: &str) -> Result<Option<Contact>, StoreError> {
-        Ok(sqlx::query_as(
-            "SELECT last_seen_ms, link_counter, link_current, link_previous, last_order, \
-             anchors_version, agent_version, audit_size, reported, \
-             EXISTS (SELECT 1 FROM targets t WHERE t.device = $1 AND t.open = 1) AS open, \
-             EXISTS (SELECT 1 FROM commands c WHERE c.device = $1 AND c.open = 1) AS commanded \
-             FROM contacts WHERE device = $1",
-        )
-        .bind(device)
-        .fetch_optional(self.connection())
-        .await?)
+        if let Some(read) = self.batch().contact(device) {
+            return Ok(read);
+        }
+        let mut query = contacts_of(&[device.to_owned()]);
+        let row = query.build().fetch_optional(self.connection().await?).await?;
+        Ok(row.as_ref().map(ContactOf::from_row).transpose()?.map(|row| row.contact))
     }
 
     /// What a device says it runs.
@@ -71,38 +67,15 @@ impl Read {
              WHERE device = $1 ORDER BY class",
         )
         .bind(device)
-        .fetch_all(self.connection())
+        .fetch_all(self.connection().await?)
         .await?)
     }
 }
 
 impl Write {
-    /// Writes a device's contact.
-    pub async fn put_contact(&mut self, device: &str, contact: &Contact) -> Result<(), StoreError> {
-        sqlx::query(
-            "INSERT INTO contacts (device, last_seen_ms, link_counter, link_current, \
-             link_previous, last_order, anchors_version, agent_version, audit_size, reported) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) \
-             ON CONFLICT (device) DO UPDATE SET last_seen_ms = excluded.last_seen_ms, \
-             link_counter = excluded.link_counter, link_current = excluded.link_current, \
-             link_previous = excluded.link_previous, last_order = excluded.last_order, \
-             anchors_version = excluded.anchors_version, \
-             agent_version = excluded.agent_version, audit_size = excluded.audit_size, \
-             reported = excluded.reported",
-        )
-        .bind(device)
-        .bind(contact.last_seen_ms)
-        .bind(contact.link_counter)
-        .bind(&contact.link_current)
-        .bind(&contact.link_previous)
-        .bind(contact.last_order)
-        .bind(contact.anchors_version)
-        .bind(&contact.agent_version)
-        .bind(contact.audit_size)
-        .bind(&contact.reported)
-        .execute(self.change_alone())
-        .await?;
-        Ok(())
+    /// Writes a device's contact: with the batch, or before anything else is read.
+    pub fn put_contact(&mut self, device: &str, contact: &Contact) {
+        self.batch_mut().owe_contact(device, contact);
     }
 
     /// Forgets what a device said it runs, so that its next word is taken as new.
@@ -135,4 +108,57 @@ impl Write {
         .await?;
         Ok(())
     }
+}
+
+/// A contact with its device.
+#[derive(Clone, Debug, PartialEq, Eq, FromRow)]
+pub(crate) struct ContactOf {
+    pub(crate) device: String,
+    #[sqlx(flatten)]
+    pub(crate) contact: Contact,
+}
+
+/// Reads the contacts of several devices.
+pub(crate) fn contacts_of(devices: &[String]) -> QueryBuilder<Sqlite> {
+    let mut query = QueryBuilder::new(
+        "SELECT device, last_seen_ms, link_counter, link_current, link_previous, last_order, \
+         anchors_version, agent_version, audit_size, reported, \
+         EXISTS (SELECT 1 FROM targets t WHERE t.device = o.device AND t.open = 1) AS open, \
+         EXISTS (SELECT 1 FROM commands c WHERE c.device = o.device AND c.open = 1) AS commanded \
+         FROM contacts o WHERE o.device IN (",
+    );
+    let mut list = query.separated(", ");
+    devices.iter().for_each(|device| {
+        list.push_bind(device);
+    });
+    query.push(")");
+    query
+}
+
+/// Writes the contacts of several devices, none twice.
+pub(crate) fn upsert_contacts(contacts: &[(String, Contact)]) -> QueryBuilder<Sqlite> {
+    let mut query = QueryBuilder::new(
+        "INSERT INTO contacts (device, last_seen_ms, link_counter, link_current, link_previous, \
+         last_order, anchors_version, agent_version, audit_size, reported) ",
+    );
+    query.push_values(contacts, |mut row, (device, contact)| {
+        row.push_bind(device)
+            .push_bind(contact.last_seen_ms)
+            .push_bind(contact.link_counter)
+            .push_bind(&contact.link_current)
+            .push_bind(&contact.link_previous)
+            .push_bind(contact.last_order)
+            .push_bind(contact.anchors_version)
+            .push_bind(&contact.agent_version)
+            .push_bind(contact.audit_size)
+            .push_bind(&contact.reported);
+    });
+    query.push(
+        " ON CONFLICT (device) DO UPDATE SET last_seen_ms = excluded.last_seen_ms, \
+         link_counter = excluded.link_counter, link_current = excluded.link_current, \
+         link_previous = excluded.link_previous, last_order = excluded.last_order, \
+         anchors_version = excluded.anchors_version, agent_version = excluded.agent_version, \
+         audit_size = excluded.audit_size, reported = excluded.reported",
+    );
+    query
 }

@@ -65,7 +65,7 @@ impl Read {
     ) -> Result<Option<DeploymentRow>, StoreError> {
         Ok(sqlx::query_as("SELECT * FROM deployments WHERE deployment = $1")
             .bind(deployment)
-            .fetch_optional(self.connection())
+            .fetch_optional(self.connection().await?)
             .await?)
     }
 
@@ -73,7 +73,7 @@ impl Read {
     pub async fn deployments(&mut self, limit: i64) -> Result<Vec<DeploymentRow>, StoreError> {
         Ok(sqlx::query_as("SELECT * FROM deployments ORDER BY number DESC LIMIT $1")
             .bind(limit)
-            .fetch_all(self.connection())
+            .fetch_all(self.connection().await?)
             .await?)
     }
 
@@ -92,7 +92,7 @@ impl Read {
         )
         .bind(device)
         .bind(&class[..])
-        .fetch_optional(self.connection())
+        .fetch_optional(self.connection().await?)
         .await?)
     }
 
@@ -106,7 +106,7 @@ impl Read {
              GROUP BY state ORDER BY state",
         )
         .bind(deployment)
-        .fetch_all(self.connection())
+        .fetch_all(self.connection().await?)
         .await?)
     }
 }

@@ -94,7 +94,7 @@ impl Read {
     pub async fn device(&mut self, device: &str) -> Result<Option<DeviceRow>, StoreError> {
         Ok(sqlx::query_as("SELECT * FROM devices WHERE device = $1")
             .bind(device)
-            .fetch_optional(self.connection())
+            .fetch_optional(self.connection().await?)
             .await?)
     }
 
@@ -102,7 +102,7 @@ impl Read {
     pub async fn device_by_ueid(&mut self, ueid: &[u8]) -> Result<Option<DeviceRow>, StoreError> {
         Ok(sqlx::query_as("SELECT * FROM devices WHERE ueid = $1")
             .bind(ueid)
-            .fetch_optional(self.connection())
+            .fetch_optional(self.connection().await?)
             .await?)
     }
 
@@ -129,7 +129,7 @@ impl Read {
             query.push(" AND device > ").push_bind(after.clone());
         }
         query.push(" ORDER BY device LIMIT ").push_bind(limit);
-        Ok(query.build_query_as().fetch_all(self.connection()).await?)
+        Ok(query.build_query_as().fetch_all(self.connection().await?).await?)
     }
 
     /// How many devices are in each state that has any.
@@ -137,14 +137,14 @@ impl Read {
         Ok(sqlx::query_as(
             "SELECT state, COUNT(*) AS devices FROM devices GROUP BY state ORDER BY state",
         )
-        .fetch_all(self.connection())
+        .fetch_all(self.connection().await?)
         .await?)
     }
 
     /// How many devices have an alarm that nobody has settled.
     pub async fn alarmed_devices(&mut self) -> Result<i64, StoreError> {
         Ok(sqlx::query_scalar("SELECT COUNT(*) FROM devices WHERE alarm IS NOT NULL")
-            .fetch_one(self.connection())
+            .fetch_one(self.connection().await?)
             .await?)
     }
 }
@@ -170,24 +170,17 @@ impl Write {
         Ok(())
     }
 
-    /// Writes a device's lifecycle state.
-    pub async fn set_device_state(
+    /// Writes a device's lifecycle state, and what that rests on: with the batch.
+    pub fn set_device_state(
         &mut self,
         device: &str,
         state: &str,
-        reason: Option<&str>,
+        reason: Option<&'static str>,
+        grade: Option<&'static str>,
         at_ms: i64,
-    ) -> Result<(), StoreError> {
-        sqlx::query(
-            "UPDATE devices SET state = $2, reason = $3, state_since_ms = $4 WHERE device = $1",
-        )
-        .bind(device)
-        .bind(state)
-        .bind(reason)
-        .bind(at_ms)
-        .execute(self.change().await?)
-        .await?;
-        Ok(())
+    ) {
+        let state = DeviceState { state: state.to_owned(), reason, grade, since_ms: at_ms };
+        self.batch_mut().owe_state(device, state);
     }
 
     /// Raises an alarm, or settles it.
@@ -233,4 +226,30 @@ impl Write {
             .await?;
         Ok(())
     }
+}
+
+/// What a device's lifecycle state becomes.
+#[derive(Debug)]
+pub(crate) struct DeviceState {
+    pub(crate) state: String,
+    pub(crate) reason: Option<&'static str>,
+    pub(crate) grade: Option<&'static str>,
+    pub(crate) since_ms: i64,
+}
+
+/// Writes the states of several devices, none twice.
+pub(crate) fn update_device_states(states: &[(String, DeviceState)]) -> QueryBuilder<Sqlite> {
+    let mut query = QueryBuilder::new("WITH new (device, state, reason, grade, since_ms) AS (");
+    query.push_values(states, |mut row, (device, new)| {
+        row.push_bind(device)
+            .push_bind(&new.state)
+            .push_bind(new.reason)
+            .push_bind(new.grade)
+            .push_bind(new.since_ms);
+    });
+    query.push(
+        ") UPDATE devices SET state = new.state, reason = new.reason, grade = new.grade, \
+         state_since_ms = new.since_ms FROM new WHERE devices.device = new.device",
+    );
+    query
 }

@@ -27,6 +27,12 @@ pub use sites::{NewSite, SiteRow};
 pub use targets::{Confirmed, Offer, TargetChange, TargetRow};
 pub use trust::AnchorsRow;
 
+pub(crate) use certificates::{
+    EnrolmentOf, NewKey, enrolments_of, insert_certificates, insert_known_keys,
+};
+pub(crate) use contacts::{ContactOf, contacts_of, upsert_contacts};
+pub(crate) use devices::{DeviceState, update_device_states};
+
 use sqlx::sqlite::{SqliteTypeInfo, SqliteValueRef};
 use sqlx::{Decode, Sqlite, Type, error::BoxDynError};
 

@@ -67,14 +67,14 @@ impl Read {
     ) -> Result<Option<OperatorRow>, StoreError> {
         Ok(sqlx::query_as("SELECT * FROM operators WHERE fingerprint = $1")
             .bind(&fingerprint[..])
-            .fetch_optional(self.connection())
+            .fetch_optional(self.connection().await?)
             .await?)
     }
 
     /// Every operator, removed ones included, by name.
     pub async fn operators(&mut self) -> Result<Vec<OperatorRow>, StoreError> {
         Ok(sqlx::query_as("SELECT * FROM operators ORDER BY name, added_ms")
-            .fetch_all(self.connection())
+            .fetch_all(self.connection().await?)
             .await?)
     }
 
@@ -85,7 +85,7 @@ impl Read {
     ) -> Result<Option<InvitationRow>, StoreError> {
         Ok(sqlx::query_as("SELECT * FROM invitations WHERE secret_digest = $1")
             .bind(&secret_digest[..])
-            .fetch_optional(self.connection())
+            .fetch_optional(self.connection().await?)
             .await?)
     }
 
@@ -98,7 +98,7 @@ impl Read {
             "SELECT * FROM invitations WHERE used_ms IS NULL AND ends_ms > $1 ORDER BY name",
         )
         .bind(now_ms)
-        .fetch_all(self.connection())
+        .fetch_all(self.connection().await?)
         .await?)
     }
 
@@ -108,7 +108,7 @@ impl Read {
             "SELECT * FROM approvals WHERE ends_ms > $1 ORDER BY given_ms, subject, operator",
         )
         .bind(now_ms)
-        .fetch_all(self.connection())
+        .fetch_all(self.connection().await?)
         .await?)
     }
 
@@ -126,7 +126,7 @@ impl Read {
         .bind(subject)
         .bind(action)
         .bind(now_ms)
-        .fetch_all(self.connection())
+        .fetch_all(self.connection().await?)
         .await?)
     }
 }

@@ -69,7 +69,7 @@ impl Read {
     pub async fn release(&mut self, manifest: &Hash) -> Result<Option<ReleaseRow>, StoreError> {
         Ok(sqlx::query_as("SELECT * FROM releases WHERE manifest = $1")
             .bind(&manifest[..])
-            .fetch_optional(self.connection())
+            .fetch_optional(self.connection().await?)
             .await?)
     }
 
@@ -82,7 +82,7 @@ impl Read {
         Ok(sqlx::query_as("SELECT * FROM releases WHERE class = $1 AND sequence = $2")
             .bind(&class[..])
             .bind(sequence)
-            .fetch_optional(self.connection())
+            .fetch_optional(self.connection().await?)
             .await?)
     }
 
@@ -90,7 +90,7 @@ impl Read {
     pub async fn releases(&mut self, limit: i64) -> Result<Vec<ReleaseRow>, StoreError> {
         Ok(sqlx::query_as("SELECT * FROM releases ORDER BY published_ms DESC, manifest LIMIT $1")
             .bind(limit)
-            .fetch_all(self.connection())
+            .fetch_all(self.connection().await?)
             .await?)
     }
 
@@ -103,7 +103,7 @@ impl Read {
             "SELECT digest, size_bytes FROM release_objects WHERE manifest = $1 ORDER BY digest",
         )
         .bind(&manifest[..])
-        .fetch_all(self.connection())
+        .fetch_all(self.connection().await?)
         .await?)
     }
 }

@@ -51,13 +51,15 @@ impl Read {
     pub async fn site(&mut self, site: &str) -> Result<Option<SiteRow>, StoreError> {
         Ok(sqlx::query_as("SELECT * FROM sites WHERE site = $1")
             .bind(site)
-            .fetch_optional(self.connection())
+            .fetch_optional(self.connection().await?)
             .await?)
     }
 
     /// Every site, by name.
     pub async fn sites(&mut self) -> Result<Vec<SiteRow>, StoreError> {
-        Ok(sqlx::query_as("SELECT * FROM sites ORDER BY site").fetch_all(self.connection()).await?)
+        Ok(sqlx::query_as("SELECT * FROM sites ORDER BY site")
+            .fetch_all(self.connection().await?)
+            .await?)
     }
 
     /// Digest of a batch that was taken.
@@ -70,7 +72,7 @@ impl Read {
             sqlx::query_as("SELECT digest FROM batches WHERE site = $1 AND number = $2")
                 .bind(site)
                 .bind(number)
-                .fetch_optional(self.connection())
+                .fetch_optional(self.connection().await?)
                 .await?;
         Ok(found.map(|(digest,)| digest.into()))
     }

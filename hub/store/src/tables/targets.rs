@@ -104,7 +104,7 @@ impl Read {
              JOIN releases r ON r.manifest = d.manifest WHERE t.device = $1 AND t.open = 1",
         )
         .bind(device)
-        .fetch_optional(self.connection())
+        .fetch_optional(self.connection().await?)
         .await?)
     }
 
@@ -117,7 +117,7 @@ impl Read {
         Ok(sqlx::query_as("SELECT * FROM targets WHERE deployment = $1 AND device = $2")
             .bind(deployment)
             .bind(device)
-            .fetch_optional(self.connection())
+            .fetch_optional(self.connection().await?)
             .await?)
     }
 
@@ -133,7 +133,7 @@ impl Read {
         )
         .bind(device)
         .bind(order)
-        .fetch_optional(self.connection())
+        .fetch_optional(self.connection().await?)
         .await?)
     }
 
@@ -151,7 +151,7 @@ impl Read {
         .bind(deployment)
         .bind(after)
         .bind(limit)
-        .fetch_all(self.connection())
+        .fetch_all(self.connection().await?)
         .await?)
     }
 
@@ -165,7 +165,7 @@ impl Read {
              LIMIT 1",
         )
         .bind(device)
-        .fetch_optional(self.connection())
+        .fetch_optional(self.connection().await?)
         .await?)
     }
 
@@ -181,7 +181,7 @@ impl Read {
         )
         .bind(device)
         .bind(limit)
-        .fetch_all(self.connection())
+        .fetch_all(self.connection().await?)
         .await?)
     }
 
@@ -196,7 +196,7 @@ impl Read {
         )
         .bind(now_ms)
         .bind(limit)
-        .fetch_all(self.connection())
+        .fetch_all(self.connection().await?)
         .await?)
     }
 
@@ -213,7 +213,7 @@ impl Read {
         )
         .bind(&class[..])
         .bind(device)
-        .fetch_all(self.connection())
+        .fetch_all(self.connection().await?)
         .await?)
     }
 
@@ -231,7 +231,7 @@ impl Read {
         )
         .bind(device)
         .bind(&digest[..])
-        .fetch_optional(self.connection())
+        .fetch_optional(self.connection().await?)
         .await?;
         Ok(found.is_some())
     }
@@ -248,7 +248,7 @@ impl Read {
         .bind(class.map(|class| &class[..]))
         .bind(states[0])
         .bind(states[1])
-        .fetch_one(self.connection())
+        .fetch_one(self.connection().await?)
         .await?)
     }
 }

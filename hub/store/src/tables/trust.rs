@@ -23,14 +23,14 @@ impl Read {
     pub async fn anchors(&mut self, version: i64) -> Result<Option<AnchorsRow>, StoreError> {
         Ok(sqlx::query_as("SELECT * FROM anchors WHERE version = $1")
             .bind(version)
-            .fetch_optional(self.connection())
+            .fetch_optional(self.connection().await?)
             .await?)
     }
 
     /// The newest version of the anchors.
     pub async fn newest_anchors(&mut self) -> Result<Option<AnchorsRow>, StoreError> {
         Ok(sqlx::query_as("SELECT * FROM anchors ORDER BY version DESC LIMIT 1")
-            .fetch_optional(self.connection())
+            .fetch_optional(self.connection().await?)
             .await?)
     }
 
@@ -38,7 +38,7 @@ impl Read {
     pub async fn meta(&mut self, name: &str) -> Result<Option<Vec<u8>>, StoreError> {
         Ok(sqlx::query_scalar("SELECT value FROM meta WHERE name = $1")
             .bind(name)
-            .fetch_optional(self.connection())
+            .fetch_optional(self.connection().await?)
             .await?)
     }
 }
@@ -78,7 +78,7 @@ impl Read {
         let found: Option<i64> =
             sqlx::query_scalar("SELECT version FROM anchors WHERE digest = $1")
                 .bind(&digest[..])
-                .fetch_optional(self.connection())
+                .fetch_optional(self.connection().await?)
                 .await?;
         Ok(found.is_some())
     }
@@ -87,7 +87,7 @@ impl Read {
 impl Read {
     /// The newest time that the audit log or a device's contact holds, Unix milliseconds.
     pub async fn newest_ms(&mut self) -> Result<i64, StoreError> {
-        Ok(sqlx::query_scalar(NEWEST_MS).fetch_one(self.connection()).await?)
+        Ok(sqlx::query_scalar(NEWEST_MS).fetch_one(self.connection().await?).await?)
     }
 
     /// The highest order number that was ever given out or heard of.
@@ -96,7 +96,7 @@ impl Read {
             "SELECT COALESCE(MAX(number), 0) FROM (SELECT last_order AS number FROM contacts \
              UNION ALL SELECT last_order AS number FROM targets) AS numbers",
         )
-        .fetch_one(self.connection())
+        .fetch_one(self.connection().await?)
         .await?)
     }
 }
