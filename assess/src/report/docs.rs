@@ -143,7 +143,7 @@ A requirement *fails* when an open finding of severity medium or higher speaks a
 
 ## Severity and place
 
-A finding whose places are all in documentation, tests, examples or a well-known library of others has a lower severity, and says so: medium for keys, passwords and tokens and in libraries, low for code and settings elsewhere. One place outside keeps the rule's severity. What is shared between images or devices is never lowered.
+A finding whose places are all in documentation, tests (a Rust file's modules under `#[cfg(test)]` among them), examples or a well-known library of others has a lower severity, and says so: medium for keys, passwords and tokens and in libraries, low for code and settings elsewhere. One place outside keeps the rule's severity. What is shared between images or devices is never lowered.
 
 ## Suppressions
 

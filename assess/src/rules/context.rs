@@ -1,6 +1,7 @@
 //! Where a finding stands: documentation, tests, examples and libraries of others tell less
 //! about a product than its own files. The severity is lowered there, and the report says so.
 
+use super::unit_tests::UnitTests;
 use crate::model::{Location, Severity};
 
 /// The lower severity of a finding whose places are all of one such kind, and why.
@@ -8,14 +9,16 @@ pub(crate) fn lowered(
     rule: &str,
     severity: Severity,
     locations: &[Location],
+    unit_tests: &UnitTests,
 ) -> Option<(Severity, String)> {
     // What is shared across products, and what a second file proves, holds wherever it stands.
     if ALWAYS.contains(&rule) || locations.is_empty() {
         return None;
     }
     let about_code = rule.starts_with(['C', 'N', 'D', 'B', 'U']);
-    let kinds: Vec<Context> =
-        locations.iter().map(|l| Context::of(&l.path)).collect::<Option<_>>()?;
+    let kind =
+        |l: &Location| Context::of(&l.path).or_else(|| unit_tests.hold(l).then_some(Context::Test));
+    let kinds: Vec<Context> = locations.iter().map(kind).collect::<Option<_>>()?;
     let all = |kind: Context| kinds.iter().all(|k| *k == kind);
     let to = if about_code && !kinds.contains(&Context::Library) {
         Severity::Low
@@ -258,16 +261,16 @@ mod tests {
             line: None,
         };
         let (doc, code) = (at("doc/a.txt"), at("src/a.c"));
-        let high = Severity::High;
+        let (high, none) = (Severity::High, UnitTests::default());
         assert_eq!(
-            lowered("C-005", high, std::slice::from_ref(&doc)).map(|l| l.0),
+            lowered("C-005", high, std::slice::from_ref(&doc), &none).map(|l| l.0),
             Some(Severity::Low)
         );
         assert_eq!(
-            lowered("P-010", high, std::slice::from_ref(&doc)).map(|l| l.0),
+            lowered("P-010", high, std::slice::from_ref(&doc), &none).map(|l| l.0),
             Some(Severity::Medium)
         );
-        assert_eq!(lowered("P-010", high, &[doc.clone(), code]), None);
-        assert_eq!(lowered("K-001", Severity::Critical, &[doc]), None);
+        assert_eq!(lowered("P-010", high, &[doc.clone(), code], &none), None);
+        assert_eq!(lowered("K-001", Severity::Critical, &[doc], &none), None);
     }
 }

@@ -18,6 +18,7 @@ pub mod requirements;
 mod secrets;
 pub mod shown;
 pub mod suppress;
+pub(crate) mod unit_tests;
 pub mod valid;
 
 use std::sync::OnceLock;

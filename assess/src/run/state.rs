@@ -17,6 +17,7 @@ use crate::{
     rules::{
         self,
         requirements::{Grounds, judge},
+        unit_tests::UnitTests,
     },
     unpack::Fact,
     walk::{Leaf, LeafKind, Place},
@@ -43,6 +44,7 @@ pub(super) struct State<'a> {
     pub(super) hash_rounds: u64,
     /// Kept when there are several images.
     inventory: Option<Inventory>,
+    unit_tests: UnitTests,
 }
 
 impl<'a> State<'a> {
@@ -58,6 +60,7 @@ impl<'a> State<'a> {
             tried_hashes: 0,
             hash_rounds: HASH_ROUNDS,
             inventory: several_images.then(Inventory::default),
+            unit_tests: UnitTests::default(),
         }
     }
 
@@ -132,7 +135,8 @@ impl State<'_> {
                 let rule = rules::find(id)?;
                 let locations: Vec<Location> = raw.locations.into_iter().collect();
                 let (severity, lowered) =
-                    rules::context::lowered(id, rule.severity, &locations).unzip();
+                    rules::context::lowered(id, rule.severity, &locations, &self.unit_tests)
+                        .unzip();
                 Some(Finding {
                     rule: id,
                     severity: severity.unwrap_or(rule.severity),
@@ -241,6 +245,9 @@ impl State<'_> {
     pub(super) fn take(&mut self, leaf: &Leaf<'_>, examined: Examined) {
         if let Some((inventory, digest)) = self.inventory.as_mut().zip(examined.digest) {
             inventory.leaf(leaf, digest, examined.says_something);
+        }
+        if !examined.events.is_empty() {
+            self.unit_tests.note(leaf);
         }
         let mut finds = LeafFinds { state: self, leaf };
         for event in examined.events {
