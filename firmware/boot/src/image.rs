@@ -56,13 +56,11 @@ pub struct Identity {
     pub device: [u8; 16],
 }
 
-/// A slot that was found good, for the second judgement and for the measurements.
+/// A slot that was found good, for the second judgement, which measures the parts anew.
 #[derive(Clone, Copy, Debug)]
 pub struct Image {
     /// What the manifest states for each part.
     pub stated: [[u8; 32]; 2],
-    /// What arrived in memory.
-    pub measured: [[u8; 32]; 2],
     /// Sizes in bytes.
     pub sizes: [u32; 2],
     /// The class that the manifest names.
@@ -153,7 +151,6 @@ pub fn examine<H: Hardware, V: Verify>(
     }
     let mut image = Image {
         stated: [[0; 32]; 2],
-        measured: [[0xff; 32]; 2],
         sizes: [0; 2],
         class: [0; 16],
         sequence: outline.sequence_number,
@@ -175,7 +172,6 @@ pub fn examine<H: Hardware, V: Verify>(
             return Err(Reason::ImageDigest);
         }
         set(&mut image.stated, index, *component.digest);
-        set(&mut image.measured, index, *digest);
         set(&mut image.sizes, index, size);
         image.class = *component.class;
         at += hardware.layout().whole_units(size);

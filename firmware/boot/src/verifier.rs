@@ -73,14 +73,17 @@ impl Verify for Ecdsa {
         let (xy, _) = point.get(1..).unwrap_or_default().as_chunks::<32>();
         let [x, y] = xy else { return Err(Reason::AlgorithmNotAllowed) };
         let signature: &[u8; 64] = signature.try_into().map_err(|_| Reason::BadSignature)?;
-        let known = p256_verify::PublicKey::from_xy(x, y).ok_or(Reason::BadSignature)?;
+        // Looked at where they lie, as in `image::good`.
+        let known = p256_verify::PublicKey::from_xy(x, y);
+        let known = known.as_ref().ok_or(Reason::BadSignature)?;
         let digest = self.sha256(message);
-        let proved = signed_x(&known, &digest.0, signature).ok_or(Reason::BadSignature)?;
+        let proved = signed_x(known, &digest.0, signature);
+        let proved = proved.as_ref().ok_or(Reason::BadSignature)?;
         let (stated, _) = signature.split_at(32);
         let end = message.iter().rev().find(|part| !part.is_empty());
         let end = end.and_then(|part| part.last_chunk::<32>()).unwrap_or(&[0; 32]);
         self.remember(Seen {
-            signature: difference(&proved, stated),
+            signature: difference(proved, stated),
             manifest: difference(end, &self.manifest),
             key: fold(x),
         });

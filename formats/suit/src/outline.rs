@@ -125,8 +125,10 @@ impl<'b> Outline<'b> {
         let mut different = 0;
         let mut blocks = self.blocks;
         for index in 0..self.block_count {
-            let block = Block::read(&mut blocks)?;
-            let key = key_of(&block.signer)?;
+            let block = Block::read(&mut blocks);
+            let block = good(&block)?;
+            let key = key_of(&block.signer);
+            let key = good(&key)?;
             key.check_algorithm(block.algorithm)?;
             let message = [
                 &[0x84, 0x6a][..],
@@ -136,12 +138,13 @@ impl<'b> Outline<'b> {
                 &[0x40, 0x58, DIGEST_ITEM_LEN as u8],
                 self.digest_item,
             ];
-            verifier.verify(block.algorithm, &key, &message, block.signature)?;
+            verifier.verify(block.algorithm, key, &message, block.signature)?;
             // A signer that signed twice counts once.
             let mut earlier = self.blocks;
             different += 1;
             for _ in 0..index {
-                if Block::read(&mut earlier)?.signer == block.signer {
+                let before = Block::read(&mut earlier);
+                if good(&before)?.signer == block.signer {
                     different -= 1;
                     break;
                 }
@@ -229,6 +232,11 @@ impl<'b> Block<'b> {
         };
         Ok(Block { protected, algorithm, signer, signature })
     }
+}
+
+/// What a reader gave, where it lies: moving it out takes more code than reading it did.
+fn good<T>(result: &Result<T, Reason>) -> Result<&T, Reason> {
+    result.as_ref().map_err(|reason| *reason)
 }
 
 /// SUIT_Digest with SHA-256.

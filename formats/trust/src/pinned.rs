@@ -109,9 +109,8 @@ impl<'b> Pinned<'b> {
             return None;
         }
         let mut point = [0x04; 65];
-        for (to, from) in point.iter_mut().skip(1).zip(x.iter().chain(y)) {
-            *to = *from;
-        }
+        point[1..33].copy_from_slice(x);
+        point[33..].copy_from_slice(y);
         Some(PublicKey::P256(point))
     }
 }
