@@ -1,21 +1,16 @@
 //! The record of each boot, in two sectors that are filled in turn. Nothing is decided by it.
 
+use boot::Handoff;
 use mps2::Board;
 use mps2::map::{LAYOUT, LOG};
-use slots::{Flash, Slot, SlotId};
+use slots::Flash;
 
 const ENTRY: u32 = 64;
 const MAGIC: u32 = 0x474c_4652;
 
-/// Appends what booted; gives the number of this boot.
+/// Appends what booted, as the hand-off says; gives the number of this boot.
 #[inline(never)]
-pub fn append(
-    board: &mut Board,
-    slot: &Slot,
-    id: SlotId,
-    trial: bool,
-    measured: &[[u8; 32]; 2],
-) -> u32 {
+pub fn append(board: &mut Board, handoff: &Handoff) -> u32 {
     let per_sector = LAYOUT.sector / ENTRY;
     let (mut number, mut place) = (0, 2 * per_sector - 1);
     for index in 0..2 * per_sector {
@@ -34,25 +29,24 @@ pub fn append(
     let mut entry = [0; ENTRY as usize];
     let (words, digests) = entry.split_at_mut(24);
     let (words, _) = words.as_chunks_mut::<4>();
-    let kind = u32::from(id == SlotId::B) | u32::from(trial) << 8 | slot.attempts << 16;
     let head = [
         MAGIC,
         number,
-        kind,
-        slot.reason,
-        slot.pin.sequence as u32,
-        (slot.pin.sequence >> 32) as u32,
+        handoff.slot | handoff.trial << 8 | handoff.attempts << 16,
+        handoff.reason,
+        handoff.sequence as u32,
+        (handoff.sequence >> 32) as u32,
     ];
     for (to, from) in words.iter_mut().zip(&head) {
         *to = from.to_le_bytes();
     }
-    for (to, from) in digests.chunks_exact_mut(20).zip(measured) {
+    for (to, from) in digests.chunks_exact_mut(20).zip(&handoff.measured) {
         for (to, from) in to.iter_mut().zip(from) {
             *to = *from;
         }
     }
     // The place after an entry that was cut is taken instead of its own.
-    for step in 1..=3 {
+    for step in 1..4 {
         let next = (place + step) % (2 * per_sector);
         if next % per_sector == 0 {
             let _ = board.erase(address(next));

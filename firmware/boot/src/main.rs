@@ -60,7 +60,9 @@ fn identity(boot_digest: &[u8; 32]) -> Result<(Device, Keys), Reason> {
         *to = *from;
     }
     start::wipe(map::OTP);
-    let mut otp = Otp::parse(&blob)?;
+    // Where it lies: moving it would make copies of the secret.
+    let mut otp = Otp::parse(&blob);
+    let otp = otp.as_mut().map_err(|reason| *reason)?;
     otp.lifecycle.permits_boot()?;
     let keys = otp.derive(boot_digest);
     start::forget(&mut blob);
@@ -219,7 +221,6 @@ fn start_image(
     for ((to, part), size) in measured.iter_mut().zip(&Part::ALL).zip(&image.sizes) {
         *to = Sha256::digest(start::memory(Area { at: destination(*part).at, len: *size }));
     }
-    let number = log::append(store.hardware(), slot, id, trial, &measured);
     let handoff = black_box(start::handoff());
     *handoff = Handoff {
         magic: HANDOFF_MAGIC,
@@ -228,7 +229,7 @@ fn start_image(
         attempts: slot.attempts,
         reason: state.slot(id.other()).reason,
         lifecycle: device.lifecycle,
-        boots: number,
+        boots: 0,
         stack: start::stack_used(),
         sequence: slot.pin.sequence,
         manifest: slot.pin.digest,
@@ -248,6 +249,7 @@ fn start_image(
         cdi_seal: [0; 32],
         revoked: u32::from(revoked),
     };
+    handoff.boots = log::append(store.hardware(), handoff);
     console.text("boot: slot ");
     console.hex(handoff.slot);
     console.text("\n");
