@@ -96,11 +96,16 @@ pub fn admit<V: Verify>(
     state.admits(outline.sequence_number, &digest.0)?;
     let mut sizes = [0; 2];
     let mut len = layout.envelope_max;
+    let room = state.spare().of(&layout.slots).len;
     if outline.components != Part::ALL.len() {
         return Err(Reason::WrongDevice);
     }
     outline.for_each(|index, component| {
         let (_, size) = fitting(index, component, identity)?;
+        // Before it is rounded up: that would wrap.
+        if size > room {
+            return Err(Reason::ImageSize);
+        }
         if let Some(place) = sizes.get_mut(index) {
             *place = size;
         }

@@ -116,6 +116,22 @@ impl Attacks<'_> {
                 with_envelope([&[0xd8, 0x6b, 0xa2, 0x02, 0x5b][..], &[0xff; 8]].concat()),
                 Reason::Malformed,
             ),
+            (
+                "payload_stated_larger_than_can_be_counted",
+                self.make(Made { stated_size: Some(u64::from(u32::MAX)), ..two() }),
+                Reason::ImageSize,
+            ),
+            (
+                "an_unknown_command",
+                self.make(Made { command: Some(UNKNOWN_COMMAND), ..two() }),
+                Reason::Malformed,
+            ),
+            (
+                "an_unprotected_header",
+                with_unprotected_header(self.fleet.good(2)),
+                Reason::Malformed,
+            ),
+            ("a_head_longer_than_needed", with_longer_head(self.fleet.good(2)), Reason::Malformed),
             ("an_extra_envelope_key", with_envelope_key(self.fleet.good(2)), Reason::UnknownField),
             ("an_indefinite_length", with_indefinite_map(self.fleet.good(2)), Reason::Malformed),
             ("a_mac_instead_of_a_signature", with_mac(self.fleet.good(2)), Reason::Malformed),
@@ -490,6 +506,31 @@ fn with_envelope_key(mut release: Release) -> Release {
     release
 }
 
+/// Something in the unprotected header of the first block, which nothing signs: the text "x".
+fn with_unprotected_header(mut release: Release) -> Release {
+    let block = first(&release.envelope, &[0xd2, 0x84]);
+    let at = block + first(&release.envelope[block..], &[0xa0, 0xf6]);
+    release.envelope.splice(at..at + 1, [0xa1, 0x18, 0x63, 0x61, 0x78]);
+    release.envelope[block - 1] += 4;
+    grow(&mut release.envelope, 4);
+    release
+}
+
+/// A length of the wrapper's first byte string in more bytes than it takes.
+fn with_longer_head(mut release: Release) -> Release {
+    let at = first(&release.envelope, &[0x58, 0x24, 0x82, 0x2f]);
+    release.envelope.splice(at..at + 2, [0x59, 0x00, 0x24]);
+    grow(&mut release.envelope, 1);
+    release
+}
+
+/// Adds to the wrapper's length.
+fn grow(envelope: &mut [u8], by: u16) {
+    assert_eq!(envelope[4], 0x59, "a wrapper with a length of two bytes");
+    let len = u16::from_be_bytes([envelope[5], envelope[6]]) + by;
+    envelope[5..7].copy_from_slice(&len.to_be_bytes());
+}
+
 fn with_indefinite_map(mut release: Release) -> Release {
     release.envelope[2] = 0xbf;
     release.envelope.push(0xff);
@@ -509,3 +550,6 @@ fn with_algorithm(mut release: Release, one: u8, other: u8) -> Release {
     release.envelope[at + 2] = if one == other { one } else { other };
     release
 }
+
+/// A command that no draft of SUIT has, one byte long.
+const UNKNOWN_COMMAND: u8 = 0x16;

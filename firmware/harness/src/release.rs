@@ -74,6 +74,8 @@ pub struct Made {
     pub grown: Option<usize>,
     /// Bind the manifest to this device.
     pub device: Option<[u8; 16]>,
+    /// This command of one byte instead of the first component's condition-class-identifier.
+    pub command: Option<u8>,
 }
 
 /// The boot loader's verifier.
@@ -194,6 +196,11 @@ impl Fleet {
             let read = ringfort_suit::Release::of(&read).expect("a release");
             assert!(read.components().iter().any(|component| component.device == Some(*device)));
         }
+        if let Some(command) = made.command {
+            let at = find(&envelope, &[0x01, 0x0f, 0x02, 0x0f]) + 2;
+            envelope[at] = command;
+            seal(&mut envelope);
+        }
         let signers = made.signers.clone().unwrap_or_else(|| vec![11, 12]);
         for number in &signers {
             envelope = sign(&verifier(), &Signer::new(*number), &envelope).expect("a signature");
@@ -287,9 +294,6 @@ impl Release {
 /// Binds the manifest of an envelope that nobody has signed to a device: parameter and condition
 /// device-identifier (24) for the first component.
 fn bind(envelope: &mut Vec<u8>, device: &[u8; 16]) {
-    let find = |bytes: &[u8], what: &[u8]| {
-        bytes.windows(what.len()).position(|window| window == what).expect("the bytes looked for")
-    };
     // set-component-index 0, override-parameters: a map of four that begins with the vendor.
     let start = find(envelope, &[0x0c, 0x00, 0x14, 0xa4, 0x01, 0x50]);
     let end = start + find(&envelope[start..], &[0x01, 0x0f, 0x02, 0x0f]);
@@ -326,9 +330,20 @@ fn bind(envelope: &mut Vec<u8>, device: &[u8; 16]) {
         more += bytes.len() - head;
         envelope.splice(at..at + head, bytes);
     }
+    seal(envelope);
+}
+
+/// Makes the digest of an envelope that nobody has signed that of its manifest again.
+fn seal(envelope: &mut [u8]) {
+    // Tag and map, then key 2 and the wrapper, then key 3 and the manifest.
+    let manifest = 4 + 2 + usize::from(envelope[5]) + 1;
     assert_eq!(envelope[manifest], 0x59, "a manifest of more than 255 bytes");
     let long = usize::from(envelope[manifest + 1]) << 8 | usize::from(envelope[manifest + 2]);
     let digest = Sha256::digest(&envelope[manifest..manifest + 3 + long]);
     let at = find(envelope, &[0x82, 0x2f, 0x58, 0x20]) + 4;
     envelope[at..at + 32].copy_from_slice(&digest);
+}
+
+fn find(bytes: &[u8], what: &[u8]) -> usize {
+    bytes.windows(what.len()).position(|window| window == what).expect("the bytes looked for")
 }
