@@ -83,12 +83,16 @@ fn planted(bench: &Bench, wish: &Wish<'_>) -> usize {
     let Some(mut sites) = planted.sites() else { return 0 };
     sites.retain(|site| !is_crypto(planted.symbol(site.address)));
     let enough = if wish.sample.is_some() { 1 } else { 3 };
-    let mut sites = pick(sites, PLANTED);
-    // What decides is looked at first, to have an answer soon.
+    let count = sites.len();
+    let mut sites = pick(sites, count);
+    // What decides is looked at first, all of it, to have an answer soon.
     sites.sort_by_key(|site| !decides(planted.symbol(site.address)));
-    let found = planted.inject(&sites, enough).get(&End::Booted).copied().unwrap_or_default();
+    sites.truncate(PLANTED);
+    let ends = planted.inject(&sites, enough);
+    let found = ends.get(&End::Booted).copied().unwrap_or_default();
+    let tried: usize = ends.values().sum();
     println!(
-        "without the second judgement, faults that boot a bad image: {found} (and no more sought)"
+        "without the second judgement, faults that boot a bad image: {found} of {tried} tried"
     );
     found
 }
@@ -261,9 +265,7 @@ impl Tally {
 
 /// SHA-256, field and curve.
 fn is_crypto(symbol: &str) -> bool {
-    ["p256_product", "p256_verify", "4sha2", "6sha256", "memcpy"]
-        .iter()
-        .any(|name| symbol.contains(name))
+    ["p256_product", "p256_verify", "4sha2", "6sha256"].iter().any(|name| symbol.contains(name))
 }
 
 /// Where a missing instruction is most likely to change a decision.

@@ -25,11 +25,7 @@ pub fn print(bench: &Bench) -> bool {
         ("flash: without the features dice and recovery, bytes", &small, 16 * 1024),
     ] {
         row(what, flash(path), bar);
-        let forbidden = forbidden(path);
-        clean &= forbidden.is_empty();
-        for symbol in forbidden {
-            println!("HOLDS {symbol}");
-        }
+        clean &= is_clean(path);
     }
     println!(
         "{:64} {:>12} {:>12}",
@@ -100,16 +96,46 @@ fn flash(path: &Path) -> u32 {
     if image.is_empty() { 0 } else { elf::flatten(&image).len() as u32 }
 }
 
-fn forbidden(path: &Path) -> Vec<String> {
+/// Whether the loader, in both its forms, is free of formatting and of panics.
+pub fn symbols(bench: &Bench) -> bool {
+    ["boot", "boot-small"].iter().all(|name| is_clean(&bench.boot.with_file_name(name)))
+}
+
+/// Says what an image holds that it must not.
+fn is_clean(path: &Path) -> bool {
     let image = fs::read(path).unwrap_or_default();
-    if image.is_empty() {
-        return vec!["(no image)".to_owned()];
+    let symbols = if image.is_empty() { Vec::new() } else { elf::symbols(&image) };
+    let bad: Vec<_> = symbols.iter().filter(|(_, name)| is_forbidden(name)).collect();
+    for (_, name) in &bad {
+        println!("{} HOLDS {name}", path.display());
     }
-    elf::symbols(&image)
-        .into_iter()
-        .map(|(_, name)| name)
-        .filter(|name| {
-            name.contains("core") && (name.contains("3fmt") || name.contains("9panicking"))
-        })
-        .collect()
+    let name = path.file_name().unwrap_or_default().display();
+    println!("{name}: {} symbols, {} of core::fmt and core::panicking", symbols.len(), bad.len());
+    // An image without symbols says nothing.
+    symbols.len() > 50 && bad.is_empty()
+}
+
+/// A symbol of `core::fmt` or `core::panicking`, in either form of mangling.
+fn is_forbidden(name: &str) -> bool {
+    name.contains("core") && (name.contains("3fmt") || name.contains("9panicking"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn symbols_of_formatting_and_panics_are_known() {
+        for bad in [
+            "_ZN4core9panicking5panic17h1f3b0c2d4e5f6a7bE",
+            "_ZN4core3fmt9Formatter3pad17h1f3b0c2d4e5f6a7bE",
+            "_RNvNtCs1234_4core9panicking9panic_fmt",
+            "_RNvMNtCs1234_4core3fmtNtB2_9Formatter3pad",
+        ] {
+            assert!(is_forbidden(bad), "{bad}");
+        }
+        for good in ["reset", "_ZN4boot3run17h1f3b0c2d4e5f6a7bE", "memcpy"] {
+            assert!(!is_forbidden(good), "{good}");
+        }
+    }
 }

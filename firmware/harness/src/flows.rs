@@ -2,7 +2,8 @@
 
 use harness::release::{Fleet, Release};
 
-use crate::device::{Bench, Device, MACHINES, Outcome, Run, SECRET, STAGING};
+use crate::device::{Bench, Device, MACHINES, Outcome, Run, STAGING};
+use crate::left;
 
 pub const CONFIRM: u32 = 0x4647_4e01;
 pub const HANG: u32 = 0x4647_4e02;
@@ -82,7 +83,9 @@ pub fn all(bench: &Bench, boards: &[&'static str]) -> bool {
     let mut tally = Tally::default();
     for machine in boards.iter().copied() {
         life(bench, machine, &mut tally);
-        secret_is_gone(bench, machine, &mut tally);
+        left::secret(bench, machine, &mut tally);
+        left::registers_and_memory(bench, machine, &mut tally);
+        left::log(bench, machine, &mut tally);
     }
     tally.end("flows")
 }
@@ -154,20 +157,6 @@ pub fn field(outcome: &Outcome, name: &str) -> Option<u32> {
     let line = outcome.console.lines().find(|line| line.starts_with("app: release"))?;
     let mut words = line.split(' ').skip_while(|word| *word != name);
     u32::from_str_radix(words.nth(1)?, 16).ok()
-}
-
-/// Reads all of the memory at hand-off and looks for the device's secret.
-fn secret_is_gone(bench: &Bench, machine: &'static str, tally: &mut Tally) {
-    let fleet = Fleet::new(&bench.images, 1, 64 * 1024);
-    let device = Device::new(bench, "secret", machine, &fleet);
-    device.factory_slot(&fleet.slot(&fleet.good(1), 1));
-    let memory = device.memory_at_handoff(HANG);
-    let found = |needle: &[u8]| memory.windows(needle.len()).any(|window| window == needle);
-    let what = format!("{machine}: the hand-off is in the {} bytes read", memory.len());
-    tally.check(&what, found(&boot::HANDOFF_MAGIC.to_le_bytes()), &"no hand-off");
-    let pieces: Vec<&[u8]> = SECRET.chunks(8).filter(|piece| found(piece)).collect();
-    let what = format!("{machine}: no piece of the device's secret is left in memory");
-    tally.check(&what, pieces.is_empty(), &pieces);
 }
 
 /// Kills QEMU during install, switch and confirmation, so often on each board: always old or new.

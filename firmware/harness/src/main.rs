@@ -7,6 +7,7 @@ mod device;
 mod faults;
 mod figures;
 mod flows;
+mod left;
 mod painted;
 mod patience;
 mod scene;
@@ -63,6 +64,7 @@ fn main() -> ExitCode {
             },
         ),
         Some("size") => figures::print(&bench),
+        Some("symbols") => figures::symbols(&bench),
         Some("stacks") => {
             stacks::print(&bench, &PathBuf::from(value("--list").unwrap_or_default()))
         }

@@ -69,6 +69,11 @@ pub fn all(fleet: &Fleet) -> Vec<Scene> {
     }
     scenes.push(scene("budget-spent-over-starts", false, flash));
 
+    // The first start: no record, and what the factory wrote is not what was signed.
+    let mut device = Host::new(fleet);
+    device.put(SLOT_A, &fleet.slot(&forged, 1));
+    scenes.push(scene("forged-at-the-factory", false, device.bytes));
+
     // Release 5 is confirmed; an older one lies in its slot.
     let mut device = Host::new(fleet);
     device.put(SLOT_A, &fleet.slot(&good, 1));
