@@ -5,7 +5,7 @@ mod common;
 
 use std::fs;
 
-use common::Bench;
+use common::{Bench, PKI_INIT};
 
 const ROTATE: &str = "pki rotate --root root --pin-file pin";
 
@@ -83,4 +83,58 @@ fn a_drill_finds_the_wrong_root_and_a_wrong_passphrase_and_leaves_nothing_behind
     fs::copy(bench.path("hub/certs/root.pem"), known).unwrap();
     bench.run(&format!("{drill} backup --pin-file other-pin")).failed("not the one");
     assert!(!bench.path("hub/next").exists() && !bench.path("hub/anchors/2.cbor").exists());
+}
+
+#[test]
+fn an_operator_ca_is_taken_wherever_a_run_was_cut_and_the_key_before_it_is_gone() {
+    let bench = Bench::pki();
+    let drill = format!("{ROTATE} --drill --operator-ca");
+    bench.ok(&drill);
+    assert!(!bench.path("hub/next").exists());
+    let before = fs::read(bench.path("hub/keys/operator-ca.sealed")).unwrap();
+    bench.run(&format!("{ROTATE} --operator-ca --device-ca")).wrong_usage("cannot be used");
+    bench.ok(&format!("{ROTATE} --operator-ca"));
+    // As far as a run came that was cut after its first file.
+    let name = "keys/operator-ca.sealed";
+    let new = fs::read(bench.path(&format!("hub/next/{name}"))).unwrap();
+    fs::rename(bench.path(&format!("hub/next/{name}")), bench.path(&format!("hub/{name}")))
+        .unwrap();
+    bench.run("hub init --operator operator").failed("does not fit its key");
+    bench.ok("hub rotate");
+    assert_eq!(fs::read(bench.path(&format!("hub/{name}"))).unwrap(), new);
+    assert!(bench.path("hub/certs/operator-ca-1.pem").exists());
+    let left = fs::read_dir(bench.path("hub/keys")).unwrap().flatten();
+    let left: Vec<Vec<u8>> = left.map(|entry| fs::read(entry.path()).unwrap()).collect();
+    assert!(!left.contains(&before));
+    assert!(!bench.path("hub/next").exists());
+    bench.ok("hub init --operator operator");
+    let folder = bench.run("hub doctor --dir hub --json").json();
+    assert!(!folder.to_string().contains("certificate-does-not-fit"), "{folder}");
+}
+
+#[test]
+fn another_root_takes_the_place_of_the_lost_one_and_of_no_other() {
+    let bench = Bench::pki();
+    bench.private("third-pin", "a third passphrase\n");
+    let other = "--other-root new --other-root-pin-file third-pin";
+    // Whoever holds a root that the hub does not know replaces none.
+    bench
+        .ok(&PKI_INIT
+            .replace("--root root --backup-root backup", "--root r --backup-root b --hub h"));
+    bench.run(&format!("pki rotate --root r --pin-file pin {other}")).failed("not the one");
+    assert!(!bench.path("new").exists() && !bench.path("hub/next").exists());
+    let lost = fs::read(bench.path("hub/certs/backup-root.pem")).unwrap();
+    bench.ok(&format!("{ROTATE} {other}"));
+    assert!(
+        bench.path("new/backup-root.sealed").exists(),
+        "the root is left, so the backup is lost"
+    );
+    assert_eq!(fs::read(bench.path("hub/certs/backup-root.pem")).unwrap(), lost);
+    bench.ok("hub rotate");
+    assert_eq!(fs::read(bench.path("hub/certs/backup-root-1.pem")).unwrap(), lost);
+    let drill = "pki rotate --drill --root";
+    bench.ok(&format!("{drill} new --pin-file third-pin"));
+    bench.run(&format!("{drill} backup --pin-file other-pin")).failed("not the one");
+    bench.ok(&format!("{drill} root --pin-file pin"));
+    bench.ok("hub init --operator operator");
 }

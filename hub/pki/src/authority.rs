@@ -49,6 +49,16 @@ pub enum Role {
         /// The site's name.
         site: String,
     },
+    /// A root in the place of one that was lost: the second, the third and so on.
+    LaterRoot {
+        /// 2 or more.
+        number: u16,
+    },
+    /// The same for the backup root.
+    LaterBackupRoot {
+        /// 2 or more.
+        number: u16,
+    },
     /// Issues operational certificates.
     Device,
     /// The same in the place of an earlier one: the second, the third and so on.
@@ -60,6 +70,19 @@ pub enum Role {
     Server,
     /// Issues certificates of people and automation.
     Operator,
+    /// The same in the place of an earlier one: the second, the third and so on.
+    LaterOperator {
+        /// 2 or more.
+        number: u16,
+    },
+}
+
+impl Role {
+    /// Whether it signs itself.
+    pub fn is_root(&self) -> bool {
+        use Role::{BackupRoot, LaterBackupRoot, LaterRoot, Root};
+        matches!(self, Root | BackupRoot | LaterRoot { .. } | LaterBackupRoot { .. })
+    }
 }
 
 impl Lifetimes {
@@ -100,7 +123,7 @@ impl Plan {
         signer: Arc<dyn Sign>,
         now: u64,
     ) -> Result<Issuer, Error> {
-        if !matches!(role, Role::Root | Role::BackupRoot) {
+        if !role.is_root() {
             return Err(Error::NotAnIssuer("only a root signs itself"));
         }
         let key = key_of(signer.as_ref())?;
@@ -120,13 +143,17 @@ impl Plan {
         now: u64,
     ) -> Result<Issued, Error> {
         let (purpose, days) = match role {
-            Role::Root | Role::BackupRoot => {
+            Role::Root
+            | Role::BackupRoot
+            | Role::LaterRoot { .. }
+            | Role::LaterBackupRoot { .. } => {
                 return Err(Error::NotAnIssuer("a root is issued by nobody"));
             }
             Role::Factory { .. } => (Purpose::Client, self.lifetimes.factory_ca_days),
-            Role::Device | Role::LaterDevice { .. } | Role::Operator => {
-                (Purpose::Client, self.lifetimes.authority_days)
-            }
+            Role::Device
+            | Role::LaterDevice { .. }
+            | Role::Operator
+            | Role::LaterOperator { .. } => (Purpose::Client, self.lifetimes.authority_days),
             Role::Server => (Purpose::Server, self.lifetimes.authority_days),
         };
         let extensions = Extensions::authority(key, Some(&root.identifier()), 0, Some(purpose))?;
@@ -143,6 +170,9 @@ impl Plan {
             Role::LaterDevice { number } => format!("{name} Device CA {number}"),
             Role::Server => format!("{name} Server CA"),
             Role::Operator => format!("{name} Operator CA"),
+            Role::LaterRoot { number } => format!("{name} Root CA {number}"),
+            Role::LaterBackupRoot { number } => format!("{name} Backup Root CA {number}"),
+            Role::LaterOperator { number } => format!("{name} Operator CA {number}"),
         };
         NameBuilder::default().organisation(&self.organisation)?.common_name(&common)?.build()
     }

@@ -61,8 +61,10 @@ pub struct ServerConfig {
     pub challenges: Option<Arc<Challenges>>,
     /// How long those are valid.
     pub server_lifetime_days: u32,
-    /// Certifies the keys of people. Only certificates of its Operator CA are met.
+    /// Certifies the keys of people.
     pub operator_authority: OperatorAuthority,
+    /// The certificates of Operator CAs before it, DER: what they certified is met until it ends.
+    pub earlier_operator_cas: Vec<Vec<u8>>,
     /// The certificate of the Device CA, DER.
     pub device_ca: Vec<u8>,
     /// Those before it whose certificates devices still show, DER.
@@ -126,6 +128,7 @@ impl Server {
         let limits = config.limits;
         let crls = Arc::new(CrlShelf::default());
         let operator_ca = config.operator_authority.issuer.certificate_der().to_vec();
+        let operator_cas = [vec![operator_ca], config.earlier_operator_cas.clone()].concat();
 
         let device_cas =
             [vec![config.device_ca.clone()], config.earlier_device_cas.clone()].concat();
@@ -136,7 +139,7 @@ impl Server {
                 TlsMaker::new(config.server_ca.clone(), config.device_names.clone(), days)?,
                 TlsMaker::new(config.server_ca.clone(), config.operator_names.clone(), days)?,
                 device_cas.clone(),
-                operator_ca,
+                operator_cas,
                 config.operator_identity.clone(),
             )
             .await?,

@@ -107,15 +107,17 @@ impl TlsMaker {
         self.config(identity, Arc::new(verifier), rustls::ALL_VERSIONS, &self.tickets)
     }
 
-    /// The operator listener's configurations: TLS 1.3, a certificate of the Operator CA or no
-    /// connection; and while somebody is invited, a certificate of that CA or none.
+    /// The operator listener's configurations: TLS 1.3, a certificate of an Operator CA
+    /// or no connection; and while somebody is invited, a certificate of one of them or none.
     pub(crate) fn operator_configs(
         &self,
         identity: &Identity,
-        operator_ca: &[u8],
+        operator_cas: &[Vec<u8>],
     ) -> Result<OperatorConfigs, StartError> {
         let mut roots = RootCertStore::empty();
-        roots.add(CertificateDer::from(operator_ca.to_vec()))?;
+        for operator_ca in operator_cas {
+            roots.add(CertificateDer::from(operator_ca.clone()))?;
+        }
         let unusable =
             |error: VerifierBuilderError| StartError::OperatorAuthority(error.to_string());
         let verifier =

@@ -23,7 +23,7 @@ pub(crate) struct Trust {
     operator: TlsMaker,
     /// The one that issues certificates, and those before it.
     device_cas: Vec<Vec<u8>>,
-    operator_ca: Vec<u8>,
+    operator_cas: Vec<Vec<u8>>,
     device_tls: ArcSwap<ServerConfig>,
     operator_tls: ArcSwap<OperatorConfigs>,
     /// A certificate that others issue for the operator listener, and each later one.
@@ -45,7 +45,7 @@ impl Trust {
         device: TlsMaker,
         operator: TlsMaker,
         device_cas: Vec<Vec<u8>>,
-        operator_ca: Vec<u8>,
+        operator_cas: Vec<Vec<u8>>,
         mut public: Option<watch::Receiver<Option<PublicIdentity>>>,
     ) -> Result<Trust, StartError> {
         let factory_cas = self::factory_cas(&fleet).await?;
@@ -58,13 +58,13 @@ impl Trust {
         let current =
             Current { device: device.identity()?, operator: operator_identity, factory_cas };
         let device_tls = device.device_config(&current.device, &authorities)?;
-        let operator_tls = operator.operator_configs(&current.operator, &operator_ca)?;
+        let operator_tls = operator.operator_configs(&current.operator, &operator_cas)?;
         Ok(Trust {
             fleet,
             device,
             operator,
             device_cas,
-            operator_ca,
+            operator_cas,
             device_tls: ArcSwap::new(device_tls),
             operator_tls: ArcSwap::from_pointee(operator_tls),
             public,
@@ -101,7 +101,7 @@ impl Trust {
             None => None,
         };
         if let Some(identity) = identity {
-            let configs = self.operator.operator_configs(&identity, &self.operator_ca)?;
+            let configs = self.operator.operator_configs(&identity, &self.operator_cas)?;
             self.operator_tls.store(Arc::new(configs));
             current.operator = identity;
             tracing::info!("the operator listener's certificate was renewed");

@@ -290,6 +290,7 @@ async fn a_hub_for_this_machine_only_does_not_listen_for_others() {
             lifetime_days: 30,
         },
         device_ca: world.device_ca.certificate_der().to_vec(),
+        earlier_operator_cas: Vec::new(),
         earlier_device_cas: Vec::new(),
         roots: vec![],
         loopback_only: true,

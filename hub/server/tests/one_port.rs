@@ -92,6 +92,7 @@ async fn one_name_for_both_sides_needs_two_ports() {
             lifetime_days: 30,
         },
         device_ca: world.device_ca.certificate_der().to_vec(),
+        earlier_operator_cas: Vec::new(),
         earlier_device_cas: Vec::new(),
         roots: vec![],
         loopback_only: true,

@@ -14,6 +14,7 @@ mod archive;
 pub mod backup;
 pub mod config;
 pub mod doctor;
+pub mod earlier;
 pub mod init;
 pub mod invite;
 mod lock;

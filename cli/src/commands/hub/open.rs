@@ -15,10 +15,11 @@ use ringfort_trust::Anchors;
 use ringfort_trust::ids::SiteId;
 
 use super::config::HubConfig;
+use super::earlier::{self, Earlier};
 use crate::address::Address;
 use crate::anchors::Chain;
 use crate::clock;
-use crate::commands::pki::authorities::{pki_failure, read_certificate};
+use crate::commands::pki::authorities::{DEVICE_CA, OPERATOR_CA, pki_failure, read_certificate};
 use crate::commands::pki::record::Record;
 use crate::failure::{Failure, Outcome};
 use crate::invitation::{self, Invitation};
@@ -37,11 +38,13 @@ pub struct Hub {
     pub server_ca: Issuer,
     /// Issues operators' certificates.
     pub operator_ca: Issuer,
+    /// The certificates of those before it, DER.
+    pub earlier_operator_cas: Vec<Vec<u8>>,
     /// The Device CA's certificate, DER.
     pub device_ca: Vec<u8>,
     /// The certificates of those before it that sign their CRLs yet, DER.
     pub earlier_device_cas: Vec<Vec<u8>>,
-    /// The roots' certificates, DER.
+    /// The roots' certificates, DER, those of roots that were replaced among them.
     pub roots: Vec<Vec<u8>>,
     /// Hosts that earlier anchors named: a device that was off knows no other.
     earlier_hosts: Vec<String>,
@@ -56,20 +59,20 @@ impl Hub {
         let keys = Keys { directory, passphrase };
         let chain = Chain::read(&directory.join("anchors"))?;
         let lifetimes = record.plan().lifetimes;
-        let earlier = EarlierDeviceCas::of(directory);
+        let earlier = Earlier::of(directory, DEVICE_CA);
         let base_url = format!("{}/crl/", config.devices.address()?.url());
         let crls = |number: u16| {
             let first = CrlPolicy::first_of(number).ok_or_else(too_many)?;
             Ok(CrlPolicy { base_url: base_url.clone(), shards: config.crl_shards, first })
         };
-        let device_ca = keys.issuer("device-ca")?.with_crl_policy(crls(earlier.next_number())?);
+        let device_ca = keys.issuer(DEVICE_CA)?.with_crl_policy(crls(earlier.next_number())?);
         let mut earlier_device_cas = Vec::new();
         for (number, name) in earlier.with_keys() {
             earlier_device_cas.push(keys.issuer(&name)?.with_crl_policy(crls(number)?));
         }
         let earlier_der = earlier_device_cas.iter().map(|ca| ca.certificate_der().to_vec());
         let earlier_der: Vec<Vec<u8>> = earlier_der.collect();
-        let (server_ca, operator_ca) = (keys.issuer("server-ca")?, keys.issuer("operator-ca")?);
+        let (server_ca, operator_ca) = (keys.issuer("server-ca")?, keys.issuer(OPERATOR_CA)?);
         let order_key = keys.signer("order")?;
         check_named(&chain.newest()?, order_key.as_ref(), &server_ca, &record)?;
         let device_ca_der = device_ca.certificate_der().to_vec();
@@ -95,13 +98,16 @@ impl Hub {
         .await
         .map_err(fleet_failure)?;
         let root = |name: &str| read_certificate(&directory.join("certs").join(name));
+        let mut roots = vec![root("root.pem")?, root("backup-root.pem")?];
+        roots.extend(earlier::roots(directory)?);
         let hub = Hub {
             fleet,
             server_ca,
             operator_ca,
+            earlier_operator_cas: earlier::operator_cas(directory)?,
             device_ca: device_ca_der,
             earlier_device_cas: earlier_der,
-            roots: vec![root("root.pem")?, root("backup-root.pem")?],
+            roots,
             directory: directory.to_owned(),
             earlier_hosts: earlier_hosts(&chain)?,
             config,
@@ -179,51 +185,6 @@ impl Hub {
         paths.sort_unstable();
         let is_approval = |path: &&PathBuf| path.extension().is_some_and(|e| e == "toml");
         paths.iter().filter(is_approval).map(|path| SiteApproval::read(path)).collect()
-    }
-}
-
-/// The Device CAs that were replaced, in the hub's directory: `device-ca-1`, `device-ca-2` and so
-/// on. Their certificates stay for ever, so that each has a number; their keys for as long as there
-/// are CRLs to sign.
-pub struct EarlierDeviceCas {
-    keys: PathBuf,
-    numbers: Vec<u16>,
-}
-
-impl EarlierDeviceCas {
-    /// Those of a directory.
-    pub fn of(directory: &Path) -> EarlierDeviceCas {
-        let entries = std::fs::read_dir(directory.join("certs"));
-        let names = entries.into_iter().flatten().flatten().map(|entry| entry.file_name());
-        let number = |name: std::ffi::OsString| {
-            name.to_str()?.strip_prefix("device-ca-")?.strip_suffix(".pem")?.parse().ok()
-        };
-        let mut numbers: Vec<u16> = names.filter_map(number).collect();
-        numbers.sort_unstable();
-        EarlierDeviceCas { keys: directory.join("keys"), numbers }
-    }
-
-    /// The number of the one after all of them.
-    pub fn next_number(&self) -> u16 {
-        self.numbers.last().map_or(1, |last| last.saturating_add(1))
-    }
-
-    /// Those whose keys are there, with their files' stem.
-    pub fn with_keys(&self) -> Vec<(u16, String)> {
-        self.named().filter(|(_, name)| self.has_key(name)).collect()
-    }
-
-    /// The stems of those whose keys are gone.
-    pub fn without_keys(&self) -> Vec<String> {
-        self.named().map(|(_, name)| name).filter(|name| !self.has_key(name)).collect()
-    }
-
-    fn named(&self) -> impl Iterator<Item = (u16, String)> {
-        self.numbers.iter().map(|number| (*number, format!("device-ca-{number}")))
-    }
-
-    fn has_key(&self, name: &str) -> bool {
-        self.keys.join(format!("{name}.sealed")).exists()
     }
 }
 

@@ -7,10 +7,10 @@ use clap::Args;
 use ringfort_cose::{AwsLc, Reason};
 use serde::Serialize;
 
+use super::earlier::Earlier;
 use super::lock;
-use super::open::EarlierDeviceCas;
 use crate::anchors::Chain;
-use crate::commands::pki::authorities::{DEVICE_CA, read_certificate};
+use crate::commands::pki::authorities::{DEVICE_CA, OPERATOR_CA, ROOTS, read_certificate};
 use crate::commands::pki::rotate::NEXT;
 use crate::failure::{Failure, Outcome};
 use crate::{files, keys};
@@ -36,11 +36,13 @@ pub enum Report {
         /// The anchors that name the new ones.
         anchors_version: u64,
     },
-    /// A Device CA.
-    DeviceCa {
+    /// A Device CA, an Operator CA, or the certificate of a root.
+    Authority {
         /// The hub's directory.
         directory: PathBuf,
-        /// Which of the hub's Device CAs it is, counted from 1.
+        /// The stem of its files.
+        authority: &'static str,
+        /// Which of its kind it is, counted from 1.
         number: u16,
     },
 }
@@ -56,11 +58,15 @@ pub fn run(options: &Options) -> Outcome<Report> {
             .why(format!("There is no {}.", next.display()))
             .next("Make them with `ringfort pki rotate`."));
     }
-    let device_ca = take_device_ca(directory, &next)?;
+    let mut taken = None;
+    for authority in [DEVICE_CA, OPERATOR_CA, ROOTS[0], ROOTS[1]] {
+        let number = take_authority(directory, &next, authority)?;
+        taken = number.map(|number| (authority, number)).or(taken);
+    }
     let others = FILES.iter().any(|name| next.join(name).exists());
-    if let (Some(number), false) = (device_ca, others) {
+    if let (Some((authority, number)), false) = (taken, others) {
         tidy(&next);
-        return Ok(Report::DeviceCa { directory: directory.clone(), number });
+        return Ok(Report::Authority { directory: directory.clone(), authority, number });
     }
     let chain = Chain::read(&directory.join("anchors"))?;
     let newest = chain.newest()?;
@@ -91,23 +97,30 @@ pub fn run(options: &Options) -> Outcome<Report> {
     Ok(Report::Keys { directory: directory.clone(), previous, anchors_version: newest.version().0 })
 }
 
-/// Puts a new Device CA in the place of the old one, which gets its number and stays: it signs its
-/// CRLs as long as its certificates live. The certificate comes last, so a run that was cut is seen
-/// by it.
-fn take_device_ca(directory: &Path, next: &Path) -> Outcome<Option<u16>> {
-    let certificate = format!("certs/{DEVICE_CA}.pem");
+/// Puts a new authority in the place of the old one, whose certificate gets its number and stays. The
+/// certificate comes last, so a run that was cut is seen by it.
+///
+/// An earlier Device CA keeps its key: it signs its CRLs as long as its certificates live. One of an
+/// Operator CA signs nothing any more, and is gone. Keys of roots were never here.
+fn take_authority(directory: &Path, next: &Path, authority: &str) -> Outcome<Option<u16>> {
+    let certificate = format!("certs/{authority}.pem");
     if !next.join(&certificate).exists() {
         return Ok(None);
     }
-    let earlier = EarlierDeviceCas::of(directory).next_number();
+    let earlier = Earlier::of(directory, authority).next_number();
     let number = match directory.join(&certificate).exists() {
         true => earlier,
         // A run that was cut has moved the old one already.
         false => earlier.saturating_sub(1),
     };
-    for name in [format!("keys/{DEVICE_CA}.sealed"), format!("keys/{DEVICE_CA}.pub"), certificate] {
-        let old = name.replace(DEVICE_CA, &format!("{DEVICE_CA}-{number}"));
-        put(&next.join(&name), &directory.join(&name), &directory.join(old))?;
+    let key = [format!("keys/{authority}.sealed"), format!("keys/{authority}.pub")];
+    for name in key.into_iter().chain([format!("certs/{authority}.crl"), certificate]) {
+        let old = name.replace(authority, &format!("{authority}-{number}"));
+        let old = match authority == OPERATOR_CA && name.starts_with("keys/") {
+            true => None,
+            false => Some(directory.join(old)),
+        };
+        put(&next.join(&name), &directory.join(&name), old.as_deref())?;
     }
     Ok(Some(number.saturating_add(1)))
 }
@@ -121,12 +134,12 @@ fn tidy(next: &Path) {
 }
 
 fn take(directory: &Path, next: &Path, previous: &Path, name: &str) -> Outcome<()> {
-    put(&next.join(name), &directory.join(name), &previous.join(name))
+    put(&next.join(name), &directory.join(name), Some(&previous.join(name)))
 }
 
-/// Puts a new file in the place of the current one, which becomes the old one. It may be cut in
-/// between, and goes on.
-fn put(new: &Path, current: &Path, old: &Path) -> Outcome<()> {
+/// Puts a new file in the place of the current one, which becomes the old one where that has a place.
+/// It may be cut in between, and goes on.
+fn put(new: &Path, current: &Path, old: Option<&Path>) -> Outcome<()> {
     if !new.exists() {
         return Ok(());
     }
@@ -137,10 +150,10 @@ fn put(new: &Path, current: &Path, old: &Path) -> Outcome<()> {
             "Mend that, then run the same command again: it goes on.",
         )
     };
-    if let Some(parent) = old.parent() {
+    if let Some(parent) = old.and_then(Path::parent) {
         std::fs::create_dir_all(parent).map_err(failed)?;
     }
-    if current.exists() && !old.exists() {
+    if let Some(old) = old.filter(|old| current.exists() && !old.exists()) {
         std::fs::rename(current, old).map_err(failed)?;
     }
     std::fs::rename(new, current).map_err(failed)
@@ -152,15 +165,9 @@ impl fmt::Display for Report {
             Report::Keys { directory, previous, anchors_version } => {
                 (directory.display(), previous.display(), anchors_version)
             }
-            Report::DeviceCa { directory, number } => {
-                let (directory, before) = (directory.display(), number.saturating_sub(1));
-                writeln!(f, "The hub in {directory} issues by Device CA {number} from now on")?;
-                writeln!(
-                    f,
-                    "  keys/{DEVICE_CA}-{before}.sealed  the one before: it signs its CRLs until \
-                     its last certificate ends; `hub doctor` says when it may go"
-                )?;
-                return write!(f, "Next: ringfort hub serve --dir {directory}");
+            Report::Authority { directory, authority, number } => {
+                authority_taken(f, &directory.display().to_string(), authority, *number)?;
+                return write!(f, "Next: ringfort hub serve --dir {}", directory.display());
             }
         };
         writeln!(f, "The hub in {directory} has new keys; the old ones lie in {previous}")?;
@@ -175,6 +182,43 @@ impl fmt::Display for Report {
             "      ringfort pki anchors new --from {directory}/anchors --drop-key {previous}/keys/order.pub \\"
         )?;
         write!(f, "        --drop-server-ca {previous}/certs/server-ca.pem")
+    }
+}
+
+fn authority_taken(
+    f: &mut fmt::Formatter<'_>,
+    directory: &str,
+    authority: &str,
+    number: u16,
+) -> fmt::Result {
+    let before = number.saturating_sub(1);
+    match authority {
+        DEVICE_CA => {
+            writeln!(f, "The hub in {directory} issues by Device CA {number} from now on")?;
+            writeln!(
+                f,
+                "  keys/{DEVICE_CA}-{before}.sealed  the one before: it signs its CRLs until its \
+                 last certificate ends; `hub doctor` says when it may go"
+            )
+        }
+        OPERATOR_CA => {
+            writeln!(
+                f,
+                "The hub in {directory} certifies people by Operator CA {number} from now on"
+            )?;
+            writeln!(
+                f,
+                "  certs/{OPERATOR_CA}-{before}.pem  the one before: what it certified is met until \
+                 it ends; its key is gone"
+            )
+        }
+        root => {
+            writeln!(f, "The hub in {directory} knows {} {number}", root.replace('-', " "))?;
+            writeln!(
+                f,
+                "  certs/{root}-{before}.pem  the one before: it stays above what it certified"
+            )
+        }
     }
 }
 

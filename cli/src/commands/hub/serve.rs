@@ -112,6 +112,7 @@ fn server_config(
         operator_identity,
         challenges: acme.map(|acme| acme.challenges.clone()),
         operator_authority: hub.operator_authority(),
+        earlier_operator_cas: hub.earlier_operator_cas.clone(),
         device_ca: hub.device_ca.clone(),
         earlier_device_cas: hub.earlier_device_cas.clone(),
         roots: hub.roots.clone(),

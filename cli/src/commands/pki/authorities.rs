@@ -35,10 +35,7 @@ pub fn make_root(
 
 /// Opens the root in a directory: the root proper, or the backup root.
 pub fn open_root(directory: &Path, pin_file: Option<&Path>) -> Outcome<Root> {
-    let found = [Role::Root, Role::BackupRoot]
-        .iter()
-        .map(root_stem)
-        .find(|stem| directory.join(format!("{stem}.sealed")).exists());
+    let found = ROOTS.into_iter().find(|stem| directory.join(format!("{stem}.sealed")).exists());
     let stem = found.ok_or_else(|| {
         Failure::failed(
             format!("there is no root in {}", directory.display()),
@@ -84,22 +81,22 @@ pub fn make_next_keys(
     make_keys(plan, root, next, &[("server-ca", Role::Server)], passphrase)
 }
 
-/// Makes a Device CA in a directory, for a hub that goes on with the rest.
-pub fn make_next_device_ca(
+/// Makes one authority in a directory, for a hub that goes on with the rest; what it signs by.
+pub fn make_next_authority(
     plan: &Plan,
     root: &Issuer,
-    number: u16,
+    (stem, role): (&str, &Role),
     next: &Path,
     passphrase: &Passphrase,
-) -> Outcome<()> {
+) -> Outcome<Issuer> {
     let (keys_dir, certs_dir) = (next.join("keys"), next.join("certs"));
     files::new_directory(&keys_dir)?;
     files::new_directory(&certs_dir)?;
-    let signer = make_key(&keys_dir.join(DEVICE_CA), passphrase)?;
+    let signer = make_key(&keys_dir.join(stem), passphrase)?;
     let key = SubjectKey::try_from(&signer.public_key()).map_err(pki_failure)?;
-    let role = Role::LaterDevice { number };
-    let issued = plan.issue_authority(root, &role, &key, clock::now()).map_err(pki_failure)?;
-    write_certificate(&certs_dir.join(format!("{DEVICE_CA}.pem")), &issued.der)
+    let issued = plan.issue_authority(root, role, &key, clock::now()).map_err(pki_failure)?;
+    write_certificate(&certs_dir.join(format!("{stem}.pem")), &issued.der)?;
+    Issuer::new(&issued.der, signer).map_err(pki_failure)
 }
 
 fn make_keys(
@@ -167,8 +164,8 @@ pub fn pki_failure(error: ringfort_pki::Error) -> Failure {
 /// The stem of a root's files.
 pub fn root_stem(role: &Role) -> &'static str {
     match role {
-        Role::BackupRoot => "backup-root",
-        _ => "root",
+        Role::BackupRoot | Role::LaterBackupRoot { .. } => ROOTS[1],
+        _ => ROOTS[0],
     }
 }
 
@@ -178,8 +175,12 @@ fn make_key(stem: &Path, passphrase: &Passphrase) -> Outcome<Arc<dyn Sign>> {
 
 /// The authorities whose keys live in the hub.
 const AUTHORITIES: &[(&str, Role)] =
-    &[(DEVICE_CA, Role::Device), ("server-ca", Role::Server), ("operator-ca", Role::Operator)];
+    &[(DEVICE_CA, Role::Device), ("server-ca", Role::Server), (OPERATOR_CA, Role::Operator)];
 
 /// The stem of the files of the authority that issues operational certificates.
 pub const DEVICE_CA: &str = "device-ca";
+/// The stem of the files of the authority that issues people's certificates.
+pub const OPERATOR_CA: &str = "operator-ca";
+/// The stems of the files of root and backup root.
+pub const ROOTS: [&str; 2] = ["root", "backup-root"];
 const MAX_PEM: usize = 64 * 1024;

@@ -161,6 +161,7 @@ impl World {
                 lifetime_days: 30,
             },
             device_ca: device_ca.certificate_der().to_vec(),
+            earlier_operator_cas: Vec::new(),
             earlier_device_cas: Vec::new(),
             roots: vec![root.certificate_der().to_vec()],
             loopback_only: true,

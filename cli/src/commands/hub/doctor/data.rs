@@ -9,8 +9,9 @@ use ringfort_store::{Outside, StoreError, object_file};
 use super::super::archive;
 use super::super::backup::{DATABASE, now_ms};
 use super::super::config::HubConfig;
-use super::super::open::EarlierDeviceCas;
+use super::super::earlier::Earlier;
 use super::fault::{Fault, Finding};
+use crate::commands::pki::authorities::DEVICE_CA;
 use crate::failure::Outcome;
 use crate::{clock, runtime};
 
@@ -78,7 +79,7 @@ async fn database(
     if restored.is_some_and(|restored| restored.acknowledged_ms.is_none()) {
         findings.push(Finding::new(Fault::NotAcknowledged, DATABASE, "restored"));
     }
-    for (number, name) in EarlierDeviceCas::of(directory).with_keys() {
+    for (number, name) in Earlier::of(directory, DEVICE_CA).with_keys() {
         let Some(first) = CrlPolicy::first_of(number) else { continue };
         let (from, until) = SerialNumber::range_of_issuer(first);
         let serials = &from[..]..&until[..];

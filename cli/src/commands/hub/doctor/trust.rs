@@ -12,12 +12,12 @@ use x509_cert::der::Decode;
 use super::super::acme;
 use super::super::archive;
 use super::super::config::HubConfig;
-use super::super::open::EarlierDeviceCas;
+use super::super::earlier::Earlier;
 use super::fault::{Fault, Finding};
 use super::shown;
 use crate::address::Address;
 use crate::anchors::Chain;
-use crate::commands::pki::authorities::read_certificate;
+use crate::commands::pki::authorities::{DEVICE_CA, OPERATOR_CA, read_certificate};
 use crate::commands::pki::record::Record;
 use crate::{clock, files, keys};
 
@@ -34,7 +34,8 @@ pub fn examine(
             findings.push(Finding::new(Fault::CertificateUnreadable, path, "no such file"));
         }
     }
-    let retired = EarlierDeviceCas::of(directory).without_keys();
+    let mut retired = Earlier::of(directory, DEVICE_CA).without_keys();
+    retired.extend(Earlier::of(directory, OPERATOR_CA).without_keys());
     for path in archive::names(directory, "certs", &[".pem"]) {
         // It keeps its number for ever, and nobody asks any more when it ends.
         if retired.iter().any(|name| path == format!("certs/{name}.pem")) {
@@ -172,7 +173,7 @@ fn ends(at: u64) -> String {
     format!("ends {}", clock::text(at))
 }
 
-const CERTIFICATES: [&str; 5] = ["root", "backup-root", "device-ca", "server-ca", "operator-ca"];
+const CERTIFICATES: [&str; 5] = ["root", "backup-root", DEVICE_CA, "server-ca", OPERATOR_CA];
 const MAX_CRL: usize = 16 * 1024 * 1024;
 
 #[cfg(test)]

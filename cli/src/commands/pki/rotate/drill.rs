@@ -3,7 +3,7 @@
 //! ever signed.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use ringfort_cose::{AwsLc, PublicKey, Sign, SoftSigner, Verify};
 use ringfort_pki::CertificateInfo;
@@ -16,7 +16,7 @@ use crate::address::Address;
 use crate::anchors::Chain;
 use crate::commands::pki::anchors::new::{encode, next_version};
 use crate::commands::pki::authorities::{
-    HubKeys, hub_passphrase, make_hub_keys, open_root, pki_failure, read_certificate,
+    HubKeys, Root, hub_passphrase, make_hub_keys, open_root, pki_failure, read_certificate,
 };
 use crate::commands::pki::record::Record;
 use crate::failure::{Failure, Outcome};
@@ -25,9 +25,9 @@ use crate::{clock, files, keys};
 /// What was rehearsed, and what was not.
 #[derive(Serialize)]
 pub struct Rehearsal {
-    root: String,
-    done: Vec<String>,
-    not_rehearsed: Vec<String>,
+    pub(super) root: String,
+    pub(super) done: Vec<String>,
+    pub(super) not_rehearsed: Vec<String>,
 }
 
 /// Rehearses; leaves nothing behind.
@@ -37,22 +37,9 @@ pub fn run(
     chain: &Chain,
     address: Option<&Address>,
 ) -> Outcome<Rehearsal> {
-    let place = Place(std::env::temp_dir().join(format!("ringfort-drill-{}", Uuid::new_v4())));
-    files::new_directory(&place.0)?;
-    let mut done = Vec::new();
-
-    let root = open_root(&options.root, options.pin_file.as_deref())?;
-    let named = root.stem.replace('-', " ");
-    let until = clock::text(root.issuer.info().not_after);
-    let known = read_certificate(&options.hub.join("certs").join(format!("{}.pem", root.stem)))?;
-    if known != root.issuer.certificate_der() {
-        return Err(Failure::failed(
-            format!("the {named} is not the one that the hub's directory names"),
-            format!("{} holds another certificate.", options.hub.join("certs").display()),
-            "Look for the right medium before you need it.",
-        ));
-    }
-    done.push(format!("the {named} opened; its key fits its certificate, which ends {until}"));
+    let place = Place::new()?;
+    let (root, named, opened) = known_root(options)?;
+    let mut done = vec![opened];
 
     let passphrase = hub_passphrase(&place.0, None)?;
     let fresh = make_hub_keys(&record.plan(), &root.issuer, &place.0, &passphrase)?;
@@ -85,6 +72,23 @@ pub fn run(
         "the spare address, and the hub's own restart".to_owned(),
     ];
     Ok(Rehearsal { root: named, done, not_rehearsed })
+}
+
+/// Opens a root that the hub knows; how it is called, and an account of that.
+pub(super) fn known_root(options: &Options) -> Outcome<(Root, String, String)> {
+    let root = open_root(&options.root, options.pin_file.as_deref())?;
+    let named = root.stem.replace('-', " ");
+    let until = clock::text(root.issuer.info().not_after);
+    let known = read_certificate(&options.hub.join("certs").join(format!("{}.pem", root.stem)))?;
+    if known != root.issuer.certificate_der() {
+        return Err(Failure::failed(
+            format!("the {named} is not the one that the hub's directory names"),
+            format!("{} holds another certificate.", options.hub.join("certs").display()),
+            "Look for the right medium before you need it.",
+        ));
+    }
+    let opened = format!("the {named} opened; its key fits its certificate, which ends {until}");
+    Ok((root, named, opened))
 }
 
 /// The same change as in earnest.
@@ -182,7 +186,7 @@ fn signed(spec: &AnchorsSpec, signers: &[SoftSigner]) -> Outcome<Vec<u8>> {
     Ok(document)
 }
 
-fn broken(what: String) -> Failure {
+pub(super) fn broken(what: String) -> Failure {
     Failure::failed(
         format!("the drill failed: {what}"),
         "The rotation would fail in earnest too.",
@@ -191,7 +195,21 @@ fn broken(what: String) -> Failure {
 }
 
 /// A directory that goes with the value.
-struct Place(PathBuf);
+pub(super) struct Place(PathBuf);
+
+impl Place {
+    /// A new one for this run alone.
+    pub(super) fn new() -> Outcome<Place> {
+        let name = format!("ringfort-drill-{}", Uuid::new_v4());
+        let place = Place(std::env::temp_dir().join(name));
+        files::new_directory(&place.0)?;
+        Ok(place)
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.0
+    }
+}
 
 impl Drop for Place {
     fn drop(&mut self) {

@@ -1,8 +1,10 @@
 //! `ringfort pki rotate`: new keys for the hub, certified by the root or, after its loss, by the
 //! backup root; and the next anchors, which tell every device.
 
+mod authority;
 mod drill;
 mod new_hub;
+mod other_root;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -12,12 +14,12 @@ use ringfort_keystore::Passphrase;
 use ringfort_trust::{AnchorsSpec, KeySpec, Role};
 use serde::Serialize;
 
+use self::authority::Which;
 use super::anchors::new::{encode, next_version};
-use super::authorities::{HubKeys, make_next_device_ca, make_next_keys, open_root};
+use super::authorities::{HubKeys, OPERATOR_CA, make_next_keys, open_root};
 use super::record::Record;
 use crate::address::Address;
 use crate::anchors::Chain;
-use crate::commands::hub::open::EarlierDeviceCas;
 use crate::failure::{Failure, Outcome};
 use crate::{files, passphrase};
 
@@ -42,8 +44,20 @@ pub struct Options {
     pub hub_address: Option<String>,
 
     /// Replace the Device CA in time, and nothing else: devices move to the new one as they renew
-    #[arg(long, conflicts_with_all = ["new_hub", "drill"])]
+    #[arg(long, conflicts_with = "new_hub")]
     pub device_ca: bool,
+
+    /// Replace the Operator CA in time, and nothing else: people move to the new one as they renew
+    #[arg(long, conflicts_with_all = ["new_hub", "device_ca"])]
+    pub operator_ca: bool,
+
+    /// The other root is lost: make another one in its place, in this directory
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["new_hub", "device_ca", "operator_ca", "drill"])]
+    pub other_root: Option<PathBuf>,
+
+    /// Take the passphrase for that new root from this file (mode 0600)
+    #[arg(long, value_name = "FILE", requires = "other_root")]
+    pub other_root_pin_file: Option<PathBuf>,
 
     /// Rehearse it with keys that are thrown away; nothing is changed
     #[arg(long)]
@@ -65,8 +79,10 @@ pub struct Options {
 pub enum Report {
     /// Keys for a hub that goes on.
     Next(Next),
-    /// A Device CA for a hub that goes on.
-    DeviceCa(NextDeviceCa),
+    /// A Device CA or an Operator CA for a hub that goes on.
+    Authority(authority::Next),
+    /// A root in the place of a lost one.
+    OtherRoot(other_root::Made),
     /// A hub in the place of another.
     NewHub(new_hub::Made),
     /// Nothing but an account.
@@ -82,14 +98,6 @@ pub struct Next {
     version: u64,
 }
 
-/// A Device CA that waits for the hub to take it.
-#[derive(Serialize)]
-pub struct NextDeviceCa {
-    by: String,
-    directory: PathBuf,
-    number: u16,
-}
-
 /// Makes the keys and the draft of the anchors.
 pub fn run(options: &Options) -> Outcome<Report> {
     let record = Record::read(&options.hub)?;
@@ -98,11 +106,23 @@ pub fn run(options: &Options) -> Outcome<Report> {
     if let Some(address) = &address {
         address.check_for(record.is_quickstart())?;
     }
+    let one = match (options.device_ca, options.operator_ca) {
+        (true, _) => Some(Which::Device),
+        (_, true) => Some(Which::Operator),
+        _ => None,
+    };
+    match (one, &options.other_root) {
+        (Some(which), _) if options.drill => {
+            return authority::drill(options, &record, which).map(Report::Drill);
+        }
+        (Some(which), _) => return authority::run(options, &record, which).map(Report::Authority),
+        (None, Some(place)) => {
+            return other_root::run(options, &record, place).map(Report::OtherRoot);
+        }
+        (None, None) => {}
+    }
     if options.drill {
         return drill::run(options, &record, &chain, address.as_ref()).map(Report::Drill);
-    }
-    if options.device_ca {
-        return next_device_ca(options, &record).map(Report::DeviceCa);
     }
     match (&options.new_hub, &address) {
         (Some(place), Some(address)) => {
@@ -129,19 +149,6 @@ fn next(options: &Options, record: &Record, chain: &Chain) -> Outcome<Next> {
     spec.server_cas.push(keys.server_ca);
     files::write_new(&anchors, &encode(&spec)?, files::PUBLIC)?;
     Ok(Next { by: root.stem.replace('-', " "), directory, anchors, version })
-}
-
-/// A Device CA beside the one in use. No anchors name it, so no device has to be told.
-fn next_device_ca(options: &Options, record: &Record) -> Outcome<NextDeviceCa> {
-    let directory = options.hub.join(NEXT);
-    files::must_be_absent_or_empty(&directory)?;
-    let passphrase = existing_passphrase(options)?;
-    let root = open_root(&options.root, options.pin_file.as_deref())?;
-    // The one in use is the next after the earlier ones, so this is the one after that.
-    let number = EarlierDeviceCas::of(&options.hub).next_number().saturating_add(1);
-    files::new_directory(&directory)?;
-    make_next_device_ca(&record.plan(), &root.issuer, number, &directory, &passphrase)?;
-    Ok(NextDeviceCa { by: root.stem.replace('-', " "), directory, number })
 }
 
 /// What opens the keys of the hub that goes on.
@@ -178,7 +185,8 @@ impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Report::Next(next) => next.fmt(f),
-            Report::DeviceCa(next) => next.fmt(f),
+            Report::Authority(next) => next.fmt(f),
+            Report::OtherRoot(made) => made.fmt(f),
             Report::NewHub(made) => made.fmt(f),
             Report::Drill(rehearsal) => rehearsal.fmt(f),
         }
@@ -197,16 +205,6 @@ impl fmt::Display for Next {
     }
 }
 
-impl fmt::Display for NextDeviceCa {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let directory = self.directory.display();
-        writeln!(f, "The {} certified Device CA {}", self.by, self.number)?;
-        writeln!(f, "  {directory}  waits for the hub")?;
-        writeln!(f, "Next, with the hub stopped: ringfort hub rotate")?;
-        write!(f, "Devices move to it as they renew; no device has to be told")
-    }
-}
-
 /// Copies what holds no secret from one hub's directory to another's.
 fn copy_public(from: &Path, to: &Path) -> Outcome<()> {
     for (folder, suffixes) in [
@@ -222,8 +220,9 @@ fn copy_public(from: &Path, to: &Path) -> Outcome<()> {
             let name = entry.file_name().to_string_lossy().into_owned();
             let kept = suffixes.iter().any(|suffix| name.ends_with(suffix));
             let place = to.join(folder).join(&name);
-            // What the new hub has of its own stays.
-            if kept && !place.exists() && !HUBS_OWN.contains(&name.as_str()) {
+            // What the new hub has of its own stays, and nobody comes in by an older Operator CA.
+            let own = HUBS_OWN.contains(&name.as_str()) || name.starts_with(OPERATOR_CA);
+            if kept && !place.exists() && !own {
                 files::write_new(&place, &files::read(&entry.path(), MAX_FILE)?, files::PUBLIC)?;
             }
         }
