@@ -8,6 +8,8 @@
 
 #![allow(clippy::unwrap_used)]
 
+#[path = "ways_back/authorities.rs"]
+mod authorities;
 #[path = "ways_back/clocks.rs"]
 mod clocks;
 #[path = "../cli/tests/common/mod.rs"]
@@ -15,6 +17,7 @@ mod common;
 #[path = "ways_back/interruptions.rs"]
 mod interruptions;
 mod namespaces;
+mod pages;
 #[path = "ways_back/process.rs"]
 mod process;
 #[path = "ways_back/proxies.rs"]

@@ -8,6 +8,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
+use crate::pages::Section;
 use crate::process::{Process, until};
 use crate::relay::Proxy;
 use crate::world::{Conditions, HUB, World};
@@ -70,13 +71,12 @@ fn a_proxy_that_asks_for_credentials_is_named_and_gets_them_from_their_file() {
     let file = world.path("dev-1/proxy-credentials");
     fs::write(&file, "acme:open-sesame\n").unwrap();
     fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
-    let settings = format!(
-        "[proxy]\naddress = \"http://{}:3128\"\ncredentials_file = \"proxy-credentials\"\n",
-        world.ip(PROXY)
-    );
+    // The runbook's settings; the proxy's name is all that the device can look up.
+    let settings = Section::of("operate.md", "Only a proxy leads out").next().text;
     let toml = fs::read_to_string(world.path("dev-1/agent.toml")).unwrap();
     fs::write(world.path("dev-1/agent.toml"), toml + &settings).unwrap();
-    assert_eq!(world.status("dev-1")["proxy"], format!("http://{}:3128", world.ip(PROXY)));
+    fs::write(world.path("dev-1/hosts"), format!("{} proxy.example\n", world.ip(PROXY))).unwrap();
+    assert_eq!(world.status("dev-1")["proxy"], "http://proxy.example:3128");
     // What stands in the device's own file wins over the environment.
     let elsewhere = ("HTTPS_PROXY", "http://127.0.0.1:9".to_owned());
     let agent =

@@ -1,9 +1,6 @@
 //! Keys, roots, addresses and hubs that are replaced, and devices that slept through it.
 
 use std::fs;
-use std::process::Command;
-
-use ringfort_pki::{CERTIFICATE, CertificateInfo, from_pem, to_pem};
 
 use crate::process::until;
 use crate::spare::Spare;
@@ -134,6 +131,10 @@ fn the_backup_root_takes_the_place_of_a_lost_root_after_a_drill_that_changed_not
     for said in ["the backup root opened", "took them signed", "not rehearsed", "2 of a1, a2, a3"] {
         assert!(drill.contains(said), "{said}: {drill}");
     }
+    for (block, said) in [(1, "certified Device CA 2"), (2, "certified Operator CA 2")] {
+        let drill = world.follow("Rehearse a rotation", block);
+        assert!(drill.contains(said) && drill.contains("not rehearsed"), "{drill}");
+    }
     assert_eq!(files(&world, "hub"), before, "the drill changed something");
     world
         .run("pki rotate --drill --root backup-root --hub hub --pin-file pin")
@@ -147,6 +148,30 @@ fn the_backup_root_takes_the_place_of_a_lost_root_after_a_drill_that_changed_not
     world.follow("The root is lost", 1);
     let hub = world.serve("hub");
     world.update("1.1", "dev-1", "operator");
+
+    // A root that has no second beside it is lost next: another one takes the lost one's place.
+    let other = "pki rotate --root backup-root --hub hub --pin-file other-pin --other-root";
+    world.run(&format!("{other} backup-root/inside")).wrong_usage("cannot share a directory");
+    world
+        .run(&format!("{other} new-root --other-root-pin-file other-pin"))
+        .failed("the same passphrase");
+    assert!(!world.path("new-root").exists());
+    world.follow("The root is lost", 2);
+    hub.stop();
+    world.follow("The root is lost", 3);
+    let hub = world.serve("hub");
+    let drill = world.follow("The root is lost", 4);
+    assert!(drill.contains("the root opened"), "{drill}");
+    world.ok("pki rotate --root new-root --hub hub --pin-file third-pin");
+    sign(&world, "hub/anchors/3.cbor");
+    world.ok("pki anchors publish hub/anchors/3.cbor --dir operator");
+    world.has_anchors("dev-1", 3);
+    hub.stop();
+    world.ok("hub rotate --dir hub");
+    let ca = fs::read_to_string(world.path("hub/certs/server-ca.pem")).unwrap();
+    fs::write(world.path("operator/server-ca.pem"), ca).unwrap();
+    let hub = world.serve("hub");
+    world.update("1.2", "dev-1", "operator");
     agent.stop();
     hub.stop();
 }
@@ -243,132 +268,7 @@ fn a_replay_leaves_out_what_nobody_trusted_has_signed_and_refuses_an_altered_log
     hub.stop();
 }
 
-/// Freely after hashicorp/vault#29083 and aws-iot-device-client#365: the authority of the devices'
-/// own certificates is replaced before it ends, and no device notices.
-#[test]
-fn devices_move_to_a_new_device_ca_as_they_renew_and_the_old_ones_crl_goes_on() {
-    let world = World::new();
-    let hub = world.open_hub();
-    let one = world.agent("dev-1", &Conditions::default());
-    let three = world.agent("dev-3", &Conditions::default());
-    for device in ["dev-1", "dev-3"] {
-        world.update("1.0", device, "operator");
-    }
-    world.follow(DEVICE_CA, 0);
-    world
-        .run("pki rotate --device-ca --root root --hub hub --pin-file pin")
-        .refused("already-exists");
-    world.run("hub rotate --dir hub").failed("served");
-    hub.stop();
-    world.follow(DEVICE_CA, 1);
-    let hub = world.serve("hub");
-
-    // Who has a certificate goes on with it; who comes now gets one of the new authority.
-    world.update("1.1", "dev-1", "operator");
-    let two = world.agent("dev-2", &Conditions::default());
-    world.update("1.1", "dev-2", "operator");
-    assert_eq!(issuers(&world, "dev-1"), ["device-ca-1"]);
-    assert_eq!(issuers(&world, "dev-2"), ["device-ca"]);
-
-    // Each one's CRL is signed by whoever issued the certificate; a broker knows both.
-    world.ok("device move dev-3 --to suspended --note doubtful --dir operator");
-    world.ok("pki export --for mosquitto --out broker --dir operator");
-    let judged = |device: &str| broker_says(&world, device);
-    assert!(judged("dev-3").contains("certificate revoked"), "{}", judged("dev-3"));
-    for device in ["dev-1", "dev-2"] {
-        assert!(judged(device).ends_with("OK\n"), "{device}: {}", judged(device));
-    }
-    world.ok("device move dev-2 --to suspended --note doubtful --dir operator");
-    world.ok("pki export --for mosquitto --out broker --dir operator");
-    assert!(judged("dev-2").contains("certificate revoked"), "{}", judged("dev-2"));
-    assert!(judged("dev-1").ends_with("OK\n"), "{}", judged("dev-1"));
-    for agent in [one, two, three] {
-        agent.stop();
-    }
-    hub.stop();
-
-    // Two thirds of its life are over, and its share of the jitter: the device renews, and moves.
-    world.set_clock("+70d");
-    let later = Conditions { clock: Some("+70d".to_owned()), ..Conditions::default() };
-    let hub = world.serve("hub");
-    let one = world.agent("dev-1", &later);
-    until("dev-1 has moved", || issuers(&world, "dev-1").last().unwrap() == "device-ca");
-    world.update("1.2", "dev-1", "operator");
-    one.stop();
-    hub.stop();
-    let done = "earlier-device-ca-done";
-    let findings = world.run("hub doctor --dir hub --json").out;
-    assert!(!findings.contains(done), "{findings}");
-
-    // The last one of the old authority has ended: its key may go, and nobody misses it.
-    world.set_clock("+92d");
-    let findings = world.run("hub doctor --dir hub --json").out;
-    assert!(findings.contains(done) && findings.contains("keys/device-ca-1.sealed"), "{findings}");
-    fs::remove_file(world.path("hub/keys/device-ca-1.sealed")).unwrap();
-    let findings = world.run("hub doctor --dir hub --json").out;
-    assert!(!findings.contains(done), "{findings}");
-    let hub = world.serve("hub");
-    let later = Conditions { clock: Some("+92d".to_owned()), ..Conditions::default() };
-    let one = world.agent("dev-1", &later);
-    let heard = |of: &serde_json::Value| of["device"]["last_seen_ms"].clone();
-    let before = heard(&world.device("dev-1", "operator"));
-    until("dev-1 is heard", || heard(&world.device("dev-1", "operator")) != before);
-    one.stop();
-    hub.stop();
-}
-
-/// Which of the hub's Device CAs issued a device's certificates, oldest first.
-fn issuers(world: &World, device: &str) -> Vec<String> {
-    let own = |name: &str| {
-        let text = fs::read_to_string(world.path(&format!("hub/certs/{name}.pem"))).unwrap();
-        CertificateInfo::parse(&from_pem(CERTIFICATE, &text).unwrap()).unwrap()
-    };
-    let cas = ["device-ca", "device-ca-1"].map(|name| (name, own(name)));
-    let issuer = |der: &Vec<u8>| {
-        let info = CertificateInfo::parse(der).unwrap();
-        let found = cas.iter().find(|(_, ca)| info.is_signed_by(der, ca));
-        found.map_or("nobody", |(name, _)| name).to_owned()
-    };
-    ldevids(world, device).iter().map(issuer).collect()
-}
-
-/// The operational certificates of a device as the hub's database has them, oldest first.
-fn ldevids(world: &World, device: &str) -> Vec<Vec<u8>> {
-    let script = "import sqlite3,sys\n\
-                  c=sqlite3.connect('file:'+sys.argv[1]+'?mode=ro',uri=True)\n\
-                  q='SELECT hex(der) FROM certificates WHERE device=? AND kind=\"ldevid\"'\n\
-                  q+=' ORDER BY not_before_ms'\n\
-                  [print(r[0]) for r in c.execute(q,(sys.argv[2],))]";
-    let output = Command::new("python3")
-        .args(["-c", script])
-        .arg(world.path("hub/hub.db"))
-        .arg(device)
-        .output()
-        .unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let lines = String::from_utf8(output.stdout).unwrap();
-    lines.lines().map(|line| hex::decode(line).unwrap()).collect()
-}
-
-/// What OpenSSL says of a device's newest certificate by the files that a broker has.
-fn broker_says(world: &World, device: &str) -> String {
-    let newest = ldevids(world, device).pop().unwrap();
-    let certificate = world.path(&format!("{device}.ldevid.pem"));
-    fs::write(&certificate, to_pem(CERTIFICATE, &newest).unwrap()).unwrap();
-    let trusted = ["device-ca.pem", "device-ca.crl.pem"]
-        .map(|name| fs::read_to_string(world.path(&format!("broker/{name}"))).unwrap());
-    let bundle = world.path("broker.pem");
-    fs::write(&bundle, trusted.concat()).unwrap();
-    let output = Command::new("openssl")
-        .args(["verify", "-crl_check", "-purpose", "sslclient", "-CAfile"])
-        .arg(&bundle)
-        .arg(&certificate)
-        .output()
-        .unwrap();
-    String::from_utf8([output.stdout, output.stderr].concat()).unwrap()
-}
-
-fn sign(world: &World, anchors: &str) {
+pub fn sign(world: &World, anchors: &str) {
     for key in ["a1", "a2"] {
         world.ok(&format!("pki anchors sign {anchors} --key {key}.sealed --pin-file pin"));
     }
@@ -382,7 +282,7 @@ fn move_hub(world: &World) {
 }
 
 /// Every file below a directory with what is in it, but the database, which lives.
-fn files(world: &World, directory: &str) -> Vec<(String, Vec<u8>)> {
+pub fn files(world: &World, directory: &str) -> Vec<(String, Vec<u8>)> {
     let mut found = Vec::new();
     let mut folders = vec![world.path(directory)];
     while let Some(folder) = folders.pop() {
@@ -399,6 +299,5 @@ fn files(world: &World, directory: &str) -> Vec<(String, Vec<u8>)> {
     found
 }
 
-const DEVICE_CA: &str = "Replace the Device CA in time";
 const IN_TIME: &str = "Replace the hub's keys in time";
 const STOLEN: &str = "The hub is stolen";

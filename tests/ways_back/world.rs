@@ -1,5 +1,6 @@
 //! A fleet of its own for each scene: people with their keys, a factory, a hub, devices.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
@@ -10,6 +11,7 @@ use std::sync::{Mutex, OnceLock};
 use serde_json::Value;
 
 use crate::common::Ran;
+use crate::pages::{self, Block};
 use crate::process::{PATIENCE, Process, finish, until};
 
 /// A scene's directory and its part of the loopback network.
@@ -18,6 +20,8 @@ pub struct World {
     scene: u8,
     /// What the hub's and the operators' clocks say; nothing for the machine's own.
     clock: Mutex<Option<String>>,
+    /// Blocks of the runbook that were run, by their section.
+    followed: Mutex<BTreeMap<String, BTreeSet<usize>>>,
 }
 
 /// How an agent is started.
@@ -53,7 +57,8 @@ impl World {
         fs::create_dir(dir.path().join("bin")).unwrap();
         symlink(env!("CARGO_BIN_EXE_ringfort"), dir.path().join("bin/ringfort")).unwrap();
         let scene = SCENES.fetch_add(1, Ordering::Relaxed);
-        let world = World { dir, scene, clock: Mutex::new(None) };
+        let world =
+            World { dir, scene, clock: Mutex::new(None), followed: Mutex::new(BTreeMap::new()) };
         world.listen_at("hub", HUB);
         world.name_hosts("hosts", &[]);
         world
@@ -121,24 +126,17 @@ impl World {
         ran
     }
 
-    /// Runs the commands of the runbook as they stand there: one block of a section.
+    /// Runs the commands of the runbook as they stand there: one block of a section. A scene that
+    /// runs one of a section has to run all of it.
     pub fn follow(&self, section: &str, block: usize) -> String {
-        let text = fs::read_to_string(RUNBOOK).unwrap();
-        let rest = text.split(&format!("\n## {section}\n")).nth(1);
-        let rest = rest.unwrap_or_else(|| panic!("no section {section}"));
-        let section_text = rest.split("\n## ").next().unwrap();
-        let blocks: Vec<&str> =
-            section_text.split("```sh\n").skip(1).map(|b| b.split("```").next().unwrap()).collect();
+        let text = &runbook(section)[block].text;
+        self.followed.lock().unwrap().entry(section.to_owned()).or_default().insert(block);
         let clock = self.clock.lock().unwrap().clone();
-        let mut said = String::new();
-        for line in blocks[block].lines() {
-            let mut shell = self.command_of(Path::new("/bin/sh"), "hosts", clock.as_deref());
-            shell.args(["-e", "-c", line]);
-            let ran = finish(shell);
-            assert_eq!(ran.code, 0, "{section}: {line}\n{}{}", ran.out, ran.err);
-            said.push_str(&ran.out);
-        }
-        said
+        let mut shell = self.command_of(Path::new("/bin/sh"), "hosts", clock.as_deref());
+        shell.args(["-e", "-c", text]);
+        let ran = finish(shell);
+        assert_eq!(ran.code, 0, "{section}: {text}\n{}{}", ran.out, ran.err);
+        ran.out
     }
 
     /// Runs the agent's other commands.
@@ -306,6 +304,26 @@ impl World {
     }
 }
 
+impl Drop for World {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            return;
+        }
+        for (section, run) in self.followed.get_mut().unwrap() {
+            let all = runbook(section).len();
+            assert_eq!(run.len(), all, "of {section:?} only blocks {run:?} were run, of {all}");
+        }
+    }
+}
+
+/// The blocks of a section of the runbook.
+fn runbook(section: &str) -> Vec<Block> {
+    let blocks = pages::blocks("operate.md").into_iter();
+    let found: Vec<Block> = blocks.filter(|block| block.section == section).collect();
+    assert!(!found.is_empty(), "no section {section}");
+    found
+}
+
 /// What all scenes begin with, made once by the commands that people type.
 fn template() -> &'static Path {
     static TEMPLATE: OnceLock<PathBuf> = OnceLock::new();
@@ -316,7 +334,11 @@ fn make_template(name: &str, pki_init: &str, hub_init: &str) -> PathBuf {
     let place = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
     let _ = fs::remove_dir_all(&place);
     fs::create_dir_all(&place).unwrap();
-    for (name, text) in [("pin", "a passphrase of its own\n"), ("other-pin", "another one\n")] {
+    for (name, text) in [
+        ("pin", "a passphrase of its own\n"),
+        ("other-pin", "another one\n"),
+        ("third-pin", "a third one\n"),
+    ] {
         fs::write(place.join(name), text).unwrap();
         fs::set_permissions(place.join(name), fs::Permissions::from_mode(0o600)).unwrap();
     }
@@ -402,7 +424,6 @@ pub const RELAYS: u8 = 10;
 /// What was made at the factory before.
 const DEVICES: [&str; 3] = ["dev-1", "dev-2", "dev-3"];
 pub const RELEASES: [&str; 3] = ["1.0", "1.1", "1.2"];
-const RUNBOOK: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/operate.md");
 const PKI_INIT: &str = "pki init --name acme --root root --backup-root backup-root \
     --hub-address hub.acme.example:8443 \
     --spare-address https://spare.acme.example:8445/anchors \

@@ -19,6 +19,7 @@ use crate::clock;
 use crate::failure::Outcome;
 use crate::operator::Operator;
 use crate::output::{Table, conclude};
+use crate::product::ProductName;
 
 /// The commands of the group.
 #[derive(Subcommand)]
@@ -70,7 +71,10 @@ pub enum Command {
     Order(order::Options),
     /// List the products for developers, or make a product one of them
     Developer {
-        /// The class (UUID) that becomes one, for ever: 25 devices, certificates of 30 days
+        /// The product that becomes one, for ever: 25 devices, certificates of 30 days
+        #[arg(long, value_name = "VENDOR/CLASS", conflicts_with = "class")]
+        product: Option<ProductName>,
+        /// The same by its class (UUID)
         #[arg(long)]
         class: Option<String>,
     },
@@ -97,7 +101,10 @@ impl Command {
             }
             Command::Consent { command } => command.run(dir, json),
             Command::Order(options) => conclude(order::run(dir, &options), json),
-            Command::Developer { class } => conclude(developer(dir, class), json),
+            Command::Developer { product, class } => {
+                let class = product.map(|product| product.class_id().to_string()).or(class);
+                conclude(developer(dir, class), json)
+            }
             Command::History { id, limit } => conclude(history(dir, &id, limit), json),
         }
     }
