@@ -80,7 +80,7 @@ impl Console {
     }
 
     /// Whole lines that contain this.
-    fn lines_with(&self, what: &str) -> usize {
+    pub fn lines_with(&self, what: &str) -> usize {
         let text = self.text();
         let whole = text.rsplit_once('\n').map_or("", |(whole, _)| whole);
         whole.lines().filter(|line| line.contains(what)).count()

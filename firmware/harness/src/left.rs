@@ -3,9 +3,10 @@
 
 use boot::HANDOFF_MAGIC;
 use harness::release::{Fleet, Images};
+use ringfort_cose::Reason;
 use slots::Sha256;
 
-use crate::device::{Bench, Device, SECRET};
+use crate::device::{Bench, Device, Run, SECRET};
 use crate::flows::{DONE, HANG, INSTALL, REVERT, Tally, runs};
 
 /// Reads all of the memory at hand-off and looks for the device's secret, in every form in which the
@@ -129,6 +130,25 @@ fn looks() -> Vec<u8> {
     image
 }
 
+/// The deepest way is recovery's: a release is taken, written, read back and judged once more.
+pub fn stack_of_recovery(bench: &Bench, machine: &'static str, tally: &mut Tally) {
+    let fleet = Fleet::new(&bench.images, 2, 0);
+    let device = Device::new(bench, "recovery", machine, &fleet);
+    // Its last component is found wrong, so that the loader stays where it is.
+    let wrong = fleet.good(1).with_flipped_payload(1, 99);
+    let run = Run { recovery: Some(wrong.stream()), ..Run::default() };
+    let console = run.console.clone();
+    let refused = |run: &Run| run.console.lines_with("boot: recovery, ") > 1;
+    let memory = device.memory_when(run, "memsave", &[STACK], refused);
+    let (said, reason) = (console.text(), Reason::ImageDigest);
+    let what = format!("{machine}: recovery refuses a release whose payload is wrong ({reason})");
+    tally.check(&what, said.contains(&format!("{:08x}", reason.number())), &said);
+    let free = memory.iter().take_while(|byte| **byte == 0xa5).count();
+    let used = memory.len() - free;
+    let what = format!("{machine}: {used} bytes of stack in recovery are within 80 % of 12 KiB");
+    tally.check(&what, (1..=STACK.1 as usize * 8 / 10).contains(&used), &memory.len());
+}
+
 /// The newest line of the log says what booted, and why the other slot did not.
 pub fn log(bench: &Bench, machine: &'static str, tally: &mut Tally) {
     let fleet = Fleet::new(&bench.images, 1, 64 * 1024);
@@ -147,7 +167,7 @@ pub fn log(bench: &Bench, machine: &'static str, tally: &mut Tally) {
     tally.code(&format!("{machine}: log: it is given up"), &outcome, DONE);
     let outcome = device.command(0);
     tally.code(&format!("{machine}: log: the old one runs"), &outcome, runs(1));
-    let reason = ringfort_cose::Reason::HealthCheckFailed.number();
+    let reason = Reason::HealthCheckFailed.number();
     let wanted = line(&fleet, 1, [5, 0, reason]);
     let seen = newest(&device);
     let what = format!("{machine}: the log has the reason why the other slot was given up");
@@ -178,5 +198,7 @@ fn newest(device: &Device) -> Vec<u8> {
     lines(device).into_iter().max_by_key(number).unwrap_or_default()
 }
 
+/// The loader's stack, which is all of its memory.
+const STACK: (u32, u32) = (mps2::map::BOOT_RAM.at, mps2::map::BOOT_RAM.len);
 const LOG_AT: u32 = mps2::map::LOG[0];
 const MAGIC: u32 = 0x474c_4652;
