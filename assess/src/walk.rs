@@ -65,7 +65,7 @@ pub enum LeafKind {
     Text,
     /// An ELF file.
     Elf,
-    /// A picture, a font, sound: recognised, nothing to run.
+    /// A picture, a font, sound, this project's list of weak keys: recognised, nothing to run.
     Media,
     /// Anything else.
     Binary,

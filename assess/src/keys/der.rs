@@ -248,6 +248,16 @@ fn dsa_key(p: &[u8], q: &[u8], g: &[u8], y: &[u8]) -> Key {
     }
 }
 
+/// The key of a DSA group and a public number; none where they cannot be one.
+#[must_use]
+pub fn dsa_public(p: &[u8], q: &[u8], g: &[u8], y: &[u8]) -> Option<Key> {
+    let [p, q, g, y] = [p, q, g, y].map(trim);
+    let plausible = (64..=512).contains(&p.len())
+        && (20..=32).contains(&q.len())
+        && [g, y].iter().all(|n| !n.is_empty() && n.len() <= p.len());
+    plausible.then(|| dsa_key(p, q, g, y))
+}
+
 fn pkcs1_public(body: &[u8]) -> Option<Key> {
     let mut items = Items(body);
     let modulus = integer(items.next())?;

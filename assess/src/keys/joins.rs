@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use dashu_int::UBig;
 
-use super::{Fingerprint, Index, Kind, Record, known, math};
+use super::{Fingerprint, Index, Kind, Record, debian, known, math};
 use crate::model::OwnerKind;
 
 /// One answer: a rule that holds for a set of records.
@@ -317,9 +317,11 @@ impl<'a> Joins<'a> {
         let mut moduli: BTreeMap<Vec<u8>, Vec<usize>> = BTreeMap::new();
         let mut degenerate: BTreeMap<Fingerprint, Vec<usize>> = BTreeMap::new();
         let mut short: BTreeMap<Fingerprint, Vec<usize>> = BTreeMap::new();
+        let mut all: BTreeMap<Fingerprint, Vec<usize>> = BTreeMap::new();
         for (at, record) in self.index.records.iter().enumerate() {
             let Some(key) = &record.about.key else { continue };
             let print = Fingerprint(key.spki_sha256);
+            all.entry(print).or_default().push(at);
             if key.degenerate {
                 degenerate.entry(print).or_default().push(at);
             }
@@ -331,6 +333,12 @@ impl<'a> Joins<'a> {
             }
             if let Some((modulus, _)) = &key.rsa {
                 moduli.entry(modulus.clone()).or_default().push(at);
+            }
+        }
+        for (print, records) in all {
+            let weak = self.record(records[0]).about.key.clone().filter(|key| debian::is_weak(key));
+            if let Some(key) = weak {
+                self.add("K-036", print, key.name.clone(), &records);
             }
         }
         for (print, records) in degenerate {

@@ -5,6 +5,7 @@
 
 pub mod crypt;
 mod curve;
+pub mod debian;
 pub mod der;
 pub mod extract;
 mod joins;

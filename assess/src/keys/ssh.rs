@@ -37,6 +37,7 @@ pub fn public(blob: &[u8]) -> Option<Key> {
             let exponent = fields.string()?;
             der::rsa(fields.string()?, exponent)
         }
+        b"ssh-dss" => dsa(&mut fields),
         b"ssh-ed25519" => Some(der::ed25519_public(fields.string()?.try_into().ok()?)),
         name if name.starts_with(b"ecdsa-sha2-") => {
             let curve = std::str::from_utf8(fields.string()?).ok()?;
@@ -44,6 +45,12 @@ pub fn public(blob: &[u8]) -> Option<Key> {
         }
         _ => None,
     }
+}
+
+/// p, q, g and y (RFC 4253, section 6.6).
+fn dsa(fields: &mut Fields<'_>) -> Option<Key> {
+    let (p, q) = (fields.string()?, fields.string()?);
+    der::dsa_public(p, q, fields.string()?, fields.string()?)
 }
 
 /// Reads a raw key from the start of `data`: a Dropbear host key (private) or a public
@@ -64,6 +71,12 @@ pub fn raw(data: &[u8]) -> Option<(SshKey, usize)> {
             let d =
                 fields.string().filter(|d| d.len() * 2 > modulus.len() && d.len() <= modulus.len());
             (key, d.is_some())
+        }
+        b"ssh-dss" => {
+            let key = dsa(&mut fields)?;
+            // Dropbear goes on with x.
+            let x = fields.string().filter(|x| (16..=33).contains(&x.len()));
+            (key, x.is_some())
         }
         b"ssh-ed25519" => match fields.string()? {
             both if both.len() == 64 => (der::ed25519_public(both[32..].try_into().ok()?), true),
@@ -121,3 +134,31 @@ impl<'a> Fields<'a> {
 
 /// First bytes of an OpenSSH private key.
 pub const MAGIC: &[u8] = b"openssh-key-v1\0";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fields(parts: &[&[u8]]) -> Vec<u8> {
+        parts.iter().flat_map(|part| [&(part.len() as u32).to_be_bytes(), *part].concat()).collect()
+    }
+
+    #[test]
+    fn a_dsa_key_is_one_as_public_blob_and_as_dropbears_private_file() {
+        let (p, q, g, y) = ([0xc5; 128], [0x93; 20], [0x35; 128], [0x4b; 127]);
+        let signed = |n: &[u8]| [&[0], n].concat();
+        let (p0, q0) = (signed(&p), signed(&q));
+        let blob = fields(&[b"ssh-dss", &p0, &q0, &g, &y]);
+        let expected = der::dsa_public(&p, &q, &g, &y).unwrap();
+        assert_eq!((expected.name.as_str(), expected.bits), ("DSA-1024", 1024));
+        assert_eq!(public(&blob), Some(expected.clone()));
+        let (found, used) = raw(&blob).unwrap();
+        assert_eq!((found.private, found.key, used), (false, expected.clone(), blob.len()));
+        let file = [blob.clone(), fields(&[&[0x21; 20]])].concat();
+        let (found, used) = raw(&file).unwrap();
+        assert_eq!((found.private, found.key, used), (true, expected, file.len()));
+        // Numbers that are no group are no key.
+        assert_eq!(public(&fields(&[b"ssh-dss", &p0, &p0, &g, &y])), None);
+        assert_eq!(public(&fields(&[b"ssh-dss", &p0, &q0, &g, &[0]])), None);
+    }
+}

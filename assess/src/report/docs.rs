@@ -2,7 +2,10 @@
 
 use std::fmt::Write;
 
-use crate::{keys::known, rules, unpack};
+use crate::{
+    keys::{debian, known},
+    rules, unpack,
+};
 
 /// The whole document.
 #[must_use]
@@ -26,6 +29,7 @@ pub fn docs() -> String {
     for line in super::NOT_CHECKED {
         let _ = writeln!(out, "- {line}");
     }
+    debian_weak(&mut out);
     let _ = writeln!(
         out,
         "\n## Rules\n\n{} rules, {} component signatures, {} publicly known keys (list of {}). Each rule is shown with a case that it finds and one that it does not; a middle dot in them stands for nothing and keeps this page from being a finding itself.",
@@ -82,6 +86,19 @@ pub fn docs() -> String {
 }
 
 /// One sample that the rule finds and one that it does not; a test holds both.
+fn debian_weak(out: &mut String) {
+    let Some(list) = debian::list() else { return };
+    let _ = writeln!(
+        out,
+        "\n## Debian-weak keys\n\nRule [K-036](#k-036) knows {} keys (list of {}): what OpenSSL 0.9.8c-1 to 0.9.8g-8 of Debian and its descendants could make (CVE-2008-0166), derived by this project's own program, `assess/examples/debian_weak`, for every process id from 0 to 32,767. An RSA key is known by its modulus, whatever its exponent. The list holds no keys but shortened fingerprints: of 101 million other keys, one is expected to be taken for one of these. `rnd`: the command read a file of seeds, ~/.rnd; `noread`: it could not, or there was none and it was old (0.9.8c); `nornd`: there was none (0.9.8g). le32 is i386 and 32-bit Arm, le64 is amd64, be32 is PowerPC, SPARC and PA-RISC.\n",
+        list.count(),
+        list.made_on
+    );
+    for set in &list.sets {
+        let _ = writeln!(out, "- {set}");
+    }
+}
+
 fn examples(rule: &rules::Rule, out: &mut String) {
     if let Some((_, yes, no)) = rules::shown::SHOWN.iter().find(|s| s.0 == rule.id) {
         let _ = writeln!(out, "\n- found: {yes}\n- not found: {no}");

@@ -87,7 +87,7 @@ pub fn comparison_words(pair: &Comparison) -> String {
 pub const NOT_CHECKED: &[&str] = &[
     "known vulnerabilities of components: versions are listed, not judged",
     "the live fleet and open ports",
-    "Debian-weak keys (CVE-2008-0166): they follow from process id, architecture and key size of one old OpenSSL build, and no list of them is included",
+    "Debian-weak keys (CVE-2008-0166) beyond the sets that docs/assess.md lists: other sizes, elliptic curves, DSA keys of the openssl command, MIPS",
     "raw symmetric keys and private scalars in binary data without a structure around them",
     "text in UTF-16, and credentials split over several strings",
     "passwords of PKCS#12, JKS, JCEKS and encrypted PEM beyond a short list of well-known ones; of OpenSSH, PuTTY and OpenPGP keys none are tried",

@@ -326,4 +326,13 @@ pub(super) const RULES: &[Rule] = &[
         requirements: &["5.5-1", "I2.4.2"],
         ..BASE
     },
+    Rule {
+        id: "K-036",
+        severity: Critical,
+        title: "key that a process id decides (Debian, 2006 to 2008)",
+        about: "OpenSSL on Debian and its descendants drew such keys from 32,768 possible ones (CVE-2008-0166): anybody can make the private half.",
+        fix: "Replace it, and every key that was made on the same system; revoke its certificates",
+        requirements: SHARED,
+        ..BASE
+    },
 ];

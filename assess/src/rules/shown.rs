@@ -38,6 +38,7 @@ pub const SHOWN: &[(&str, &str, &str)] = &[
     ("K-033", "a PKCS#12 store that `changeit` opens", "one under a password of no list"),
     ("K-034", "an encrypted key that `changeit` opens", "one under a passphrase of no list"),
     ("K-035", "an RSA key with exponent 3", "exponent 65537"),
+    ("K-036", "what `openssl genrsa` made as process 4711 on i386", "the same modulus and two"),
     ("E-001", "a program linked with -z execstack", "a hardened program"),
     ("E-002", "a program linked with -no-pie", "a hardened program"),
     ("E-003", "a program linked with -z norelro", "a hardened program"),

@@ -130,6 +130,8 @@ pub struct Assessment {
     pub rules: usize,
     /// Known public keys in force, and the day of the list.
     pub known_keys: (usize, &'static str),
+    /// Debian-weak keys in force, and the day of the list.
+    pub debian_weak_keys: (u64, &'static str),
     /// Version of the requirement table.
     pub requirement_table: &'static str,
     /// Day by which dates were judged.

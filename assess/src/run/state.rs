@@ -208,6 +208,8 @@ impl State<'_> {
             min_coverage_percent: options.min_coverage_percent,
             rules: rules::all().count(),
             known_keys: (keys::known::count(), keys::known::made_on()),
+            debian_weak_keys: keys::debian::list()
+                .map_or((0, "unknown"), |l| (l.count(), l.made_on)),
             requirement_table: rules::requirements::VERSION,
             today: options.today.clone(),
         }

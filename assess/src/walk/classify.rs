@@ -2,13 +2,19 @@
 //! can be read at all.
 
 use super::{LeafKind, Place};
-use crate::{blob::Blob, model::Coverage};
+use crate::{blob::Blob, keys::debian, model::Coverage};
 
 /// What a file looks like, by its first bytes and its place.
 pub(super) fn classify(blob: &Blob, place: &Place) -> LeafKind {
     let head = blob.bytes(0, 8192);
     if head.starts_with(b"\x7fELF") {
         return LeafKind::Elf;
+    }
+    if head.starts_with(debian::HEAD.as_bytes())
+        && blob.len() <= LIST_MAX
+        && debian::List::read(&blob.bytes(0, blob.len() as usize)).is_some()
+    {
+        return LeafKind::Media;
     }
     if MEDIA.iter().any(|(at, magic)| head.get(*at..).is_some_and(|h| h.starts_with(magic))) {
         return LeafKind::Media;
@@ -119,6 +125,9 @@ fn is_opaque(block: &[u8]) -> bool {
 
 const BLOCK: usize = 4096;
 const OPAQUE_RUN: u64 = 16 << 10;
+
+/// The list of weak keys of this project is far below.
+const LIST_MAX: u64 = 8 << 20;
 
 const ENCRYPTED: &[(&[u8], &str)] = &[
     (b"LUKS\xba\xbe", "LUKS encrypted volume"),
