@@ -1,6 +1,7 @@
 //! The life of a device without attack, on both boards.
 
-use harness::release::{Fleet, Release};
+use harness::release::{Fleet, Release, SLOT_B};
+use ringfort_cose::Reason;
 
 use crate::device::{Bench, Device, MACHINES, Outcome, Run, STAGING};
 use crate::left;
@@ -83,6 +84,7 @@ pub fn all(bench: &Bench, boards: &[&'static str]) -> bool {
     let mut tally = Tally::default();
     for machine in boards.iter().copied() {
         life(bench, machine, &mut tally);
+        delivered(bench, machine, &mut tally);
         left::secret(bench, machine, &mut tally);
         left::registers_and_memory(bench, machine, &mut tally);
         left::stack_of_recovery(bench, machine, &mut tally);
@@ -151,6 +153,35 @@ fn life(bench: &Bench, machine: &'static str, tally: &mut Tally) {
     let boots = [&first, &second].map(|outcome| field(outcome, "boots"));
     let what = format!("{machine}: boots are counted");
     tally.check(&what, boots[0] == Some(1) && boots[1] == Some(7), &boots);
+}
+
+/// The loaders as they are delivered, with and without `dice` and `recovery`. Here it is the images
+/// that end the emulator.
+fn delivered(bench: &Bench, machine: &'static str, tally: &mut Tally) {
+    let fleet = Fleet::new(&bench.images, 2, 0);
+    for name in ["boot", "boot-small"] {
+        let mut device = Device::new(bench, name, machine, &fleet);
+        device.boot = bench.boot.with_file_name(name);
+        device.factory_slot(&fleet.slot(&fleet.good(1), 1));
+        let mut say = |what: &str, command, wanted| {
+            let outcome = device.command(command);
+            tally.code(&format!("{machine}: {name}: {what}"), &outcome, wanted);
+        };
+        say("the factory's image is confirmed", CONFIRM, DONE);
+        device.stage(&fleet.good(2));
+        say("an update is installed", INSTALL, DONE);
+        say("runs on trial", 0, runs(2));
+        say("is confirmed", CONFIRM, DONE);
+        say("and runs", 0, runs(2));
+        let at = SLOT_B + 0x3000 + 99;
+        device.write(at, &[device.read(at, 1)[0] ^ 1]);
+        let run = Run { until: Some(("boot: recovery, ", 1)), ..Run::default() };
+        let outcome = device.run(&run);
+        let reason = format!("boot: recovery, {:08x}", Reason::ImageDigest.number());
+        let refused = outcome.console.contains(&reason) && !outcome.console.contains("app: ");
+        let what = format!("{machine}: {name}: a changed image does not run (image-digest)");
+        tally.check(&what, refused && outcome.nonsecure.is_empty(), &outcome);
+    }
 }
 
 /// The number behind a word of the secure component's line.
