@@ -5,7 +5,7 @@ mod common;
 
 use common::World;
 use ringfort_api::client::{After, Client, DeviceFilter};
-use ringfort_api::model::{NewDeployment, NewOperator};
+use ringfort_api::model::{NewDeployment, NewOfflineOrder, NewOperator};
 use ringfort_cose::{PublicKey, Reason, Sha256Digest};
 use ringfort_fleet::Role;
 use ringfort_pki::{CERTIFICATE, SubjectKey, to_pem};
@@ -38,6 +38,40 @@ async fn each_role_does_what_it_may_and_no_more() {
         assert_eq!(moves == forbidden, !matches!(role, Role::Operator | Role::Admin), "{role}");
         assert_eq!(administers == forbidden, role != Role::Admin, "{role}");
     }
+}
+
+/// The order for a medium, over the API: who gets one, and what is no wish for one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_order_for_a_medium_is_given_to_operators_and_only_for_what_is_open() {
+    let world = World::start().await;
+    let day = NewOfflineOrder { life_s: 86_400 };
+    for (name, role, expected) in [
+        ("vic", Role::Viewer, Reason::RoleForbids),
+        ("pia", Role::Publisher, Reason::RoleForbids),
+        ("olga", Role::Operator, Reason::NotFound),
+        ("ada", Role::Admin, Reason::NotFound),
+    ] {
+        let client = world.client(name, role).await;
+        assert_eq!(reason(client.offline_order("dev-a", &day).await), Some(expected), "{role}");
+    }
+    let eve = world.add_operator("eve", Role::Operator).await;
+    let path = "/api/v1/devices/dev-a/offline-order";
+    let post = |body: &str| {
+        world.operator(path).with(&eve).post("application/json", body.as_bytes().to_vec()).send()
+    };
+    for (body, expected, status) in [
+        (r#"{"life_s":0}"#, Reason::Malformed, 400),
+        (r#"{"life_s":2592001}"#, Reason::Malformed, 400),
+        (r#"{"life_s":-1}"#, Reason::Malformed, 400),
+        ("{}", Reason::Malformed, 400),
+        (r#"{"life_s":60,"nonce":"00"}"#, Reason::UnknownField, 400),
+        (r#"{"life_s":60}"#, Reason::NotFound, 404),
+    ] {
+        let answer = post(body);
+        assert_eq!((answer.reason(), answer.status), (expected, status), "{body}: {answer:?}");
+    }
+    let get = world.operator(path).with(&eve).send();
+    assert_eq!(get.status, 405);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -12,6 +12,7 @@ mod enrolment;
 mod factory;
 mod lifecycle;
 mod moves;
+mod offline;
 mod people;
 mod properties;
 mod releases;

@@ -12,7 +12,7 @@ use ringfort_pki::{Csr, KeyKind, Operator as Person, SubjectKey};
 use crate::world::{HOUR_MS, NOW_MS, World, csr, key, refused, sha256};
 
 /// A person with a certificate. Which authority issues it is for the listener to check.
-async fn person(world: &World, name: &str, role: Role) -> (Operator, [u8; 32]) {
+pub async fn person(world: &World, name: &str, role: Role) -> (Operator, [u8; 32]) {
     let new = certificate_for(world, name, role, &key());
     world.fleet.add_operator(&world.admin, &new).await.unwrap();
     let fingerprint = sha256(&new.certificate).0;
