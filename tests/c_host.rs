@@ -54,6 +54,121 @@ fn a_device_in_c_goes_back_from_an_image_that_is_not_well() {
     assert_eq!(device.state_of(&sick), "reverted");
 }
 
+/// A technician brings order and release; there is no hub, and it hears of it later.
+#[test]
+fn a_device_in_c_takes_an_order_from_a_medium_and_no_altered_one() {
+    let mut device = Device::enrolled();
+    let payload = noise(20_000);
+    let deployment = device.deploy("1.0", &payload);
+    device.bench().ok("device order dev-c --out stick --dir operator");
+    let copied = Command::new("cp")
+        .args(["-r", "r-1.0", "stick/release"])
+        .current_dir(device.path(""))
+        .status();
+    assert!(copied.unwrap().success());
+    device.lose_hub();
+    let medium = device.path("stick").display().to_string();
+    let order = fs::read(device.path("stick/order")).unwrap();
+    let mut altered = order.clone();
+    *altered.last_mut().unwrap() ^= 1;
+    fs::write(device.path("stick/order"), altered).unwrap();
+    let (said, code) = device.command(&["medium", &medium]);
+    assert_eq!(code, 0, "{said}");
+    assert!(said.contains("bad-signature") && !said.contains("restart"), "{said}");
+    assert!(said.contains("status update=0"), "{said}");
+
+    fs::write(device.path("stick/order"), &order).unwrap();
+    let (said, code) = device.command(&["medium", &medium]);
+    assert_eq!(code, 0, "{said}");
+    assert!(
+        said.contains("trial in slot 1") && said.contains("status update=5 active=1"),
+        "{said}"
+    );
+    assert_eq!(device.slot(1)[..payload.len()], payload);
+    // Handed over again it does nothing.
+    let (said, _) = device.command(&["medium", &medium]);
+    assert!(said.contains("order-replayed") && !said.contains("restart"), "{said}");
+    device.serving = Some(device.hub.serve());
+    device.run(&[]);
+    assert_eq!(device.state_of(&deployment), "confirmed");
+}
+
+/// The hub is gone; where the anchors lie too, a server that nobody trusts shows the newer ones.
+#[test]
+fn a_device_in_c_takes_newer_anchors_from_the_spare_address_one_by_one() {
+    let mut device = Device::enrolled();
+    let [port] = local_hub::free_ports();
+    let bench = device.bench();
+    let sign = |version: u64| {
+        for key in ["a1", "a2"] {
+            bench.ok(&format!(
+                "pki anchors sign hub/anchors/{version}.cbor --key {key}.sealed --pin-file pin"
+            ));
+        }
+    };
+    bench.ok(&format!("pki anchors new --spare-address https://localhost:{port}/anchors"));
+    sign(2);
+    bench.ok("pki anchors publish hub/anchors/2.cbor --dir operator");
+    bench.keys(&["c2", "c3"]);
+    for (version, key) in [(3, "c2"), (4, "c3")] {
+        bench.ok(&format!("pki anchors new --command-key {key}.pub"));
+        sign(version);
+    }
+    device.run(&[]);
+    device.lose_hub();
+    let place = device.path("spare");
+    fs::create_dir_all(place.join("anchors")).unwrap();
+    let put = |version: u64, name: &str| {
+        let from = device.path(&format!("hub/anchors/{version}.cbor"));
+        fs::copy(from, place.join(name)).unwrap();
+    };
+    put(4, "anchors/3.cbor");
+    let _spare = spare(&place, port);
+    let (said, code) = device.command(&["spare"]);
+    assert_eq!(code, 0, "{said}");
+    assert!(
+        said.contains("anchors 2") && said.contains("not taken"),
+        "no version is skipped: {said}"
+    );
+    put(3, "anchors/3.cbor");
+    put(4, "anchors/4.cbor");
+    let (said, code) = device.command(&["spare"]);
+    assert_eq!(code, 0, "{said}");
+    assert!(said.contains("anchors 3") && said.contains("anchors 4"), "{said}");
+    // They are in flash.
+    let (said, _) = device.command(&["spare"]);
+    assert!(said.starts_with("anchors 4"), "{said}");
+}
+
+/// OpenSSL's own file server, with a certificate of nobody.
+fn spare(place: &Path, port: u16) -> Process {
+    let options =
+        ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"];
+    let made = Command::new("openssl")
+        .args(options)
+        .args(["-subj", "/CN=nobody", "-keyout", "key.pem", "-out", "certificate.pem"])
+        .current_dir(place)
+        .output();
+    assert!(made.unwrap().status.success());
+    let mut server = Command::new("openssl");
+    server
+        .args(["s_server", "-WWW", "-quiet", "-cert", "certificate.pem", "-key", "key.pem"])
+        .args(["-accept", &format!("127.0.0.1:{port}")])
+        .stdout(std::process::Stdio::null())
+        .current_dir(place);
+    let server = Process::start(&mut server, &place.join("log"));
+    let begun = std::time::Instant::now();
+    while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
+        assert!(
+            begun.elapsed().as_secs() < 60,
+            "{}",
+            fs::read_to_string(place.join("log")).unwrap()
+        );
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    server
+}
+
 #[test]
 fn an_image_that_is_larger_than_its_slot_is_not_begun() {
     let device = Device::enrolled();
@@ -205,7 +320,7 @@ fn the_header_is_the_librarys() {
 /// A provisioned and enrolled device in C, and its hub.
 struct Device {
     hub: LocalHub,
-    _serving: Process,
+    serving: Option<Process>,
     program: Program,
 }
 
@@ -215,9 +330,8 @@ impl Device {
         let hub = LocalHub::new();
         let serving = hub.serve();
         let idevid = hub.make_devices(&["dev-c"]).remove(0);
-        let ldevid = hub.enrol("dev-c", &idevid);
-        fs::copy(ldevid.certificate, hub.bench.path("ldevid.pem")).unwrap();
-        fs::copy(ldevid.key, hub.bench.path("ldevid.key")).unwrap();
+        fs::copy(idevid.certificate, hub.bench.path("idevid.pem")).unwrap();
+        fs::copy(idevid.key, hub.bench.path("idevid.key")).unwrap();
         let authority = hub.bench.path("operator/server-ca.pem");
         fs::copy(authority, hub.bench.path("server-ca.pem")).unwrap();
         let identity = fs::read(hub.bench.path("dev-c.identity")).unwrap();
@@ -225,7 +339,7 @@ impl Device {
         let anchors = hub.bench.path("anchors.cbor");
         fs::write(&anchors, identity.anchors).unwrap();
         let digest = openssl(&["dgst", "-sha256", "-binary"], identity.anchors);
-        let device = Device { _serving: serving, program, hub };
+        let device = Device { serving: Some(serving), program, hub };
         let (said, code) = device.command(&[
             "provision",
             "dev-c",
@@ -236,7 +350,15 @@ impl Device {
             &hex::encode(digest),
         ]);
         assert_eq!(code, 0, "{said}");
+        let address = format!("https://localhost:{}", device.hub.device_port);
+        let (said, code) = device.command(&["enrol", &address]);
+        assert!(code == 0 && said.contains("enrolled"), "{said}");
         device
+    }
+
+    /// Ends the hub.
+    fn lose_hub(&mut self) {
+        assert_eq!(self.serving.take().unwrap().stop(), 0);
     }
 
     /// Publishes a release and offers it. Returns the deployment.

@@ -1,12 +1,16 @@
 /* A device in C: flash is a file that behaves like NOR, the boot loader is a struct, TLS is curl.
  *
  *   host provision DIR DEVICE UEID VENDOR CLASS ANCHORS DIGEST
+ *   host enrol DIR HUB        an operational key and its certificate, over EST by idevid.pem
  *   host run DIR TEXT...      until the next update has ended; TEXT fails the health check
+ *   host medium DIR MEDIUM    the same for an order that a technician brought; there is no hub
+ *   host spare DIR            every newer version of the anchors from the spare address
  *   host request DIR PUBLIC   a certificate request; the signature comes from openssl
  *
- * DIR holds server-ca.pem, ldevid.pem and ldevid.key. */
+ * DIR holds server-ca.pem, and idevid.pem with its key until ldevid.pem is there with its own. */
 #include "ringfort_device.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,6 +25,7 @@ static const uint32_t sizes[4] = {STATE_SIZE, ANCHORS_SIZE, SLOT_SIZE, SLOT_SIZE
 static uint8_t flash[STATE_SIZE + ANCHORS_SIZE + 2 * SLOT_SIZE];
 static const char *directory;
 static const char *sick;
+static const char *medium; /* in the place of the hub */
 static int rebooted;
 
 /* What a boot loader keeps: the slot that stays, the one on trial with its tries left. */
@@ -114,8 +119,29 @@ static int32_t sign(void *context, const uint8_t *message, uint32_t length, uint
     return 0;
 }
 
+/* A part of a file; all of it where there is no range. */
+static int32_t read_part(const char *name, const ringfort_request *request, uint8_t *body, uint32_t capacity, ringfort_answer *answer) {
+    uint32_t want = request->has_range ? request->range_last - request->range_first + 1 : capacity;
+    FILE *file = fopen(name, "rb");
+    if (!file) return -1;
+    if (want > capacity || (request->has_range && fseek(file, (long)request->range_first, SEEK_SET))) want = 0;
+    answer->length = (uint32_t)fread(body, 1, want, file);
+    answer->status = request->has_range ? 206 : 200;
+    return fclose(file) || !answer->length ? -1 : 0;
+}
+
+static int32_t from_medium(const ringfort_request *request, uint8_t *body, uint32_t capacity, ringfort_answer *answer) {
+    char name[768];
+    if (request->method != RINGFORT_GET) return -1;
+    if (!strncmp(request->path, "/v1/manifests/", 14)) snprintf(name, sizeof name, "%s/release/release.suit", medium);
+    else if (!strncmp(request->path, "/v1/objects/", 12)) snprintf(name, sizeof name, "%s/release/objects/%s", medium, request->path + 12);
+    else return -1;
+    return read_part(name, request, body, capacity, answer);
+}
+
 static int32_t exchange(void *context, const ringfort_request *request, uint8_t *body, uint32_t capacity, ringfort_answer *answer) {
     (void)context;
+    if (medium) return from_medium(request, body, capacity, answer);
     char command[4096], range[64] = "", post[640] = "";
     if (request->has_range)
         snprintf(range, sizeof range, "--range %u-%u", request->range_first, request->range_last);
@@ -206,9 +232,74 @@ static void show(ringfort_device *device) {
            (unsigned long long)status.floor, status.reason);
 }
 
+static uint32_t read_file(const char *folder, const char *name, uint8_t *bytes, uint32_t capacity) {
+    char text[768];
+    snprintf(text, sizeof text, "%s/%s", folder, name);
+    FILE *file = fopen(text, "rb");
+    if (!file) return 0;
+    uint32_t length = (uint32_t)fread(bytes, 1, capacity, file);
+    fclose(file);
+    return length;
+}
+
+static const ringfort_settings settings = {1, 2, RINGFORT_KEYS_SECURE_ELEMENT, 1};
+
+static void run(const char *format, ...) {
+    char command[4096];
+    va_list words;
+    va_start(words, format);
+    vsnprintf(command, sizeof command, format, words);
+    va_end(words);
+    if (system(command)) die(command);
+}
+
+/* A new operational key, a request for it by the library, EST (RFC 7030) with the factory identity. */
+static void enrol(const ringfort_port *port, const char *hub) {
+    uint8_t public[128], request[RINGFORT_REQUEST_MAX];
+    run("openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out %s/new.key 2>/dev/null", directory);
+    run("openssl pkey -in %s/new.key -pubout -outform DER -out %s/public.der", directory, directory);
+    uint32_t got = read_file(directory, "public.der", public, sizeof public);
+    if (got < 65) die("no public key");
+    int32_t length = ringfort_certificate_request(port, public + got - 65, request, sizeof request);
+    if (length < 0) die("no request");
+    FILE *file = fopen(path("request.der"), "wb");
+    if (!file || fwrite(request, 1, (size_t)length, file) != (size_t)length || fclose(file)) die("not written");
+    run("openssl base64 -in %s/request.der | curl --silent --show-error --fail-with-body --noproxy '*' "
+        "--header content-type:application/pkcs10 --header content-transfer-encoding:base64 --data-binary @- "
+        "--cacert %s/server-ca.pem --cert %s/idevid.pem --key %s/idevid.key --output %s/enrolled %s/.well-known/est/simpleenroll",
+        directory, directory, directory, directory, directory, hub);
+    run("openssl base64 -d -in %s/enrolled | openssl pkcs7 -inform DER -print_certs -out %s/ldevid.pem", directory, directory);
+    run("mv %s/new.key %s/ldevid.key", directory, directory);
+    printf("enrolled\n");
+}
+
+/* The spare address, which nobody has to trust. */
+static void ask_spare(ringfort_device *device) {
+    static uint8_t document[8192];
+    char spare[256];
+    ringfort_status status;
+    if (ringfort_get_spare(device, spare, sizeof spare)) die("no spare address");
+    for (;;) {
+        if (ringfort_get_status(device, &status)) die("no status");
+        printf("anchors %llu\n", (unsigned long long)status.anchors);
+        run("curl --silent --insecure --noproxy '*' --output %s/next.cbor --write-out '%%{http_code}' %s/%llu.cbor > %s/code",
+            directory, spare, (unsigned long long)status.anchors + 1, directory);
+        uint8_t code[8] = {0};
+        read_file(directory, "code", code, 3);
+        if (strcmp((char *)code, "200")) return;
+        uint64_t before = status.anchors;
+        uint32_t length = read_file(directory, "next.cbor", document, sizeof document);
+        int32_t taken = ringfort_take_anchors(device, document, length);
+        if (taken < 0 || ringfort_get_status(device, &status)) die("anchors were not taken up");
+        if (status.anchors == before) {
+            printf("not taken\n");
+            return;
+        }
+    }
+}
+
 /* One life of the machine: until it restarts or an update has ended. Returns whether one has. */
 static int live(ringfort_device *device, const ringfort_port *port) {
-    const ringfort_settings settings = {1, 2, RINGFORT_KEYS_SECURE_ELEMENT, 1};
     int32_t condition = ringfort_start(device, port, &settings);
     uint64_t ended = 0;
     for (int polls = 0; polls < 6; polls++) {
@@ -228,7 +319,14 @@ static int live(ringfort_device *device, const ringfort_port *port) {
         if (ringfort_get_status(device, &status)) die("no status");
         if (status.update >= RINGFORT_UPDATE_CONFIRMED && ended == status.order) return 1;
         if (status.update >= RINGFORT_UPDATE_CONFIRMED) ended = status.order;
-        condition = ringfort_poll(device);
+        if (!medium) {
+            condition = ringfort_poll(device);
+            continue;
+        }
+        static uint8_t order[4096], command[4096];
+        uint32_t length = read_file(medium, "order", order, sizeof order);
+        uint32_t named = read_file(medium, "command", command, sizeof command);
+        condition = ringfort_offline_order(device, order, length, named ? command : NULL, named);
     }
     return 1;
 }
@@ -261,9 +359,21 @@ int main(int count, char **arguments) {
         printf("provisioned %d\n", done);
         return done ? 1 : 0;
     }
-    if (!strcmp(arguments[1], "run")) {
+    if (!strcmp(arguments[1], "enrol") && count == 4) {
+        enrol(&port, arguments[3]);
+        return 0;
+    }
+    if (!strcmp(arguments[1], "spare")) {
         load();
-        sick = count > 3 ? arguments[3] : NULL;
+        restart();
+        if (ringfort_start(&device, &port, &settings)) die("not started");
+        ask_spare(&device);
+        return 0;
+    }
+    if (!strcmp(arguments[1], "run") || (!strcmp(arguments[1], "medium") && count == 4)) {
+        load();
+        if (*arguments[1] == 'm') medium = arguments[3];
+        else sick = count > 3 ? arguments[3] : NULL;
         for (int lives = 0; lives < 8; lives++) {
             restart();
             if (!live(&device, &port)) {

@@ -10,6 +10,9 @@
  *   at each start    ringfort_start, once; it needs no hub
  *   then             ringfort_poll, again after ringfort_get_status().interval_seconds, and sooner,
  *                    with growing pauses, when it returned RINGFORT_E_HUB
+ *   without a hub    ringfort_take_anchors with what lies at ringfort_get_spare, once a day and
+ *                    when the hub is not reached; ringfort_offline_order with what a technician
+ *                    brought
  *   on trial         when start or poll return RINGFORT_ON_TRIAL: the application checks itself and
  *                    calls ringfort_health
  *   rebooting        when any returns RINGFORT_REBOOTING: restart the machine; further calls are
@@ -244,6 +247,24 @@ int32_t ringfort_get_status(ringfort_device *device, ringfort_status *status);
 
 /* Copies the hub's address, with its zero; 256 bytes suffice. 0, or an error. */
 int32_t ringfort_get_hub(ringfort_device *device, char *out, uint32_t capacity);
+
+/* Copies the spare address with its zero, 256 bytes suffice; an empty text where there is none.
+ * Version N of the anchors lies there at /N.cbor. Whom TLS shows there need not be trusted: the
+ * documents prove themselves. 0, or an error. */
+int32_t ringfort_get_spare(ringfort_device *device, char *out, uint32_t capacity);
+
+/* Takes the anchors after those in force (ringfort_get_status().anchors), from the spare address or
+ * a medium, up to 8192 bytes. A document that is not the next, or is not signed as it has to be,
+ * changes nothing and is logged. Versions are taken one by one. A condition, or an error. */
+int32_t ringfort_take_anchors(ringfort_device *device, const uint8_t *document, uint32_t length);
+
+/* Takes an order that came on a medium, made by `ringfort device order`, with the command that it
+ * names or null. It is judged like any other; one that is refused is logged, and then is not
+ * ringfort_get_status().order. For what follows `exchange` may answer from the medium:
+ * /v1/manifests/DIGEST by release.suit, /v1/objects/DIGEST by objects/DIGEST, and -1 to the rest.
+ * A condition, or an error. */
+int32_t ringfort_offline_order(ringfort_device *device, const uint8_t *order, uint32_t order_length,
+                               const uint8_t *command, uint32_t command_length);
 
 /* Copies one of the Server CA certificates (DER, up to 2048 bytes) that TLS has to trust, from
  * index 0 on; RINGFORT_E_ARGUMENT beyond the last. Its length, or an error. */

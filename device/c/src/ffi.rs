@@ -282,13 +282,71 @@ pub unsafe extern "C" fn ringfort_get_hub(
     let copy = || -> Result<i32, Failure> {
         // SAFETY: the caller's pointers.
         let (host, out) = unsafe { (started(device)?, bytes_mut(out.cast(), capacity)?) };
-        let hub = host.hub()?;
-        let place = out.get_mut(..=hub.len()).ok_or(Failure::TooLarge)?;
-        place[..hub.len()].copy_from_slice(hub.as_bytes());
-        place[hub.len()] = 0;
-        Ok(0)
+        copy_text(host.hub()?, out)
     };
     code(copy())
+}
+
+/// Copies the spare address; an empty text where there is none.
+///
+/// # Safety
+/// As [`ringfort_get_hub`].
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ringfort_get_spare(
+    device: *mut RingfortDevice,
+    out: *mut c_char,
+    capacity: u32,
+) -> i32 {
+    let copy = || -> Result<i32, Failure> {
+        // SAFETY: the caller's pointers.
+        let (host, out) = unsafe { (started(device)?, bytes_mut(out.cast(), capacity)?) };
+        copy_text(host.spare()?.unwrap_or_default(), out)
+    };
+    code(copy())
+}
+
+/// Takes the next anchors, wherever they came from.
+///
+/// # Safety
+/// As [`ringfort_poll`]; `document` is valid for `length` bytes.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ringfort_take_anchors(
+    device: *mut RingfortDevice,
+    document: *const u8,
+    length: u32,
+) -> i32 {
+    let take = || -> Result<i32, Failure> {
+        // SAFETY: the caller's pointers.
+        let (host, document) = unsafe { (started(device)?, bytes(document, length)?) };
+        host.take_anchors(document).map(|condition| condition as i32)
+    };
+    code(take())
+}
+
+/// Takes an order that came on a medium.
+///
+/// # Safety
+/// As [`ringfort_poll`]; `order` is valid for `order_length` bytes, `command` is null or valid for
+/// `command_length` bytes.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ringfort_offline_order(
+    device: *mut RingfortDevice,
+    order: *const u8,
+    order_length: u32,
+    command: *const u8,
+    command_length: u32,
+) -> i32 {
+    let take = || -> Result<i32, Failure> {
+        // SAFETY: the caller's pointers.
+        let (host, order) = unsafe { (started(device)?, bytes(order, order_length)?) };
+        let command = match command.is_null() {
+            true => None,
+            // SAFETY: the caller's pointer.
+            false => Some(unsafe { bytes(command, command_length) }?),
+        };
+        host.offline_order(order, command).map(|condition| condition as i32)
+    };
+    code(take())
 }
 
 /// Copies a Server CA certificate, and says how long it is.
@@ -547,6 +605,15 @@ unsafe fn text<'t>(pointer: *const c_char) -> Result<&'t str, Failure> {
     }
     // SAFETY: a C string by the caller's word.
     unsafe { core::ffi::CStr::from_ptr(pointer) }.to_str().map_err(|_| Failure::Argument)
+}
+
+/// The whole text and a zero.
+fn copy_text(text: &str, out: &mut [u8]) -> Result<i32, Failure> {
+    let place = out.get_mut(..=text.len()).ok_or(Failure::TooLarge)?;
+    let (zero, letters) = place.split_last_mut().ok_or(Failure::TooLarge)?;
+    letters.copy_from_slice(text.as_bytes());
+    *zero = 0;
+    Ok(0)
 }
 
 /// As much as fits, and a zero.

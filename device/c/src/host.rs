@@ -165,6 +165,45 @@ impl<P: Port> Host<P> {
         Ok(self.condition)
     }
 
+    /// Takes an order that came on a medium: the device judges it as ever, and does what follows.
+    /// What it asks for then, manifest and payloads, the platform may answer from the medium; what
+    /// it tells the hub is told later. An order that is refused is logged, and is not the one that
+    /// the device has.
+    ///
+    /// # Errors
+    /// [`Failure::Argument`] while the host waits for something else than a poll. After any other
+    /// restart the machine, or start anew.
+    pub fn offline_order(
+        &mut self,
+        token: &[u8],
+        command: Option<&[u8]>,
+    ) -> Result<Condition, Failure> {
+        if self.condition != Condition::Idle {
+            return Err(Failure::Argument);
+        }
+        self.give(Event::OfflineOrder { token, command })?;
+        self.work()?;
+        Ok(self.condition)
+    }
+
+    /// Takes the next anchors, wherever they came from: the document proves itself. One that does
+    /// not, or is not the next, changes nothing and is logged.
+    ///
+    /// # Errors
+    /// [`Failure::Argument`] while the host waits for something else than a poll;
+    /// [`Failure::TooLarge`]. After any other restart the machine, or start anew.
+    pub fn take_anchors(&mut self, document: &[u8]) -> Result<Condition, Failure> {
+        if self.condition != Condition::Idle {
+            return Err(Failure::Argument);
+        }
+        let place = self.buffer.get_mut(..document.len()).ok_or(Failure::TooLarge)?;
+        place.copy_from_slice(document);
+        self.give(Event::Anchors { document })?;
+        self.keep_anchors(document.len());
+        self.work()?;
+        Ok(self.condition)
+    }
+
     /// The state machine, to look at.
     pub fn device(&self) -> &Device {
         &self.device
@@ -206,6 +245,14 @@ impl<P: Port> Host<P> {
     /// [`Failure::State`], never with what flash holds.
     pub fn hub(&self) -> Result<&str, Failure> {
         Ok(self.document()?.hub())
+    }
+
+    /// The spare address, where the anchors lie too; none where the anchors name none.
+    ///
+    /// # Errors
+    /// [`Failure::State`], never with what flash holds.
+    pub fn spare(&self) -> Result<Option<&str>, Failure> {
+        Ok(self.document()?.spare())
     }
 
     /// One of the Server CA certificates that TLS has to trust, and no other: DER.
