@@ -52,7 +52,7 @@ fn a_wiped_device_comes_back_with_new_keys_and_nothing_of_its_data() {
 }
 
 #[test]
-fn a_device_changes_hands_and_is_claimed_anew() {
+fn c37_a_device_changes_hands_and_is_claimed_anew() {
     let field = Field::start();
     field.make_device("dev-1");
     let device = field.run("dev-1");

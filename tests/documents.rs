@@ -12,9 +12,9 @@ use pages::{Block, Team, blocks, is_inside};
 const COMMANDS: usize = 6;
 
 #[test]
-fn a_team_with_a_contractors_factory_follows_its_pages() {
+fn c15_a_team_with_a_contractors_factory_follows_its_pages() {
     follow(
-        "a_team_with_a_contractors_factory_follows_its_pages",
+        "c15_a_team_with_a_contractors_factory_follows_its_pages",
         &["first-fleet.md", "factory.md"],
     );
 }
@@ -64,7 +64,7 @@ fn sign_in_a_workflow(team: &Team, block: &Block) {
 }
 
 #[test]
-fn a_first_fleet_takes_six_commands() {
+fn c27_a_first_fleet_takes_six_commands() {
     let before: Vec<Block> =
         blocks("first-fleet.md").into_iter().take_while(|block| block.numbered).collect();
     let commands: Vec<&str> = before

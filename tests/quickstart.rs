@@ -25,7 +25,7 @@ fn quickstart(folder: &Path, payload: &Path) -> Value {
 }
 
 #[test]
-fn one_command_leads_from_the_factory_to_confirmed_updates_and_refused_attacks() {
+fn c33_one_command_leads_from_the_factory_to_confirmed_updates_and_refused_attacks() {
     let folder = tempfile::tempdir().expect("a folder");
     let payload = folder.path().join("firmware.bin");
     std::fs::write(&payload, vec![0x5a; 300_000]).expect("a payload");

@@ -20,7 +20,7 @@ use serde_json::Value;
 use swtpm::{Swtpm, swtpms};
 
 #[test]
-fn a_device_with_a_tpm_enrols_and_updates_and_a_copy_of_its_disk_is_worth_nothing() {
+fn c22_a_device_with_a_tpm_enrols_and_updates_and_a_copy_of_its_disk_is_worth_nothing() {
     let hub = LocalHub::new();
     let serving = hub.serve();
     let bench = &hub.bench;

@@ -95,6 +95,43 @@ fn a_database_that_another_process_holds_is_named_and_over_when_it_lets_go() {
     assert_eq!(hub.stop(), 0);
 }
 
+/// The clock of a hub that runs goes years ahead, then back behind everything that it has recorded.
+#[test]
+fn a_clock_that_jumps_shuts_people_out_and_is_over_when_it_is_set_right() {
+    let bench = local_pki(true);
+    bench.ok(&hub_init(&bench));
+    let clock = bench.path("clock");
+    fs::write(&clock, "+0d").unwrap();
+    let library = faketime();
+    let environment = [
+        ("LD_PRELOAD", library.to_str().unwrap()),
+        ("FAKETIME_TIMESTAMP_FILE", clock.to_str().unwrap()),
+        ("FAKETIME_NO_CACHE", "1"),
+        ("FAKETIME_DONT_FAKE_MONOTONIC", "1"),
+        ("NO_FAKE_STAT", "1"),
+    ];
+    let hub = Hub::start_with(&bench, &environment);
+    bench.ok("device list --dir operator");
+    for (jump, name) in [("+400d", "vera"), ("-400d", "olga")] {
+        fs::write(&clock, jump).unwrap();
+        // By that clock nobody's certificate is good.
+        bench.run("device list --dir operator").failed("cannot be reached");
+        fs::write(&clock, "+0d").unwrap();
+        bench.ok("device list --dir operator");
+        bench.ok(&format!("user add {name} --role viewer --dir operator"));
+    }
+    assert_eq!(people(&bench), ["admin", "olga", "vera"]);
+    log_is_whole(&bench);
+    assert_eq!(hub.stop(), 0);
+    assert_eq!(Hub::start(&bench).stop(), 0);
+}
+
+fn faketime() -> std::path::PathBuf {
+    let folders = fs::read_dir("/usr/lib").unwrap().flatten().map(|entry| entry.path());
+    let mut found = folders.map(|folder| folder.join("faketime/libfaketime.so.1"));
+    found.find(|path| path.exists()).expect("the package faketime is installed")
+}
+
 #[test]
 fn a_database_of_a_newer_program_is_refused_and_left_alone() {
     let bench = hub_with_release();

@@ -106,6 +106,14 @@ fn a_hub_is_backed_up_lost_restored_and_examined() {
     assert!(findings.contains("restore-not-acknowledged"), "{findings}");
     let agent = || team.heard("ringfort-agent");
     team.until("gw-0001", "it is told", |_| agent().contains("hub-restored"));
+    // One word leads from the device's log to the hub's, as "Logs" says.
+    let said = agent();
+    let (_, exchange) = said.rsplit_once("exchange=").expect("the agent logs its exchanges");
+    let word = exchange.trim_start_matches('"');
+    let word = &word[..word.find(|c: char| !c.is_ascii_alphanumeric() && c != '-').unwrap()];
+    assert!(word.len() >= 8, "{exchange}");
+    let hub = team.heard("hub serve --dir hub");
+    assert!(hub.contains(word), "{word} in {hub}");
     team.run(&page.next());
     let said = team.ok("ringfort --dir operator device list");
     assert!(said.contains("retired") && !said.contains("warning"), "{said}");

@@ -263,11 +263,6 @@ impl Team {
         events.as_array().unwrap().iter().map(kind).collect()
     }
 
-    /// Waits until an entry of this kind stands in a device's history.
-    pub fn until_logged(&self, id: &str, kind: &str) {
-        self.until(id, kind, |_| self.history(id).iter().any(|found| found == kind));
-    }
-
     /// Runs the script of a workflow's step as a CI machine does, with these secrets; the folder
     /// that it worked in.
     pub fn job(&self, block: &Block, environment: &[(&str, String)]) -> PathBuf {

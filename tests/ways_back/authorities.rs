@@ -176,6 +176,11 @@ fn people_move_to_a_new_operator_ca_as_they_renew_and_the_old_ones_key_is_worth_
     assert!(answered.contains("unknown-certificate"), "{answered}");
     hub.stop();
 
+    // Within a year of its end the hub itself says so, of the new one.
+    world.set_clock("+1600d");
+    let hub = world.serve("hub");
+    hub.says("a certificate ends within");
+    hub.stop();
     // Once the old one has ended nobody asks about it any more.
     world.set_clock("+1830d");
     let findings = world.run("hub doctor --dir hub --json").out;

@@ -5,7 +5,7 @@ use crate::world::{Conditions, World};
 /// espressif/esp-aws-iot#139, Azure/iot-identity-service#300, Azure/iotedge#6911: the certificate
 /// ended while the device was off, and nothing led back.
 #[test]
-fn a_device_whose_operational_certificate_has_expired_comes_back_by_its_factory_identity() {
+fn c25_a_device_whose_operational_certificate_has_expired_comes_back_by_its_factory_identity() {
     let world = World::new();
     let hub = world.open_hub();
     let agent = world.agent("dev-1", &Conditions::default());
@@ -27,12 +27,12 @@ fn a_device_whose_operational_certificate_has_expired_comes_back_by_its_factory_
 
 /// mender-docs PR#327, Azure/iotedge#4062, lf-edge/eve#1456: no battery behind the clock.
 #[test]
-fn a_device_whose_clock_says_1970_enrols_updates_and_confirms() {
+fn c23_a_device_whose_clock_says_1970_enrols_updates_and_confirms() {
     with_clock("@1970-01-01 00:00:05");
 }
 
 #[test]
-fn a_device_whose_clock_says_2099_enrols_updates_and_confirms() {
+fn c23_a_device_whose_clock_says_2099_enrols_updates_and_confirms() {
     with_clock("@2099-06-01 12:00:00");
 }
 

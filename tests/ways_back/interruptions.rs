@@ -55,32 +55,63 @@ fn an_agent_killed_at_any_request_goes_on_to_confirmed() {
     let deployment = world.deploy_to_all("1.0", "operator");
     let all = run_once(&world, "dev-1", "1.0");
     let names = world.make_devices(all);
-    let mut killed = 0;
-    let agents: Vec<(Relay, Process)> = names
-        .iter()
-        .zip(1..)
-        .map(|(name, number)| {
-            let pid = Arc::new(AtomicI32::new(0));
-            let victim = Arc::clone(&pid);
-            let relay = relay(&world, number, Moment::Request(number), move || {
-                if let Some(pid) = Pid::from_raw(victim.load(Ordering::SeqCst)) {
-                    kill_process(pid, Signal::KILL).unwrap();
-                }
-            });
-            via_relay(&world, name, number);
-            let agent = world.agent(name, &Conditions::default());
-            pid.store(agent.pid().as_raw_nonzero().get(), Ordering::SeqCst);
-            until("it is killed or done", || {
-                relay.has_cut() || is_confirmed(&world, &deployment, name)
-            });
-            killed += usize::from(relay.has_cut());
-            agent.kill();
-            (relay, world.agent(name, &Conditions::default()))
-        })
-        .collect();
+    let (agents, killed) =
+        killed_at_each_request(&world, &names, |name| is_confirmed(&world, &deployment, name));
     world.all_confirmed(&deployment, "operator", &names);
     assert!(killed + 2 >= names.len(), "{killed} of {}", names.len());
     drop(agents);
+    hub.stop();
+}
+
+/// Azure/iotedge#5787, thin-edge.io#3541 and its PR#3551: a renewal that was cut left the device
+/// without the certificate that had been good.
+#[test]
+fn c28_an_agent_killed_at_any_request_of_its_renewal_has_a_good_certificate() {
+    let world = World::new();
+    let hub = world.open_hub();
+    let names = world.make_devices(RENEWAL);
+    let agents = names.iter().map(|name| world.agent(name, &Conditions::default()));
+    let agents: Vec<Process> = agents.collect();
+    for name in &names {
+        until(&format!("{name} was heard"), || {
+            !world.device(name, "operator")["device"]["last_seen_ms"].is_null()
+        });
+    }
+    drop(agents);
+    let ends: Vec<Value> = names.iter().map(|name| certificate_end(&world, name)).collect();
+    let is_renewed = |name: &str| {
+        let number = names.iter().position(|known| known == name).unwrap();
+        certificate_end(&world, name).as_u64() > ends[number].as_u64()
+    };
+    hub.stop();
+
+    world.set_clock("+85d");
+    let hub = world.serve("hub");
+    let (agents, killed) = killed_at_each_request(&world, &names, is_renewed);
+    for name in &names {
+        until(&format!("{name} has a new certificate"), || is_renewed(name));
+        assert_eq!(world.device(name, "operator")["device"]["state"], "deployed", "{name}");
+        assert!(!world.history(name, "operator").contains("alarm-raised"), "{name}");
+    }
+    assert!(killed + 2 >= names.len(), "{killed} of {}", names.len());
+    drop(agents);
+    hub.stop();
+}
+
+/// rauc-hawkbit-updater PR#169 and #170: each connection takes many seconds where a token signs the
+/// handshake, and every status was one. Here polls, an update and its reports share few.
+#[test]
+fn c11_enrolment_and_a_whole_update_take_few_connections() {
+    let world = World::new();
+    let hub = world.open_hub();
+    let deployment = world.deploy_to_all("1.0", "operator");
+    let relay = relay(&world, 0, Moment::Never, || {});
+    via_relay(&world, "dev-1", 0);
+    let agent = world.agent("dev-1", &Conditions::default());
+    world.all_confirmed(&deployment, "operator", &["dev-1".to_owned()]);
+    let (answers, connections) = (relay.answers(), relay.connections());
+    assert!(connections <= FEW && answers > 2 * FEW, "{connections} for {answers} answers");
+    agent.stop();
     hub.stop();
 }
 
@@ -118,6 +149,34 @@ fn run_once(world: &World, device: &str, version: &str) -> usize {
     world.runs(device, version);
     agent.stop();
     relay.answers()
+}
+
+/// Runs the agent of each device until it comes to one request more than the one before, or is
+/// done, kills it there and starts it again; how many were killed.
+fn killed_at_each_request(
+    world: &World,
+    names: &[String],
+    is_done: impl Fn(&str) -> bool,
+) -> (Vec<(Relay, Process)>, usize) {
+    let mut killed = 0;
+    let agents = names.iter().zip(1..).map(|(name, number)| {
+        let pid = Arc::new(AtomicI32::new(0));
+        let victim = Arc::clone(&pid);
+        let relay = relay(world, number, Moment::Request(number), move || {
+            if let Some(pid) = Pid::from_raw(victim.load(Ordering::SeqCst)) {
+                kill_process(pid, Signal::KILL).unwrap();
+            }
+        });
+        via_relay(world, name, number);
+        let agent = world.agent(name, &Conditions::default());
+        pid.store(agent.pid().as_raw_nonzero().get(), Ordering::SeqCst);
+        until("it is killed or done", || relay.has_cut() || is_done(name));
+        killed += usize::from(relay.has_cut());
+        agent.kill();
+        (relay, world.agent(name, &Conditions::default()))
+    });
+    let agents = agents.collect();
+    (agents, killed)
 }
 
 fn each_through_a_relay(
@@ -169,3 +228,8 @@ fn is_confirmed(world: &World, deployment: &str, device: &str) -> bool {
         .iter()
         .any(|(id, state)| id == device && state == "confirmed")
 }
+
+/// Requests of a renewal, the turns of handshakes among them.
+const RENEWAL: usize = 10;
+/// One as who it was made, one as who it is; and room for one that the hub closed.
+const FEW: usize = 4;

@@ -1,7 +1,7 @@
 //! Networks that let nothing out but port 443 through a proxy (thin-edge.io#3228 and #3037).
 //!
 //! The hub serves devices and people on the one port 443 and tells them apart by the name in the TLS
-//! greeting. That port is an ordinary user's in a network of his own: [`only_443_leads_out`] runs the
+//! greeting. That port is an ordinary user's in a network of his own: [`c31_only_443_leads_out`] runs the
 //! scenes there.
 
 use std::fs;
@@ -16,7 +16,7 @@ use crate::world::{Conditions, HUB, World};
 const PROXY: u8 = 9;
 
 #[test]
-fn only_443_leads_out() {
+fn c31_only_443_leads_out() {
     let script = r#"
         PATH="$PATH:/usr/sbin:/sbin" ip link set lo up
         exec "$1" --ignored --nocapture --test-threads 2 proxies::"#;
@@ -34,13 +34,16 @@ fn only_443_leads_out() {
 
 /// A fleet whose hub is met at port 443 alone.
 fn world() -> World {
-    assert!(std::env::var_os(INSIDE).is_some(), "run `only_443_leads_out`: it brings the network");
+    assert!(
+        std::env::var_os(INSIDE).is_some(),
+        "run `c31_only_443_leads_out`: it brings the network"
+    );
     World::on_one_port()
 }
 
 /// Debian's tinyproxy looks up the hub's name; the device cannot.
 #[test]
-#[ignore = "in a network of its own: only_443_leads_out runs it"]
+#[ignore = "in a network of its own: c31_only_443_leads_out runs it"]
 fn only_a_proxy_leads_out_and_it_alone_knows_the_hubs_name() {
     let world = world();
     let hub = world.open_hub();
@@ -58,7 +61,7 @@ fn only_a_proxy_leads_out_and_it_alone_knows_the_hubs_name() {
 }
 
 #[test]
-#[ignore = "in a network of its own: only_443_leads_out runs it"]
+#[ignore = "in a network of its own: c31_only_443_leads_out runs it"]
 fn a_proxy_that_asks_for_credentials_is_named_and_gets_them_from_their_file() {
     let world = world();
     let hub = world.open_hub();
@@ -89,7 +92,7 @@ fn a_proxy_that_asks_for_credentials_is_named_and_gets_them_from_their_file() {
 }
 
 #[test]
-#[ignore = "in a network of its own: only_443_leads_out runs it"]
+#[ignore = "in a network of its own: c31_only_443_leads_out runs it"]
 fn a_proxy_that_refuses_the_port_is_quoted_and_an_exception_goes_around_it() {
     let world = world();
     let hub = world.open_hub();
@@ -107,7 +110,7 @@ fn a_proxy_that_refuses_the_port_is_quoted_and_an_exception_goes_around_it() {
 }
 
 #[test]
-#[ignore = "in a network of its own: only_443_leads_out runs it"]
+#[ignore = "in a network of its own: c31_only_443_leads_out runs it"]
 fn a_proxy_that_lies_and_then_mends_its_ways_holds_a_device_up_and_no_more() {
     let world = world();
     let hub = world.open_hub();

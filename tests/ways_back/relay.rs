@@ -30,6 +30,7 @@ struct Shared {
     action: Box<dyn Fn() + Send + Sync>,
     requests: AtomicUsize,
     answers: AtomicUsize,
+    connections: AtomicUsize,
     has_cut: AtomicBool,
     ended: AtomicBool,
 }
@@ -48,6 +49,7 @@ impl Relay {
             action: Box::new(action),
             requests: AtomicUsize::new(0),
             answers: AtomicUsize::new(0),
+            connections: AtomicUsize::new(0),
             has_cut: AtomicBool::new(false),
             ended: AtomicBool::new(false),
         });
@@ -60,6 +62,7 @@ impl Relay {
                 let (Ok(client), Ok(server)) = (client, TcpStream::connect(&shared.target)) else {
                     continue;
                 };
+                shared.connections.fetch_add(1, Ordering::SeqCst);
                 let shared = Arc::clone(&shared);
                 std::thread::spawn(move || shared.converse(&client, &server));
             }
@@ -69,6 +72,10 @@ impl Relay {
 
     pub fn answers(&self) -> usize {
         self.shared.answers.load(Ordering::SeqCst)
+    }
+
+    pub fn connections(&self) -> usize {
+        self.shared.connections.load(Ordering::SeqCst)
     }
 
     pub fn has_cut(&self) -> bool {

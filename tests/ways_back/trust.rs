@@ -9,7 +9,7 @@ use crate::world::{Conditions, NEW_HUB, World};
 /// Azure/azure-sdk-for-c#2531, spresense#532: the server's authority was replaced, and devices
 /// that knew no other were cut off.
 #[test]
-fn a_rotated_server_authority_and_order_key_reach_a_device_that_is_on_and_one_that_is_off() {
+fn c24_a_rotated_server_authority_and_order_key_reach_a_device_that_is_on_and_one_that_is_off() {
     let world = World::new();
     let hub = world.open_hub();
     let awake = world.agent("dev-1", &Conditions::default());
@@ -45,7 +45,7 @@ fn a_rotated_server_authority_and_order_key_reach_a_device_that_is_on_and_one_th
 /// aktualizr#1185: off for two months, expired metadata, stuck. Here it is two years, two
 /// rotations, the second by the backup root, and a clock that begins in 1970.
 #[test]
-fn a_device_that_was_off_for_two_years_and_two_rotations_updates_and_confirms() {
+fn c30_a_device_that_was_off_for_two_years_and_two_rotations_updates_and_confirms() {
     let world = World::new();
     let hub = world.open_hub();
     let agent = world.agent("dev-1", &Conditions::default());

@@ -31,6 +31,8 @@ struct TestHub {
     /// Answer check-ins with this refusal until the next enrolment.
     refuse: Mutex<Option<Reason>>,
     log: Mutex<Vec<String>>,
+    /// What fails at which of its requests, counted from 1.
+    fails: Mutex<Option<(&'static str, usize)>>,
     release: Mutex<Option<(Vec<u8>, Vec<u8>)>>,
     reports: watch::Sender<Vec<UpdateState>>,
     changed: Notify,
@@ -50,6 +52,7 @@ impl TestHub {
             years: Mutex::new(VecDeque::new()),
             refuse: Mutex::new(None),
             log: Mutex::new(Vec::new()),
+            fails: Mutex::new(None),
             release: Mutex::new(None),
             reports: watch::channel(Vec::new()).0,
             changed: Notify::new(),
@@ -125,6 +128,13 @@ impl TestHub {
     fn answer(&self, line: &str, body: &[u8]) -> (u16, Vec<u8>) {
         self.log.lock().unwrap().push(line.to_owned());
         self.changed.notify_one();
+        let fails = *self.fails.lock().unwrap();
+        if fails.is_some_and(|(what, at)| {
+            line.ends_with(what)
+                && self.requests().iter().filter(|request| *request == what).count() == at
+        }) {
+            return (503, Vec::new());
+        }
         match line.split('/').next_back().unwrap_or_default() {
             "time" => (200, self.fleet.time(TimeRequest::decode(body).unwrap().nonce)),
             "simpleenroll" | "simplereenroll" => {
@@ -380,6 +390,33 @@ async fn a_certificate_past_two_thirds_is_renewed_with_a_new_key_and_tried_befor
     assert!(enrol(&config).await.unwrap().certificate_ends > first.certificate_ends);
     let keystore = config.state.join("keystore");
     assert!(!keystore.join("ldevid-1.key").exists() && keystore.join("ldevid-2.key").exists());
+}
+
+/// Azure/iotedge#5787, thin-edge#3541: a renewal that came to nothing left nothing. Whether the hub
+/// issues no certificate, or the one that it issued does not work: the old one serves, and the next
+/// try renews.
+#[tokio::test]
+async fn c28_a_renewal_that_fails_half_way_keeps_the_good_certificate() {
+    for fails in [("simplereenroll", 1), ("time", 3)] {
+        let (hub, _) = TestHub::start().await;
+        let dir = tempfile::tempdir().unwrap();
+        let config = device(&hub, dir.path());
+        hub.years.lock().unwrap().push_back(2097);
+        let first = enrol(&config).await.unwrap();
+        *hub.fails.lock().unwrap() = Some(fails);
+        run(&config, hub.asked("check-in", 1)).await.unwrap();
+        let requests = hub.requests();
+        assert!(requests.contains(&"simplereenroll".to_owned()), "{requests:?}");
+        assert_eq!(requests.last().unwrap(), "check-in", "{requests:?}");
+        let key = config.state.join("keystore/ldevid-1.key");
+        assert!(key.exists(), "{fails:?}");
+        assert_eq!(enrol(&config).await.unwrap().certificate_ends, first.certificate_ends);
+
+        *hub.fails.lock().unwrap() = None;
+        run(&config, hub.asked("check-in", 2)).await.unwrap();
+        assert!(enrol(&config).await.unwrap().certificate_ends > first.certificate_ends);
+        assert!(!key.exists(), "{fails:?}");
+    }
 }
 
 #[tokio::test]

@@ -105,7 +105,7 @@ async fn time_is_signed_for_both_certificates_and_anchors_are_for_everyone() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn only_an_operational_certificate_of_a_known_device_is_heard() {
+async fn c17_only_an_operational_certificate_of_a_known_device_is_heard() {
     let world = World::start().await;
     let device = world.ldevid("dev-a");
     let operator = world.add_operator("ada", Role::Admin).await;

@@ -215,7 +215,7 @@ async fn an_update_goes_through_every_state_in_order() {
 }
 
 #[tokio::test]
-async fn written_and_started_stays_trial_until_the_checks_have_passed() {
+async fn c2_written_and_started_stays_trial_until_the_checks_have_passed() {
     let dir = tempfile::tempdir().unwrap();
     let (config, mut hub, mut runner) = old_device(dir.path()).await;
     hub.deploy(20, 200, NEW);

@@ -45,7 +45,7 @@ fn written_and_booted_is_trial_and_not_confirmed() {
 }
 
 #[test]
-fn a_release_of_two_payloads_is_written_only_when_both_are() {
+fn c38_a_release_of_two_payloads_is_written_only_when_both_are() {
     let mut bench = Bench::new();
     let envelope = bench.fleet.release(100, &[b"one", b"two"]);
     bench.answer(&bench.fleet.order(1, manifest_of(&envelope)));
@@ -75,7 +75,7 @@ fn writing_starts_with_an_invalid_slot() {
 }
 
 #[test]
-fn a_spent_budget_reverts_and_the_release_may_be_offered_again() {
+fn c21_a_spent_budget_reverts_and_the_release_may_be_offered_again() {
     let mut bench = Bench::new();
     bench.install(1, 100);
     let envelope = bench.fleet.release(200, &[b"p"]);

@@ -147,6 +147,26 @@ async fn c4_a_deployment_to_nobody_is_shown_as_that_and_takes_newcomers() {
     assert!(deployment.settled);
 }
 
+/// A device that comes while others are on their way already.
+#[tokio::test]
+async fn c6_a_device_that_enrols_later_joins_a_deployment_that_runs() {
+    let mut world = World::new().await;
+    let mut first = world.deployed("dev-a").await;
+    let release = world.release(10).await;
+    let deployment = world.deploy(release, Target::Class).await;
+    first.update_to(&world, release, 10).await;
+    let mut late = world.deployed("dev-late").await;
+    let target = world.target(&deployment.id, "dev-late").await;
+    assert_eq!(target.state, UpdateState::Offered);
+    late.update_to(&world, release, 10).await;
+    let ended = world.fleet.deployment(&world.admin, &deployment.id).await.unwrap();
+    assert_eq!(ended.devices, [(UpdateState::Confirmed, 2)]);
+    // One that ended takes nobody in any more.
+    world.fleet.halt(&world.admin, &deployment.id).await.unwrap();
+    let mut later = world.deployed("dev-later").await;
+    assert!(later.check_in(&world).await.unwrap().is_none());
+}
+
 #[tokio::test]
 async fn c4_a_deployment_to_nobody_is_open_until_its_deadline_or_its_halt() {
     let mut world = World::new().await;
@@ -389,7 +409,7 @@ async fn c32_the_same_report_twice_is_the_same_as_once() {
 }
 
 #[tokio::test]
-async fn c35_a_second_deployment_waits_for_a_trial_and_is_not_ignored() {
+async fn c32_a_second_deployment_waits_for_a_trial_and_is_not_ignored() {
     let mut world = World::new().await;
     let mut device = world.deployed("dev-a").await;
     let (one, two) = (world.release(10).await, world.release(11).await);
@@ -422,7 +442,7 @@ async fn a_lost_confirmation_is_made_good_by_the_next_check_in() {
 }
 
 #[tokio::test]
-async fn a_reverted_release_may_be_offered_again() {
+async fn c35_a_reverted_release_says_why_and_may_be_offered_again() {
     let mut world = World::new().await;
     let mut device = world.deployed("dev-a").await;
     let release = world.release(10).await;

@@ -164,7 +164,7 @@ async fn the_key_of_a_revoked_certificate_is_refused() {
 }
 
 #[tokio::test]
-async fn a_renewed_certificate_ends_the_old_one_at_its_first_use() {
+async fn c26_a_renewed_certificate_ends_the_old_one_at_its_first_use() {
     let mut world = World::new().await;
     let mut device = world.deployed("dev-a").await;
     let old = device.clone();

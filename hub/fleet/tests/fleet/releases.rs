@@ -9,7 +9,7 @@ use ringfort_trust::Anchors;
 use crate::world::{CLASS, OTHER_CLASS, World, refused, sha256};
 
 #[tokio::test]
-async fn a_release_without_enough_trusted_signers_is_refused() {
+async fn c12_a_release_without_enough_trusted_signers_is_refused() {
     let world = World::new().await;
     let payload = b"software";
     world.put_object(payload).await.unwrap();
