@@ -41,6 +41,39 @@ fn an_update_confirms_after_backup_updates_restore_and_acknowledgement() {
     assert_eq!(hub.stop(), 0);
 }
 
+/// While publishers and administrators write, each copy is of one moment: what it names is in it, and
+/// its audit log ends where its head says.
+#[test]
+fn a_backup_taken_while_the_hub_writes_is_whole() {
+    let bench = local_pki(true);
+    bench.ok(&hub_init(&bench));
+    let hub = Hub::start(&bench);
+    let versions = ["1.0", "1.1", "1.2", "1.3", "1.4"];
+    versions.iter().for_each(|version| make_release(&bench, version));
+    let mut backups = 0;
+    std::thread::scope(|scope| {
+        let writer = scope.spawn(|| {
+            for (version, number) in versions.iter().zip(1..) {
+                bench.ok(&format!("release publish r-{version} --dir operator"));
+                bench.ok(&format!("user add person-{number} --role viewer --dir operator"));
+            }
+        });
+        while !writer.is_finished() {
+            backups += 1;
+            bench.ok(&format!("hub backup saved-{backups}"));
+        }
+    });
+    assert_eq!(hub.stop(), 0);
+    assert!(backups > 1, "it was over before the first copy");
+    for number in 1..=backups {
+        bench.ok(&format!("hub restore saved-{number} --dir again-{number} --pin-file hub/pin"));
+        let found = bench.run(&format!("hub doctor --dir again-{number} --json")).json();
+        for fault in ["database-damaged", "object-missing", "object-damaged"] {
+            assert!(!found.to_string().contains(fault), "{number}: {found}");
+        }
+    }
+}
+
 #[test]
 fn a_hub_that_was_not_restored_has_nothing_to_acknowledge() {
     let bench = local_pki(true);
@@ -191,15 +224,21 @@ impl Drop for Agent {
     }
 }
 
-fn deploy(bench: &Bench, version: &str) -> String {
+fn make_release(bench: &Bench, version: &str) {
     fs::write(bench.path(&format!("payload-{version}")), version.repeat(1000)).unwrap();
+    // The default number is the time in seconds, and two of these fit into one.
+    let sequence = 1_800_000_000 + version.replace('.', "").parse::<u64>().unwrap();
     bench.ok(&format!(
         "release new payload-{version} --product acme.example/gateway --version {version} \
-         --out r-{version}"
+         --sequence {sequence} --out r-{version}"
     ));
     for key in ["r1", "r2"] {
         bench.ok(&format!("release sign r-{version} --key {key}.sealed --pin-file pin"));
     }
+}
+
+fn deploy(bench: &Bench, version: &str) -> String {
+    make_release(bench, version);
     bench.ok(&format!("release publish r-{version} --dir operator"));
     let made =
         bench.ok(&format!("deploy create --release r-{version} --dir operator --json")).json();

@@ -67,6 +67,12 @@ fn devices_move_to_a_new_device_ca_as_they_renew_and_the_old_ones_crl_goes_on() 
     let findings = world.run("hub doctor --dir hub --json").out;
     assert!(!findings.contains(done), "{findings}");
 
+    // Another has its place: of its own end nobody is told, of the other's everybody.
+    world.set_clock("+1600d");
+    let ending = world.run("hub doctor --dir hub --json").out;
+    assert!(ending.contains("certs/device-ca.pem"), "{ending}");
+    assert!(!ending.contains("certs/device-ca-1.pem"), "{ending}");
+
     // The last one of the old authority has ended: its key may go, and nobody misses it.
     world.set_clock("+92d");
     let findings = world.run("hub doctor --dir hub --json").out;

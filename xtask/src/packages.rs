@@ -65,6 +65,11 @@ pub const PACKAGES: &[Package] = &[
     Package::program("iproute2", "ip", "a loopback of its own for the pages that a team follows"),
     Package::program("openssl", "openssl", "outside certificates, requests and TLS client"),
     Package::program("curl", "curl", "an outside EST client"),
+    Package {
+        name: "ca-certificates",
+        probe: Probe::AnyFile(&["/etc/ssl/certs/ca-certificates.crt"]),
+        used_for: "what this machine trusts, which a page's hub is met by",
+    },
     Package::program("faketime", "faketime", "clocks of single processes that are years off"),
     Package {
         name: "libnss-wrapper",

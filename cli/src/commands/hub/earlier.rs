@@ -40,9 +40,9 @@ impl Earlier {
         self.named().filter(|(_, name)| self.has_key(name)).collect()
     }
 
-    /// The stems of those whose keys are gone.
-    pub fn without_keys(&self) -> Vec<String> {
-        self.named().map(|(_, name)| name).filter(|name| !self.has_key(name)).collect()
+    /// The stems of all of them.
+    pub fn stems(&self) -> Vec<String> {
+        self.named().map(|(_, name)| name).collect()
     }
 
     /// Their certificates, DER, as long as these last.

@@ -34,11 +34,11 @@ pub fn examine(
             findings.push(Finding::new(Fault::CertificateUnreadable, path, "no such file"));
         }
     }
-    let mut retired = Earlier::of(directory, DEVICE_CA).without_keys();
-    retired.extend(Earlier::of(directory, OPERATOR_CA).without_keys());
+    let mut replaced = Earlier::of(directory, DEVICE_CA).stems();
+    replaced.extend(Earlier::of(directory, OPERATOR_CA).stems());
     for path in archive::names(directory, "certs", &[".pem"]) {
-        // It keeps its number for ever, and nobody asks any more when it ends.
-        if retired.iter().any(|name| path == format!("certs/{name}.pem")) {
+        // It keeps its number for ever. Another has its place, and nothing of it outlives it.
+        if replaced.iter().any(|name| path == format!("certs/{name}.pem")) {
             continue;
         }
         let info = read_certificate(&directory.join(&path))
