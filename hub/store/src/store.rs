@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
-use sqlx::{Connection, SqliteConnection};
+use sqlx::{ConnectOptions, Connection, SqliteConnection};
 
 use crate::batch::{Batch, Want};
 use crate::queue::Op;
@@ -66,9 +66,10 @@ impl Store {
             .synchronous(SqliteSynchronous::Full)
             .busy_timeout(config.lock_wait)
             .foreign_keys(true)
-            .statement_cache_capacity(STATEMENTS);
+            .statement_cache_capacity(STATEMENTS)
+            .disable_statement_logging();
         let objects = Objects::open(&config.objects)?;
-        let mut writer_options = options.clone();
+        let mut writer_options = options.clone().pragma("cache_size", WRITER_CACHE);
         if let Some(limit) = config.database_limit_bytes {
             writer_options =
                 writer_options.pragma("max_page_count", (limit / PAGE_BYTES).to_string());
@@ -186,5 +187,8 @@ impl DerefMut for Write {
 
 pub(crate) static MIGRATOR: sqlx::migrate::Migrator = sqlx::migrate!();
 const STATEMENTS: usize = 128;
+/// Of the writer, in KiB below nought (PRAGMA cache_size): the upper levels of every table of a
+/// hundred thousand devices.
+const WRITER_CACHE: &str = "-8192";
 /// SQLite's own page size.
 const PAGE_BYTES: u64 = 4096;

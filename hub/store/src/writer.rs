@@ -296,6 +296,6 @@ pub(crate) const AUDIT_FRONTIER: &str = "audit-frontier";
 const QUEUE: usize = 1024;
 /// How long after a commit of several operations the next one may follow. Whoever comes alone does
 /// not wait.
-const TOGETHER: Duration = Duration::from_millis(4);
+const TOGETHER: Duration = Duration::from_millis(8);
 /// Operations that may share a commit.
 const BATCH: usize = 512;

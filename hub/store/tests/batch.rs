@@ -349,9 +349,26 @@ async fn a_check_in_just_after_a_command_was_given_hears_of_it() {
         });
         hear.boxed()
     };
-    let others = vec![give.boxed(), commanded("one"), commanded("two")];
-    let told = together(&store, commanded("one"), others).await;
-    assert_eq!(told, (Ok(false), vec![Ok(true), Ok(true), Ok(false)]));
+    assert_eq!(commanded("one").await, Ok(false));
+    let others = vec![commanded("one"), commanded("two")];
+    let told = together(&store, give.boxed(), others).await;
+    assert_eq!(told, (Ok(true), vec![Ok(true), Ok(false)]));
+}
+
+#[tokio::test]
+async fn a_certificate_entered_just_before_an_enrolment_counts_in_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(&directory).await;
+    stock(&store, &["one", "two"]).await;
+    let enter = store.write(move |w| {
+        Box::pin(async move {
+            w.insert_certificate(first_certificate("one", 1, [1; 32]));
+            Ok(true)
+        })
+    });
+    let others = vec![claim(&store, "one", 2, [2; 32]), claim(&store, "two", 3, [3; 32])];
+    let told = together(&store, enter.boxed(), others).await;
+    assert_eq!(told, (Ok(true), vec![Ok(false), Ok(true)]));
 }
 
 /// Nobody does this: the rules look first. Should it happen, everyone is told that it failed.
