@@ -7,12 +7,17 @@ use anyhow::{Context, Result};
 
 /// CPU time of a process so far, user and system, in seconds. Its steps are of 10 ms.
 pub fn of_process(pid: u32) -> Result<f64> {
-    two_fields(pid, UTIME)
+    fields(pid, UTIME, 2)
+}
+
+/// The part of it that the kernel worked for the process, in seconds.
+pub fn of_kernel(pid: u32) -> Result<f64> {
+    fields(pid, UTIME + 1, 1)
 }
 
 /// CPU time of the processes that this one started and that have ended, in seconds.
 pub fn of_children() -> Result<f64> {
-    two_fields(std::process::id(), CUTIME)
+    fields(std::process::id(), CUTIME, 2)
 }
 
 /// CPU time of this process so far, in seconds.
@@ -37,12 +42,12 @@ fn memory(pid: u32, name: &'static str) -> Result<f64> {
     Ok(kibibytes.parse::<f64>()? * 1024.0)
 }
 
-/// User and system time, in seconds.
-fn two_fields(pid: u32, first: usize) -> Result<f64> {
+/// The sum of some times, in seconds.
+fn fields(pid: u32, first: usize, count: usize) -> Result<f64> {
     let text = fs::read_to_string(format!("/proc/{pid}/stat")).context("the process is gone")?;
     // The name, in parentheses, may hold anything; the fields after it are numbers.
     let fields = text.rsplit_once(')').map(|(_, rest)| rest).context("/proc/PID/stat")?;
-    let ticks = fields.split_whitespace().skip(first).take(2).map(str::parse::<f64>);
+    let ticks = fields.split_whitespace().skip(first).take(count).map(str::parse::<f64>);
     let ticks: f64 = ticks.sum::<Result<f64, _>>().context("/proc/PID/stat")?;
     Ok(ticks / TICKS_PER_SECOND)
 }

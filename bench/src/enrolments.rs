@@ -10,10 +10,11 @@ use crate::table::{Bar, Figure, Table, Unit};
 
 /// Measures both.
 pub async fn measure(site: &mut Site, raw: &Limits, table: &mut Table) -> Result<()> {
-    let (mut kept, mut fresh) = (f64::INFINITY, f64::INFINITY);
+    let (mut kept, mut fresh) = (f64::INFINITY, (f64::INFINITY, 0.0));
     for _ in 0..ROUNDS {
         kept = kept.min(kept_alive(site).await?);
-        fresh = fresh.min(new_connections(site).await?);
+        let again = new_connections(site).await?;
+        fresh = if again.0 < fresh.0 { again } else { fresh };
     }
     let floor = raw.sign + raw.verify;
     table.add(
@@ -25,10 +26,14 @@ pub async fn measure(site: &mut Site, raw: &Limits, table: &mut Table) -> Result
             )),
     );
     table.add(
-        Figure::new("EST enrolment, new connection each", fresh, Unit::Cpu)
+        Figure::new("EST enrolment, new connection each", fresh.0, Unit::Cpu)
             .beside(raw.handshake + floor, "(handshake + sign + verify)")
             .bar(Bar::OfRaw(0.6))
-            .note(format!("best of {ROUNDS} rounds of {FRESH}, {IN_FLIGHT} at once")),
+            .note(format!(
+                "best of {ROUNDS} rounds of {FRESH}, {IN_FLIGHT} at once; {:.3} ms of it in the \
+                 kernel",
+                fresh.1 * 1e3
+            )),
     );
     Ok(())
 }
@@ -54,12 +59,13 @@ async fn kept_alive(site: &mut Site) -> Result<f64> {
     Ok((hub.cpu()? - before) / KEPT as f64)
 }
 
-async fn new_connections(site: &mut Site) -> Result<f64> {
+/// CPU seconds of one, and the part of them in the kernel.
+async fn new_connections(site: &mut Site) -> Result<(f64, f64)> {
     let devices = site.new_devices(FRESH).await?;
     let hub = site.hub()?;
     let bodies = devices.iter().map(|_| enrolment()).collect::<Result<Vec<_>>>()?;
     let target = &hub.target;
-    let before = hub.cpu()?;
+    let before = (hub.cpu()?, hub.kernel_cpu()?);
     let mut done =
         iter(devices.iter().zip(bodies))
             .map(|(device, body)| async move {
@@ -69,7 +75,8 @@ async fn new_connections(site: &mut Site) -> Result<f64> {
     while let Some(result) = done.next().await {
         result?;
     }
-    Ok((hub.cpu()? - before) / FRESH as f64)
+    let used = (hub.cpu()? - before.0, hub.kernel_cpu()? - before.1);
+    Ok((used.0 / FRESH as f64, used.1 / FRESH as f64))
 }
 
 const ROUNDS: usize = 3;

@@ -57,6 +57,11 @@ impl Hub {
         cpu::of_process(self.process.id())
     }
 
+    /// The part of them that the kernel worked for it.
+    pub fn kernel_cpu(&self) -> Result<f64> {
+        cpu::of_kernel(self.process.id())
+    }
+
     /// Its resident memory, in bytes.
     pub fn resident(&self) -> Result<f64> {
         cpu::resident(self.process.id())

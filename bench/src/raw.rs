@@ -1,11 +1,17 @@
 //! Raw limits: the work that no hub can leave out, done alone in this process.
 
 use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result};
+use aws_lc_rs::digest;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair};
+use futures_util::future::join_all;
 use ringfort_cose::{Algorithm, AwsLc, Sign, SoftSigner, Verify};
-use ringfort_pki::{Issuer, Ldevid, Lifetimes, Plan, Role, Server, ServerName, SubjectKey};
+use ringfort_pki::{
+    CrlPolicy, Csr, Issuer, Ldevid, Lifetimes, Plan, Role, Server, ServerName, SubjectKey,
+};
+use ringfort_store::{NewCertificate, NewDevice, Store, StoreConfig, StoreError, Want};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::server::WebPkiClientVerifier;
 use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConfig, ServerConnection};
@@ -27,6 +33,13 @@ pub struct Limits {
     /// One row of a device's contact, written to SQLite in a transaction of [`GROUP`] with its
     /// flush to disk.
     pub write: f64,
+    /// A PKCS#10 request read, its proof of possession verified.
+    request: f64,
+    /// A certificate made and signed for it.
+    issue: f64,
+    /// What an enrolment is judged by read, its key, certificate, state and two audit entries
+    /// written: by the store alone, in transactions of [`GROUP`].
+    rows: f64,
 }
 
 impl Limits {
@@ -44,7 +57,16 @@ impl Limits {
             let verified = AwsLc.verify(Algorithm::Esp256, &key, &[&message], &signature);
             verified.ok().context("an own signature")
         })?;
-        Ok(Limits { sign, verify, handshake: handshake()?, write: grouped_write().await? })
+        let (request, issue) = certificates()?;
+        Ok(Limits {
+            sign,
+            verify,
+            handshake: handshake()?,
+            write: grouped_write().await?,
+            request,
+            issue,
+            rows: enrolment_rows().await?,
+        })
     }
 
     /// Shows them.
@@ -58,6 +80,11 @@ impl Limits {
         table.add(figure("raw: grouped write", self.write).note(format!(
             "one row of 150 bytes among 100,000, {GROUP} to a transaction, SQLite with WAL and \
              synchronous = FULL"
+        )));
+        table.add(figure("of an enrolment: its request read and verified", self.request));
+        table.add(figure("of an enrolment: its certificate made and signed", self.issue));
+        table.add(figure("of an enrolment: its rows judged and stored", self.rows).note(format!(
+            "the hub's own store and schema with {STOCK} devices, in this process, {GROUP} at once"
         )));
     }
 }
@@ -113,7 +140,7 @@ fn shake_hands(
 }
 
 fn tls() -> Result<(Arc<ClientConfig>, Arc<ServerConfig>)> {
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?.as_secs();
+    let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
     let plan = Plan {
         organisation: "Bench".into(),
         name: "bench".into(),
@@ -127,9 +154,8 @@ fn tls() -> Result<(Arc<ClientConfig>, Arc<ServerConfig>)> {
         Ok(Issuer::new(&plan.issue_authority(&root, &role, &key, now)?.der, signer)?)
     };
     let (device_ca, server_ca) = (authority(Role::Device)?, authority(Role::Server)?);
-    let subject = |key: &Key| -> Result<SubjectKey> {
-        Ok(ringfort_pki::Csr::parse(&key.request()?)?.key().clone())
-    };
+    let subject =
+        |key: &Key| -> Result<SubjectKey> { Ok(Csr::parse(&key.request()?)?.key().clone()) };
     let private = |key: &Key| PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.pkcs8.clone()));
     let (own, theirs) = (Key::generate()?, Key::generate()?);
     let names = [ServerName::Dns("localhost".into())];
@@ -161,6 +187,102 @@ fn tls() -> Result<(Arc<ClientConfig>, Arc<ServerConfig>)> {
     // A key that does not parse is found here, not within the measurement.
     EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, &theirs.pkcs8)?;
     Ok((Arc::new(client), Arc::new(server)))
+}
+
+/// What an enrolment asks of the PKI: to read a request, and to make a certificate.
+fn certificates() -> Result<(f64, f64)> {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
+    let plan = Plan {
+        organisation: "Bench".into(),
+        name: "bench".into(),
+        lifetimes: Lifetimes::all_end_in(2),
+    };
+    let policy = CrlPolicy { base_url: "https://localhost/crl/".into(), shards: 64, first: 0 };
+    let signer: Arc<dyn Sign> = Arc::new(SoftSigner::generate_p256()?);
+    let authority = plan.create_root(&Role::Root, signer, now)?.with_crl_policy(policy);
+    let request = Key::generate()?.request()?;
+    let read = cpu::of_one(|| {
+        Csr::parse(&request)?;
+        Ok(())
+    })?;
+    let csr = Csr::parse(&request)?;
+    let hardware = Some(([1; 16], &[2; 17][..]));
+    let device = Ldevid { device_id: "gateway-0000001", hardware, lifetime_days: 1 };
+    let issued = cpu::of_one(|| {
+        authority.issue_ldevid(csr.key(), &device, now)?;
+        Ok(())
+    })?;
+    Ok((read, issued))
+}
+
+/// The rows of first enrolments, in a database of their own.
+async fn enrolment_rows() -> Result<f64> {
+    let directory = tempfile::tempdir()?;
+    let store = Store::open(StoreConfig::in_directory(directory.path())).await?;
+    let names: Vec<String> = (0..STOCK).map(|number| format!("device-{number:08}")).collect();
+    for some in names.chunks(STOCK / 8) {
+        let stocked = some.iter().map(|name| {
+            let device = name.clone();
+            store.write::<_, StoreError, _>(move |w| {
+                Box::pin(async move { w.insert_device(&in_stock(device)).await })
+            })
+        });
+        for told in join_all(stocked).await {
+            told?;
+        }
+    }
+    let before = cpu::of_this_process()?;
+    for some in names.chunks(GROUP as usize) {
+        for told in join_all(some.iter().map(|name| enrol(&store, name.clone()))).await {
+            told?;
+        }
+    }
+    let used = cpu::of_this_process()? - before;
+    store.close().await;
+    Ok(used / STOCK as f64)
+}
+
+fn in_stock(device: String) -> NewDevice {
+    NewDevice {
+        ueid: digest::digest(&digest::SHA256, device.as_bytes()).as_ref()[..17].to_vec(),
+        device,
+        site: "plant".into(),
+        batch_number: 1,
+        vendor: [1; 16],
+        class: [2; 16],
+        protection: "sealed-file".into(),
+        state: "provisioned",
+        added_ms: 1,
+    }
+}
+
+async fn enrol(store: &Store, device: String) -> Result<(), StoreError> {
+    let mut key_digest = [0; 32];
+    key_digest.copy_from_slice(digest::digest(&digest::SHA256, device.as_bytes()).as_ref());
+    let want = Want::Enrolment { device: device.clone(), kind: "ldevid", key_digest };
+    store
+        .write_wanting(want, move |w| {
+            Box::pin(async move {
+                w.enrolment(&device, "ldevid", &key_digest).await?;
+                w.insert_known_key(&key_digest, Some(&device), "ldevid", 2);
+                w.insert_certificate(NewCertificate {
+                    fingerprint: key_digest,
+                    device: device.clone(),
+                    kind: "ldevid",
+                    serial: key_digest[..18].to_vec(),
+                    key_digest,
+                    not_before_ms: 1,
+                    not_after_ms: 3,
+                    der: vec![5; 700],
+                    issued_ms: 2,
+                });
+                w.audit(2, &device, &[6; 250]).await?;
+                w.set_device_state(&device, "deployed", None, None, 2);
+                w.audit(2, &device, &[7; 200]).await?;
+                Ok(())
+            })
+        })
+        .await
 }
 
 /// The narrow row that every check-in writes, alone in a database of its own.
@@ -218,3 +340,5 @@ const HANDSHAKES: u32 = 200;
 /// Rows of one transaction.
 pub const GROUP: u64 = 64;
 const ROWS: u64 = 100_000;
+/// Devices in stock, each enrolled once.
+const STOCK: usize = 8_192;
