@@ -20,7 +20,7 @@ use ringfort_http::{Hosts, Rate, Sender, ServerNameIndication, Shares};
 use ringfort_pki::fingerprint;
 use rustls::server::Acceptor;
 use rustls::{CertificateError, ServerConfig};
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 use tokio_rustls::LazyConfigAcceptor;
@@ -156,31 +156,36 @@ impl Listener {
                 self.serve_http(lane, stream, address, &open.handle).await;
             }
             Ok(Ok(None)) => tracing::info!(%address, "an authority validated the operators' name"),
-            Ok(Err((name, error))) => turned_away(name, address, handshake_reason(&error)),
+            Ok(Err(failed)) => {
+                turned_away(failed.lane, address, handshake_reason(&failed.error));
+                tokio::select! {
+                    () = open.handle.closed() => {}
+                    () = say_goodbye(failed.stream) => {}
+                }
+            }
             Err(_) => turned_away(self.name(), address, Reason::SlowTransfer.code()),
         }
     }
 
     /// Reads which name the client asks for, then goes on as that lane. A validation that is waited
     /// for is over with the handshake (RFC 8737, section 3): nobody is met.
-    async fn shake_hands(
-        &self,
-        stream: Watched,
-    ) -> Result<Option<Met<'_>>, (&'static str, io::Error)> {
+    async fn shake_hands(&self, stream: Watched) -> Result<Option<Met<'_>>, FailedHandshake> {
+        let failed = |lane, error, stream| FailedHandshake { lane, error, stream };
         let greeted = LazyConfigAcceptor::new(Acceptor::default(), stream).await;
-        let greeted = greeted.map_err(|error| (self.name(), error))?;
+        let greeted = greeted.map_err(|error| failed(self.name(), error, None))?;
         let hello = greeted.client_hello();
         let lane = self.lane(hello.server_name());
         if let Some(config) = self.challenges.as_ref().and_then(|shown| shown.answer(&hello)) {
+            let met = greeted.into_stream(config).into_fallible().await;
             let mut stream =
-                greeted.into_stream(config).await.map_err(|error| (lane.name, error))?;
+                met.map_err(|(error, stream)| failed(lane.name, error, Some(stream)))?;
             // Whoever looked may be gone already.
             let _ = stream.shutdown().await;
             return Ok(None);
         }
-        match greeted.into_stream((lane.tls)()).await {
+        match greeted.into_stream((lane.tls)()).into_fallible().await {
             Ok(stream) => Ok(Some((lane, stream))),
-            Err(error) => Err((lane.name, error)),
+            Err((error, stream)) => Err(failed(lane.name, error, Some(stream))),
         }
     }
 
@@ -270,6 +275,30 @@ fn turned_away(listener: &'static str, address: SocketAddr, reason: &'static str
     tracing::info!(listener, %address, reason, "connection refused");
 }
 
+/// Lets the alert of a failed handshake arrive. A client of TLS 1.3 has sent its first request by
+/// then; to close with bytes unread resets the connection, and the reset takes the alert with it.
+async fn say_goodbye(stream: Option<Watched>) {
+    let Some(mut stream) = stream else { return };
+    let read_on = async {
+        let _ = stream.shutdown().await;
+        let (mut bytes, mut left) = ([0; 1024], GOODBYE_BYTES);
+        while let Ok(read @ 1..) = stream.read(&mut bytes).await {
+            match left.checked_sub(read) {
+                Some(rest) => left = rest,
+                None => return,
+            }
+        }
+    };
+    let _ = timeout(GOODBYE, read_on).await;
+}
+
+/// A handshake that failed; with the stream, where an alert may be on its way.
+struct FailedHandshake {
+    lane: &'static str,
+    error: io::Error,
+    stream: Option<Watched>,
+}
+
 type Watched = WatchedIo<TcpStream>;
 /// Whom a client wants, and the way to the client.
 type Met<'a> = (&'a Lane, TlsStream<Watched>);
@@ -307,6 +336,9 @@ fn resumed(tls: &rustls::ServerConnection) -> &'static str {
     }
 }
 
+/// For what a client sends before it reads that it was refused.
+const GOODBYE: Duration = Duration::from_secs(2);
+const GOODBYE_BYTES: usize = 32 * 1024;
 const MAX_HEADER_BYTES: usize = 16 * 1024;
 const MAX_STREAMS: u32 = 32;
 
