@@ -111,10 +111,12 @@ fn dsa<const WIDE: usize>(sieve: &Sieve, random: &mut Generator) -> Public {
         let Some(p) = field::<WIDE>(sieve, random, &q, seed) else { continue };
         let ring = dashu_int::fast_div::ConstDivisor::new(p.clone());
         let cofactor = (&p - UBig::ONE) / &q;
-        let g = (2u32..)
-            .map(|h| ring.reduce(h).pow(&cofactor).residue())
-            .find(|g| *g != UBig::ONE)
-            .expect("not every number has that order");
+        let power = |h: u32| ring.reduce(h).pow(&cofactor).residue();
+        let mut h = 2;
+        while power(h) == UBig::ONE {
+            h += 1;
+        }
+        let g = power(h);
         let x = loop {
             let x = below(random, &q);
             if x != UBig::ZERO {

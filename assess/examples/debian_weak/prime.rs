@@ -12,7 +12,8 @@ fn number(random: &mut Generator, bits: usize, prime: bool) -> Vec<u8> {
     if prime {
         // Only whole bytes are asked for.
         bytes[0] |= 0xc0;
-        *bytes.last_mut().expect("a prime has bits") |= 1;
+        let last = bytes.len() - 1;
+        bytes[last] |= 1;
     } else if !bits.is_multiple_of(8) {
         bytes[0] &= 0xff >> (8 - bits % 8);
     }
