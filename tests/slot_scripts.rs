@@ -7,7 +7,6 @@
 
 use std::fs;
 use std::io::Write;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
@@ -181,10 +180,18 @@ impl Board {
         self.executable(name, &format!("#!/bin/sh\n{body}\n"));
     }
 
+    /// Puts a program in place, written by a process of its own: a child that another test starts
+    /// at this moment would hold a file that is open here, and nobody could execute it ("text file
+    /// busy") until that child's own program runs.
     fn executable(&self, name: &str, text: &str) {
-        let path = self.path("bin").join(name);
-        fs::write(&path, text).unwrap();
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        let mut install = Command::new("install")
+            .args(["-m", "755", "/dev/stdin"])
+            .arg(self.path("bin").join(name))
+            .stdin(Stdio::piped())
+            .spawn()
+            .unwrap();
+        install.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+        assert!(install.wait().unwrap().success());
     }
 
     /// Runs the script with this on its standard input, and gives what it says.

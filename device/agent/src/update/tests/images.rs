@@ -2,7 +2,7 @@
 //! with its environment in files, run as the runner runs a product's own. The places are files, or
 //! loop devices where those can be had.
 
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -121,8 +121,9 @@ impl Machine {
     fn on(places: Places) -> Machine {
         let dir = places.dir.path();
         let write = |name: &str, text: &str| fs::write(dir.join(name), text).unwrap();
+        // The shell reads it: to execute a file that was just written fails ("text file busy") while
+        // a child of another test still holds it.
         write("slots.sh", PROGRAM);
-        fs::set_permissions(dir.join("slots.sh"), fs::Permissions::from_mode(0o755)).unwrap();
         write("stays", "a");
         write("booted", "none");
         write("tries", "0");
@@ -133,11 +134,11 @@ impl Machine {
         assert!(Command::new("mkfifo").arg(&off).status().unwrap().success());
         let text = format!(
             "[update]\ntrial_attempts = 2\n\
-             [update.slots]\nkind = \"command\"\ncommand = [\"{dir}/slots.sh\", \"{dir}\"]\n\
+             [update.slots]\nkind = \"command\"\ncommand = [\"/bin/sh\", \"{dir}/slots.sh\", \"{dir}\"]\n\
              a = \"{a}\"\nb = \"{b}\"\n\
              [update.restart]\nreboots = true\n\
              command = [\"/bin/sh\", \"-c\", \"echo off > {off}\"]\n\
-             [[health]]\ncommand = [\"{dir}/slots.sh\", \"{dir}\", \"well\"]\n",
+             [[health]]\ncommand = [\"/bin/sh\", \"{dir}/slots.sh\", \"{dir}\", \"well\"]\n",
             dir = dir.display(),
             a = places.paths[0].display(),
             b = places.paths[1].display(),
