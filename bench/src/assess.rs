@@ -3,12 +3,14 @@
 //! Source and image are read by the executable, as a user has them read; the joins, which no
 //! command does alone, run in this process.
 
+use std::collections::HashMap;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
+use aws_lc_rs::digest::{SHA256, digest};
 use dashu_int::UBig;
 use ringfort_assess::keys::{About, Fingerprint, Index, Kind, Record, math};
 use ringfort_assess::model::{Location, OwnerKind};
@@ -45,6 +47,7 @@ fn source(ringfort: &Path, tree: &Path, scratch: &Path, table: &mut Table) -> Re
     let bytes = assessed.bytes()?;
     table.add(
         Figure::new("assess: source per CPU-second", bytes / assessed.cpu, Unit::BytesPerCpu)
+            .beside(hashed(tree)?, "(each file read and hashed)")
             .bar(Bar::AtLeast(15e6))
             .note(format!(
                 "{:.0} MB under {} in {:.1} CPU-seconds, {:.1} s; {}",
@@ -66,12 +69,20 @@ fn image(ringfort: &Path, image: &Path, scratch: &Path, table: &mut Table) -> Re
     let [first, again] = [assess(ringfort, image, scratch)?, assess(ringfort, image, scratch)?];
     ensure!(first.report == again.report, "two runs on one image do not report the same bytes");
     let best = if again.clock < first.clock { again } else { first };
+    let begun = Instant::now();
+    for (name, _) in WRAPPINGS {
+        let (squashfs, to) = (scratch.join("outer").join(name), scratch.join(name));
+        let quiet = ["-quiet", "-no-progress", "-dest"];
+        run(Command::new("unsquashfs").args(quiet).args([&to, &squashfs]))?;
+    }
+    let unpacked = begun.elapsed().as_secs_f64();
     table.add(
         Figure::new(
             "assess: image of 64 MiB, nested file systems",
             best.clock.as_secs_f64(),
             Unit::Seconds,
         )
+        .beside(unpacked, "(unsquashfs of both)")
         .bar(Bar::AtMost(60.0))
         .note(format!(
             "ext4, and in it squashfs (xz) and squashfs (gzip), each with an executable and a \
@@ -124,6 +135,26 @@ impl Assessed {
     }
 }
 
+/// Bytes per CPU-second of reading every file of a tree and hashing it.
+fn hashed(tree: &Path) -> Result<f64> {
+    let before = cpu::of_this_process()?;
+    let (mut waiting, mut bytes) = (vec![tree.to_owned()], 0);
+    while let Some(directory) = waiting.pop() {
+        for entry in fs::read_dir(directory)? {
+            let entry = entry?;
+            let kind = entry.file_type()?;
+            if kind.is_dir() {
+                waiting.push(entry.path());
+            } else if kind.is_file() {
+                let file = fs::read(entry.path())?;
+                std::hint::black_box(digest(&SHA256, &file));
+                bytes += file.len();
+            }
+        }
+    }
+    Ok(bytes as f64 / (cpu::of_this_process()? - before))
+}
+
 /// The sources of the crates that everything here was built from.
 fn sources_of_crates() -> Result<PathBuf> {
     let home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
@@ -142,7 +173,7 @@ fn image_of(ringfort: &Path, scratch: &Path) -> Result<PathBuf> {
     fs::copy(ringfort, inner.join("usr/bin/ringfort"))?;
     fs::write(inner.join("etc/passwd"), "root:x:0:0:root:/root:/bin/sh\n")?;
     run(Command::new("tar").current_dir(&inner).args(["-cf", "usr/app.tar", "usr/bin", "etc"]))?;
-    for (name, compression) in [("rootfs.squashfs", "xz"), ("recovery.squashfs", "gzip")] {
+    for (name, compression) in WRAPPINGS {
         let squashfs = outer.join(name);
         let quiet = ["-quiet", "-no-progress", "-comp", compression];
         run(Command::new("mksquashfs").args([&inner, &squashfs]).args(quiet))?;
@@ -182,19 +213,36 @@ fn shared_factors(table: &mut Table) -> Result<()> {
     let before = cpu::of_this_process()?;
     let found = math::batch_gcd(&moduli);
     let used = cpu::of_this_process()? - before;
+    let before = cpu::of_this_process()?;
+    let all = product(&moduli);
+    let multiplied = cpu::of_this_process()? - before;
+    ensure!(all > UBig::ONE, "a product of nothing");
     let large = found.iter().flatten().filter(|factor| **factor >= shared).count();
     ensure!(large == 2, "{large} numbers were found to share the factor that 2 share");
     table.add(
         Figure::new(format!("assess: shared factors of {MODULI} moduli"), used, Unit::CpuSeconds)
+            .beside(multiplied, "(their product)")
             .bar(Bar::AtMost(30.0))
             .note("2048 bits each; the one pair that shares a prime was found"),
     );
     Ok(())
 }
 
+fn product(numbers: &[UBig]) -> UBig {
+    match numbers {
+        [] => UBig::ONE,
+        [one] => one.clone(),
+        many => {
+            let (left, right) = many.split_at(many.len() / 2);
+            product(left) * product(right)
+        }
+    }
+}
+
 /// 10,000 devices with three records each; ten of them share all three.
 fn join(table: &mut Table) -> Result<()> {
     let mut index = Index::default();
+    let mut prints = Vec::new();
     for device in 0..JOINED {
         let name = format!("device-{device}");
         let owner = index.owner(&name, OwnerKind::Device);
@@ -203,6 +251,7 @@ fn join(table: &mut Table) -> Result<()> {
             let mut print = [slot; 32];
             let holder = if device < 10 { 0 } else { device };
             print[..4].copy_from_slice(&holder.to_be_bytes());
+            prints.push(print);
             index.insert(Record {
                 owner,
                 kind,
@@ -221,9 +270,16 @@ fn join(table: &mut Table) -> Result<()> {
     let before = cpu::of_this_process()?;
     let joins = index.joins("20261122");
     let used = cpu::of_this_process()? - before;
+    let found = cpu::of_one(|| {
+        let mut holders: HashMap<[u8; 32], u32> = HashMap::new();
+        prints.iter().for_each(|print| *holders.entry(*print).or_default() += 1);
+        ensure!(holders.values().any(|holders| *holders > 1), "none is shared");
+        Ok(())
+    })?;
     ensure!(!joins.is_empty(), "ten devices share their keys and none was found");
     table.add(
         Figure::new(format!("assess: join over {JOINED} devices"), used, Unit::CpuSeconds)
+            .beside(found, "(each fingerprint looked up)")
             .bar(Bar::AtMost(5.0))
             .note(format!("{} records, {} answers", 3 * JOINED, joins.len())),
     );
@@ -231,5 +287,7 @@ fn join(table: &mut Table) -> Result<()> {
 }
 
 const RESIDENT: f64 = 150e6;
+/// The file systems within the image, and how each is compressed.
+const WRAPPINGS: [(&str, &str); 2] = [("rootfs.squashfs", "xz"), ("recovery.squashfs", "gzip")];
 const MODULI: usize = 10_000;
 const JOINED: u32 = 10_000;

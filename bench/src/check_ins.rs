@@ -7,6 +7,7 @@ use futures_util::stream::{StreamExt, iter};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
+use crate::bare::{BARE, Memory};
 use crate::device::Device;
 use crate::load::Connection;
 use crate::raw::Limits;
@@ -24,7 +25,7 @@ pub async fn measure(site: &mut Site, raw: &Limits, table: &mut Table) -> Result
     let all = site.devices;
     table.add(
         Figure::new(format!("check-in, {all} devices, kept alive"), kept, Unit::Cpu)
-            .beside(raw.sign + raw.write, "(sign + grouped write)")
+            .beside(raw.sign + raw.write.grouped, "(sign + grouped write)")
             .bar(Bar::OfRaw(0.25))
             .note(format!(
                 "best of {ROUNDS} rounds of {} on {CONNECTIONS} connections, {IN_FLIGHT} at once",
@@ -33,7 +34,10 @@ pub async fn measure(site: &mut Site, raw: &Limits, table: &mut Table) -> Result
     );
     table.add(
         Figure::new(format!("check-in, {all} devices, new connection each"), fresh.0, Unit::Cpu)
-            .beside(raw.handshake + raw.sign + raw.write, "(handshake + sign + grouped write)")
+            .beside(
+                raw.handshake + raw.sign + raw.write.grouped,
+                "(handshake + sign + grouped write)",
+            )
             .bar(Bar::OfRaw(0.6))
             .note(format!(
                 "best of {ROUNDS} rounds of {}, no device twice, {IN_FLIGHT} at once; {:.3} ms of \
@@ -47,7 +51,12 @@ pub async fn measure(site: &mut Site, raw: &Limits, table: &mut Table) -> Result
 
 /// Check-ins that arrive at their own pace, whether the hub keeps up or not: how long each took
 /// from when it was due.
-pub async fn offered(site: &mut Site, table: &mut Table) -> Result<()> {
+pub async fn offered(
+    site: &mut Site,
+    raw: &Limits,
+    bare: &Memory,
+    table: &mut Table,
+) -> Result<()> {
     let class = site.class;
     site.hub()?;
     let devices = take(site, CONNECTIONS);
@@ -97,11 +106,13 @@ pub async fn offered(site: &mut Site, table: &mut Table) -> Result<()> {
     );
     table.add(
         Figure::new(format!("{RATE} check-ins/s offered: p99"), at(0.99), Unit::Seconds)
+            .beside(raw.write.few_p99, "(commit of as many rows, p99)")
             .bar(Bar::AtMost(0.05))
             .note(how),
     );
     table.add(
         Figure::new(format!("{RATE} check-ins/s offered: resident memory"), resident, Unit::Bytes)
+            .beside(bare.some, BARE)
             .bar(Bar::AtMost(128.0 * 1024.0 * 1024.0)),
     );
     Ok(())
@@ -177,7 +188,8 @@ pub fn take(site: &mut Site, count: usize) -> Vec<Device> {
 }
 
 const ROUNDS: usize = 3;
-const CONNECTIONS: usize = 512;
+/// Connections that are kept.
+pub const CONNECTIONS: usize = 512;
 const TURNS: usize = 10;
 const FRESH: usize = 2_000;
 const IN_FLIGHT: usize = 64;

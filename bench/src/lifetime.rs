@@ -5,13 +5,16 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use tokio::sync::watch;
 
+use crate::bare::{BARE, Memory};
 use crate::check_ins::{machine_load, take};
+use crate::database;
 use crate::load::Connection;
+use crate::raw::Limits;
 use crate::seed::Site;
 use crate::table::{Bar, Figure, Table, Unit};
 
 /// Memory of a hub with its fleet that nobody talks to, CPU of the same, size of the executable.
-pub async fn idle(site: &mut Site, table: &mut Table) -> Result<()> {
+pub async fn idle(site: &mut Site, bare: &Memory, table: &mut Table) -> Result<()> {
     site.stop()?;
     let devices = site.devices;
     let hub = site.hub()?;
@@ -26,6 +29,7 @@ pub async fn idle(site: &mut Site, table: &mut Table) -> Result<()> {
             resident,
             Unit::Bytes,
         )
+        .beside(bare.none, BARE)
         .bar(Bar::AtMost(64.0 * mebibyte)),
     );
     table.add(Figure::new("idle hub: CPU per second", cpu, Unit::Cpu));
@@ -35,7 +39,12 @@ pub async fn idle(site: &mut Site, table: &mut Table) -> Result<()> {
 }
 
 /// Connections that stay open, as agents that poll often keep them.
-pub async fn connections(site: &mut Site, table: &mut Table) -> Result<()> {
+pub async fn connections(
+    site: &mut Site,
+    raw: &Limits,
+    bare: &Memory,
+    table: &mut Table,
+) -> Result<()> {
     let class = site.class;
     // A hub of its own for this: what others left in memory is not counted.
     site.stop()?;
@@ -60,16 +69,18 @@ pub async fn connections(site: &mut Site, table: &mut Table) -> Result<()> {
     let what = format!("{CONNECTIONS} open connections of devices");
     table.add(
         Figure::new(format!("{what}: resident memory"), resident, Unit::Bytes)
+            .beside(bare.many, BARE)
             .bar(Bar::AtMost(128.0 * 1024.0 * 1024.0))
             .note("all of them checked in twice, every one was answered"),
     );
-    table.add(Figure::new(
-        format!("{what}: memory of each"),
-        (resident - before) / CONNECTIONS as f64,
-        Unit::Bytes,
-    ));
+    let each = |with: f64, without: f64| (with - without) / CONNECTIONS as f64;
+    table.add(
+        Figure::new(format!("{what}: memory of each"), each(resident, before), Unit::Bytes)
+            .beside(each(bare.many, bare.none), BARE),
+    );
     table.add(
         Figure::new(format!("{what}: slowest check-in"), slowest.as_secs_f64(), Unit::Seconds)
+            .beside(raw.write.alone_p99, "(commit of one row, p99)")
             .note(format!("one after the other; {}", machine_load())),
     );
     Ok(())
@@ -99,6 +110,7 @@ pub async fn restart(site: &mut Site, table: &mut Table) -> Result<()> {
     }
     tokio::time::sleep(Duration::from_secs(3)).await;
     site.kill()?;
+    let raw = database::after_a_cut(&site.directory.join("hub")).await?;
     let begun = Instant::now();
     site.hub()?;
     let serving = begun.elapsed().as_secs_f64();
@@ -121,6 +133,7 @@ pub async fn restart(site: &mut Site, table: &mut Table) -> Result<()> {
             first.context("no device")?,
             Unit::Seconds,
         )
+        .beside(raw, "(log replayed, one commit)")
         .bar(Bar::AtMost(2.0))
         .note(format!(
             "serving after {serving:.2} s; {LOAD} devices went on with the links they held; the \
@@ -133,5 +146,6 @@ pub async fn restart(site: &mut Site, table: &mut Table) -> Result<()> {
 
 const SETTLE: Duration = Duration::from_secs(5);
 const WATCH: Duration = Duration::from_secs(10);
-const CONNECTIONS: usize = 2_000;
+/// Connections of agents.
+pub const CONNECTIONS: usize = 2_000;
 const LOAD: usize = 64;

@@ -10,9 +10,11 @@
 
 mod arguments;
 mod assess;
+mod bare;
 mod ceremony;
 mod check_ins;
 mod cpu;
+mod database;
 mod device;
 mod enrolments;
 mod hub;
@@ -23,16 +25,22 @@ mod releases;
 mod revocation;
 mod seed;
 mod table;
+mod tls;
 
 use std::time::Instant;
 
 use anyhow::{Context, Result};
 
 use crate::arguments::Arguments;
+use crate::bare::Memory;
 use crate::seed::Site;
 use crate::table::Table;
 
 fn main() -> Result<()> {
+    let mut words = std::env::args().skip(1);
+    if words.next().is_some_and(|word| word == bare::COMMAND) {
+        return bare::serve(words.next().context("no directory")?.as_ref());
+    }
     let arguments = Arguments::parse(std::env::args().skip(1))?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
@@ -63,8 +71,9 @@ async fn measure(arguments: &Arguments, table: &mut Table) -> Result<()> {
         return Ok(());
     }
     let mut site = Site::prepare(arguments).await?;
+    let bare = Memory::measure(&site, check_ins::CONNECTIONS, lifetime::CONNECTIONS).await?;
     if arguments.wants("idle") {
-        lifetime::idle(&mut site, table).await?;
+        lifetime::idle(&mut site, &bare, table).await?;
     }
     if arguments.wants("est") {
         enrolments::measure(&mut site, &raw, table).await?;
@@ -73,10 +82,10 @@ async fn measure(arguments: &Arguments, table: &mut Table) -> Result<()> {
         check_ins::measure(&mut site, &raw, table).await?;
     }
     if arguments.wants("offered") {
-        check_ins::offered(&mut site, table).await?;
+        check_ins::offered(&mut site, &raw, &bare, table).await?;
     }
     if arguments.wants("connections") {
-        lifetime::connections(&mut site, table).await?;
+        lifetime::connections(&mut site, &raw, &bare, table).await?;
     }
     if arguments.wants("restart") {
         lifetime::restart(&mut site, table).await?;
@@ -85,7 +94,7 @@ async fn measure(arguments: &Arguments, table: &mut Table) -> Result<()> {
         releases::deployment(&mut site, table).await?;
     }
     if arguments.wants("revocation") {
-        revocation::measure(&mut site, table).await?;
+        revocation::measure(&mut site, &raw, table).await?;
     }
     site.keep()
 }

@@ -14,6 +14,7 @@ use ringfort_suit::{Envelope, NewComponent, NewRelease, Release, sign};
 
 use crate::check_ins::machine_load;
 use crate::cpu;
+use crate::database::Targets;
 use crate::raw::Limits;
 use crate::seed::Site;
 use crate::table::{Bar, Figure, Table, Unit};
@@ -56,16 +57,20 @@ pub async fn deployment(site: &mut Site, table: &mut Table) -> Result<()> {
     let created = client.create_deployment(&new).await?;
     let (seconds, used) = (begun.elapsed().as_secs_f64(), hub.cpu()? - before);
     let Outcome::Done { result: created } = created else { bail!("the deployment waits") };
+    let raw = Targets::insert(&site.directory.join("hub"), &created.id).await?;
     table.add(
         Figure::new(format!("deployment to {devices} devices created"), seconds, Unit::Seconds)
+            .beside(raw.inserted, "(the same rows inserted)")
             .bar(Bar::AtMost(5.0))
             .note(format!("{used:.2} s of the hub's CPU; {}", machine_load())),
     );
+    let hub = site.hub()?;
     let (begun, before) = (Instant::now(), hub.cpu()?);
     client.halt(&created.id).await?;
     let (seconds, used) = (begun.elapsed().as_secs_f64(), hub.cpu()? - before);
     table.add(
         Figure::new(format!("deployment to {devices} devices halted"), seconds, Unit::Seconds)
+            .beside(raw.halt().await?, "(the same rows changed)")
             .note(format!("{used:.2} s of the hub's CPU; {}", machine_load())),
     );
     Ok(())

@@ -73,7 +73,11 @@ impl Figure {
     }
 
     fn share(&self) -> Option<f64> {
-        self.raw.map(|(raw, _)| raw / self.value)
+        self.raw.map(|(raw, _)| match self.unit {
+            // More is better.
+            Unit::BytesPerCpu => self.value / raw,
+            _ => raw / self.value,
+        })
     }
 
     fn met(&self) -> Option<bool> {
