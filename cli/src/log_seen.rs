@@ -46,6 +46,15 @@ pub struct Shown {
     pub checkpoint: String,
     /// The tree, hexadecimal.
     pub frontier: String,
+    /// How the key that signs came into its place.
+    pub hand_overs: Vec<String>,
+}
+
+impl From<ringfort_api::model::Checkpoint> for Shown {
+    fn from(head: ringfort_api::model::Checkpoint) -> Shown {
+        let (checkpoint, frontier) = (head.checkpoint, head.frontier);
+        Shown { checkpoint, frontier, hand_overs: head.hand_overs }
+    }
 }
 
 /// Where following a log has led.
@@ -75,24 +84,25 @@ impl Seen {
         files::replace(&folder.join(FILE), text.as_bytes(), 0o600)
     }
 
-    fn open(&self, key: &PublicKey) -> Option<(Head, Frontier)> {
-        let head = open_checkpoint(&self.checkpoint, key).ok()?;
+    fn open(&self, keys: &[PublicKey]) -> Option<(Head, Frontier)> {
+        let head = keys.iter().find_map(|key| open_checkpoint(&self.checkpoint, key).ok())?;
         let frontier = Frontier::from_bytes(&hex::decode(&self.frontier).ok()?)?;
         (frontier.size() >= head.size).then_some((head, frontier))
     }
 }
 
 /// Compares what a hub shows with what was seen. `entries` are those from the place on that an
-/// earlier step asked for.
-pub fn follow(seen: Option<&Seen>, shown: &Shown, entries: &[Vec<u8>], key: &PublicKey) -> Step {
-    let Ok(head) = open_checkpoint(&shown.checkpoint, key) else {
+/// earlier step asked for. The last of the keys signs now; what was seen may be signed by any.
+pub fn follow(seen: Option<&Seen>, shown: &Shown, entries: &[Vec<u8>], keys: &[PublicKey]) -> Step {
+    let head = keys.last().map(|key| open_checkpoint(&shown.checkpoint, key));
+    let Some(Ok(head)) = head else {
         return Step::Alarm(Alarm::Unsigned);
     };
     let as_shown = Seen { checkpoint: shown.checkpoint.clone(), frontier: shown.frontier.clone() };
     // A file that was damaged is no reason to trust less than with none.
-    let Some((last, mut frontier)) = seen.and_then(|seen| seen.open(key)) else {
+    let Some((last, mut frontier)) = seen.and_then(|seen| seen.open(keys)) else {
         let fits = as_shown
-            .open(key)
+            .open(keys)
             .is_some_and(|(head, tree)| tree.size() == head.size && tree.root() == head.root);
         return match fits {
             true => Step::Remember(as_shown),
@@ -177,6 +187,7 @@ mod tests {
             Shown {
                 checkpoint: checkpoint(&FleetId([1; 16]), &head, &self.key).unwrap(),
                 frontier: hex::encode(tree.to_bytes()),
+                hand_overs: Vec::new(),
             }
         }
 
@@ -189,7 +200,7 @@ mod tests {
         }
 
         fn follow(&self, seen: Option<&Seen>, entries: &[Vec<u8>]) -> Step {
-            follow(seen, &self.shown(), entries, &self.key.public_key())
+            follow(seen, &self.shown(), entries, &[self.key.public_key()])
         }
     }
 
@@ -241,7 +252,24 @@ mod tests {
     fn a_head_of_another_key_is_no_head() {
         let (log, other) = (Log::new(5), Log::new(5));
         let shown = other.shown();
-        let step = follow(Some(&log.seen()), &shown, &[], &log.key.public_key());
+        let step = follow(Some(&log.seen()), &shown, &[], &[log.key.public_key()]);
+        assert_eq!(step, Step::Alarm(Alarm::Unsigned));
+        assert_eq!(follow(None, &log.shown(), &[], &[]), Step::Alarm(Alarm::Unsigned));
+    }
+
+    #[test]
+    fn what_was_seen_under_the_key_before_still_counts() {
+        let mut log = Log::new(5);
+        let (seen, before) = (log.seen(), log.key.public_key());
+        log.key = SoftSigner::generate_ed25519().unwrap();
+        let keys = [before, log.key.public_key()];
+        let step = follow(Some(&seen), &log.shown(), &[], &keys);
+        assert_eq!(step, Step::Remember(log.seen()));
+        log.entries[1] = b"another".to_vec();
+        let step = follow(Some(&seen), &log.shown(), &[], &keys);
+        assert_eq!(step, Step::Alarm(Alarm::Forked { seen: 5 }));
+        // The key before signs no head any more.
+        let step = follow(Some(&seen), &log.shown(), &[], &[keys[1], keys[0]]);
         assert_eq!(step, Step::Alarm(Alarm::Unsigned));
     }
 
@@ -249,7 +277,7 @@ mod tests {
     fn a_tree_that_is_not_the_heads_is_not_remembered() {
         let log = Log::new(5);
         let shown = Shown { frontier: Log::new(4).shown().frontier, ..log.shown() };
-        let step = follow(None, &shown, &[], &log.key.public_key());
+        let step = follow(None, &shown, &[], &[log.key.public_key()]);
         assert_eq!(step, Step::Alarm(Alarm::Forked { seen: 0 }));
         let damaged = Seen { frontier: "00".into(), ..log.seen() };
         assert_eq!(log.follow(Some(&damaged), &[]), Step::Remember(log.seen()));

@@ -14,6 +14,7 @@ mod command_line;
 mod commands;
 mod csr;
 mod envelope_file;
+mod evidence_keys;
 mod failure;
 mod files;
 mod invitation;

@@ -6,7 +6,7 @@
 //!   server-ca.pem   what the hub's certificate must come from
 //!   operator.pem    the operator's certificate
 //!   operator.sealed the operator's key, unless it is in a token
-//!   evidence.pub    signs the heads of the audit log
+//!   evidence.pub    signs the heads of the audit log; evidence-N.pub did so before
 //!   audit-seen.json what was seen of that log
 //! ```
 
@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use ringfort_api::client::{Client, ClientError, ClientOptions};
-use ringfort_cose::{AwsLc, PublicKey, Reason, Sign, SignError};
+use ringfort_cose::{AwsLc, Reason, Sign, SignError};
 use ringfort_fleet::audit;
 use ringfort_messages::{DeviceId, Statement, UnixTime};
 use ringfort_pki::validity;
@@ -25,6 +25,7 @@ use rustls_pki_types::pem::PemObject;
 use serde::{Deserialize, Serialize};
 use tokio::runtime::Runtime;
 
+use crate::evidence_keys::EvidenceKeys;
 use crate::failure::{Failure, Outcome};
 use crate::invitation::SYSTEM;
 use crate::log_seen::{self, Alarm, Seen, Shown, Step};
@@ -121,19 +122,20 @@ impl Operator {
     /// Follows the audit log from where it was seen last. What cannot be asked or kept is left for
     /// the next time; an alarm stays until somebody accepts the log.
     pub fn follow_log(&self) -> Option<Alarm> {
-        let key = self.evidence_key().ok()?;
+        let known = EvidenceKeys::read(&self.folder).ok()?;
         let shown = self.shown()?;
+        let keys = known.with(&shown.hand_overs);
         let seen = Seen::read(&self.folder);
-        let mut step = log_seen::follow(seen.as_ref(), &shown, &[], &key);
+        let mut step = log_seen::follow(seen.as_ref(), &shown, &[], keys.all());
         if let Step::Needs { from } = step {
             let entries = self.entries(from)?;
-            step = log_seen::follow(seen.as_ref(), &shown, &entries, &key);
+            step = log_seen::follow(seen.as_ref(), &shown, &entries, keys.all());
         }
         match step {
             Step::Alarm(alarm) => Some(alarm),
             Step::Remember(new) if seen.as_ref() != Some(&new) => {
                 // A folder that cannot be written, an automation's for instance, remembers nothing.
-                let _ = new.write(&self.folder);
+                let _ = keys.write(&self.folder).and_then(|()| new.write(&self.folder));
                 None
             }
             Step::Remember(_) | Step::Needs { .. } => None,
@@ -143,10 +145,12 @@ impl Operator {
     /// Takes the audit log as the hub shows it now for the one to follow from here on.
     pub fn accept_log(&self) -> Outcome<u64> {
         self.followed.set(true);
-        let head = self.wait(self.client.audit_head())?;
-        let shown = Shown { checkpoint: head.checkpoint, frontier: head.frontier };
-        match log_seen::follow(None, &shown, &[], &self.evidence_key()?) {
+        let shown = self.wait(self.client.audit_head()).map(Shown::from)?;
+        let known = EvidenceKeys::read(&self.folder)?.with(&shown.hand_overs);
+        let keys = known.with_signer_last(&shown.checkpoint);
+        match log_seen::follow(None, &shown, &[], keys.all()) {
             Step::Remember(seen) => {
+                keys.write(&self.folder)?;
                 seen.write(&self.folder)?;
                 Ok(log_seen::size(&shown.frontier))
             }
@@ -160,8 +164,7 @@ impl Operator {
     }
 
     fn shown(&self) -> Option<Shown> {
-        let head = self.runtime.block_on(self.client.audit_head()).ok()?;
-        Some(Shown { checkpoint: head.checkpoint, frontier: head.frontier })
+        self.runtime.block_on(self.client.audit_head()).ok().map(Shown::from)
     }
 
     /// Entries from a place on, not more than a command should wait for.
@@ -201,9 +204,9 @@ impl Operator {
         self.wait(self.client.add_statement(device, &hex::encode(signed)))
     }
 
-    /// The key that signs the heads of the audit log.
-    pub fn evidence_key(&self) -> Outcome<PublicKey> {
-        keys::read_public(&self.folder.join(EVIDENCE_KEY))
+    /// The keys that sign, or signed, the heads of the audit log.
+    pub fn evidence_keys(&self) -> Outcome<EvidenceKeys> {
+        EvidenceKeys::read(&self.folder)
     }
 }
 
@@ -349,8 +352,6 @@ pub fn trusted(server_ca: &str) -> Outcome<Vec<Vec<u8>>> {
 const WARN_DAYS: u64 = 14;
 /// The settings' file name.
 const FILE: &str = "operator.toml";
-/// The audit log's key, beside them.
-pub const EVIDENCE_KEY: &str = "evidence.pub";
 const MAX_BYTES: usize = 64 * 1024;
 /// Where systems keep the authorities that they trust.
 const BUNDLES: [&str; 4] = [

@@ -227,6 +227,55 @@ fn a_log_that_was_set_back_is_reported_until_somebody_accepts_it() {
 }
 
 #[test]
+fn people_follow_the_log_to_the_next_evidence_key_by_themselves() {
+    let (bench, hub) = serving();
+    bench.ok("device list --dir operator");
+    bench.ok("audit export first.log --dir operator");
+    let first = fs::read(bench.path("operator/evidence.pub")).unwrap();
+    bench.run("hub rotate --evidence-key").failed("served");
+    assert_eq!(hub.stop(), 0);
+    let saved = [saved(&bench), fs::read(bench.path("hub/keys/evidence.sealed")).unwrap()];
+    for number in 1..=2 {
+        let made = bench.run("hub rotate --evidence-key --json").json();
+        assert_eq!(made["number"], number);
+    }
+    let newest = fs::read(bench.path("hub/keys/evidence.pub")).unwrap();
+    assert_ne!(newest, first);
+
+    let hub = Hub::start(&bench);
+    assert_eq!(bench.ok("device list --dir operator").err, "", "there is nothing to be told");
+    let kept = |name: &str| fs::read(bench.path(&format!("operator/{name}"))).unwrap();
+    assert_eq!((kept("evidence.pub"), kept("evidence-1.pub")), (newest.clone(), first.clone()));
+    bench.ok("audit export last.log --dir operator");
+    // A log of before and one of now, from the folder, or by any key of those that signed.
+    bench.ok("audit verify first.log --dir operator");
+    bench.private("first.pub", std::str::from_utf8(&first).unwrap());
+    bench.ok("audit verify first.log --key first.pub");
+    bench.ok("audit verify last.log --key first.pub");
+    bench.ok("audit verify last.log --key hub/keys/evidence.pub");
+    bench.run("audit verify first.log --key hub/keys/evidence.pub").failed("not signed");
+    bench.run("audit verify last.log --key hub/keys/order.pub").failed("not signed");
+    // Whoever comes now begins with the key of now.
+    bench.ok("user add olga --role viewer --dir operator --invitation olga.i");
+    bench.ok("login olga.i --dir olga");
+    assert_eq!(fs::read(bench.path("olga/evidence.pub")).unwrap(), newest);
+    let told = bench.run("audit export told.log --dir olga --json").json();
+    assert!(told["entries"].as_u64().unwrap() > 2);
+    assert_eq!(hub.stop(), 0);
+
+    // A backup of before has the key of before: a person has to look, and then it is followed.
+    put_back(&bench, &saved[0]);
+    fs::write(bench.path("hub/keys/evidence.sealed"), &saved[1]).unwrap();
+    let hub = Hub::start(&bench);
+    let warned = bench.ok("device list --dir operator");
+    assert!(warned.err.contains("not signed by the hub's evidence key"), "{warned:?}");
+    bench.ok("audit accept --dir operator");
+    assert_eq!(bench.ok("device list --dir operator").err, "");
+    assert_eq!(kept("evidence.pub"), first);
+    assert_eq!(hub.stop(), 0);
+}
+
+#[test]
 fn a_log_that_was_rewritten_to_the_same_length_is_reported() {
     let (bench, hub) = serving();
     bench.ok("device list --dir operator");

@@ -113,6 +113,61 @@ fn an_operator_ca_is_taken_wherever_a_run_was_cut_and_the_key_before_it_is_gone(
 }
 
 #[test]
+fn an_evidence_key_is_replaced_wherever_a_run_was_cut_and_the_one_before_is_gone() {
+    let bench = Bench::pki();
+    bench.run("hub rotate --evidence-key").failed("hub.toml");
+    bench.ok("hub init --operator operator");
+    let names = ["evidence.sealed", "evidence.pub"];
+    let path = |name: &str| bench.path(&format!("hub/keys/{name}"));
+    let next = |name: &str| path(&name.replace("evidence", "evidence-next"));
+    let read = || names.map(|name| fs::read(path(name)).unwrap());
+    let first = read();
+    let rotate = || bench.run("hub rotate --evidence-key --json").json()["number"].clone();
+
+    // Cut before anybody heard of the new key: another one is made.
+    for draft in [&names[..1], &names[..]] {
+        for name in draft {
+            fs::write(next(name), "a draft").unwrap();
+        }
+        let before = read();
+        rotate();
+        assert!(read().iter().zip(&before).all(|(new, old)| new != old));
+        assert!(!names.iter().any(|name| next(name).exists()));
+    }
+    // Cut after the first key named the second, with no file or with one in its place.
+    for moved in [0, 1] {
+        let before = read();
+        let number = rotate();
+        let after = read();
+        for name in &names[moved..] {
+            fs::rename(path(name), next(name)).unwrap();
+        }
+        for (name, old) in names.iter().zip(&before).skip(moved) {
+            fs::write(path(name), old).unwrap();
+        }
+        assert_eq!(rotate(), number, "the run that was cut is at its end");
+        assert_eq!(read(), after);
+        assert!(!names.iter().any(|name| next(name).exists()));
+    }
+    // Whatever opens the hub finishes it as well.
+    let before = read();
+    let number = rotate().as_u64().unwrap();
+    for (name, old) in names.iter().zip(&before) {
+        fs::rename(path(name), next(name)).unwrap();
+        fs::write(path(name), old).unwrap();
+    }
+    bench.ok("hub invite --admin another --invitation another.i");
+    assert_ne!(read(), before);
+    assert_eq!(rotate(), number + 1);
+    // A key that handed over signs nothing any more, not even the next hand-over.
+    for (name, old) in names.iter().zip(&first) {
+        fs::write(path(name), old).unwrap();
+    }
+    bench.run("hub rotate --evidence-key").refused("untrusted-signer");
+    bench.run("hub invite --admin third --invitation third.i").refused("untrusted-signer");
+}
+
+#[test]
 fn another_root_takes_the_place_of_the_lost_one_and_of_no_other() {
     let bench = Bench::pki();
     bench.private("third-pin", "a third passphrase\n");

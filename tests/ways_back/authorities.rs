@@ -193,6 +193,35 @@ fn people_move_to_a_new_operator_ca_as_they_renew_and_the_old_ones_key_is_worth_
     assert!(findings.contains("certs/device-ca.pem") && !findings.contains("operator-ca-1"));
 }
 
+/// The key of the audit log is replaced: devices and people notice nothing, and what was exported
+/// before and after is of one log.
+#[test]
+fn the_evidence_key_is_replaced_and_nobody_has_to_be_told() {
+    let world = World::new();
+    let hub = world.open_hub();
+    let agent = world.agent("dev-1", &Conditions::default());
+    world.update("1.0", "dev-1", "operator");
+    world.ok("audit export before.log --dir operator");
+    hub.stop();
+    world.follow(EVIDENCE_KEY, 0);
+    let hub = world.serve("hub");
+    let quiet = world.ok("device list --dir operator");
+    assert!(!quiet.err.contains("warning"), "{quiet:?}");
+    world.ok("audit export after.log --dir operator");
+    for log in ["before.log", "after.log"] {
+        world.ok(&format!("audit verify {log} --dir operator"));
+    }
+    let same =
+        |a: &str, b: &str| fs::read(world.path(a)).unwrap() == fs::read(world.path(b)).unwrap();
+    assert!(same("operator/evidence.pub", "hub/keys/evidence.pub"));
+    assert!(!same("operator/evidence.pub", "operator/evidence-1.pub"));
+    // The device has seen the log as well, and takes it for the same.
+    world.update("1.1", "dev-1", "operator");
+    assert!(world.device("dev-1", "operator")["device"]["alarm"].is_null());
+    agent.stop();
+    hub.stop();
+}
+
 /// Who certified the person of a folder.
 fn certified_by(world: &World, folder: &str) -> &'static str {
     let read = |name: &str| {
@@ -249,3 +278,4 @@ fn asked_by(world: &World, [key, certificate]: &[std::path::PathBuf; 2]) -> Stri
 
 const DEVICE_CA: &str = "Replace the Device CA in time";
 const OPERATOR_CA: &str = "Replace the Operator CA in time";
+const EVIDENCE_KEY: &str = "Replace the evidence key in time";

@@ -10,6 +10,7 @@ use clap::Subcommand;
 use ringfort_fleet::audit;
 use serde::{Deserialize, Serialize};
 
+use crate::evidence_keys::EvidenceKeys;
 use crate::failure::{Failure, Outcome};
 use crate::operator::Operator;
 use crate::output::conclude;
@@ -32,7 +33,8 @@ pub enum Command {
         /// The exported file
         #[arg(value_name = "FILE")]
         log: PathBuf,
-        /// The key that signs the log's heads [default: evidence.pub in the operator's folder]
+        /// The key that signs the log's heads, or did before it handed over to another
+        /// [default: those in the operator's folder]
         #[arg(long, value_name = "PUB")]
         key: Option<PathBuf>,
     },
@@ -57,6 +59,8 @@ impl Command {
 #[serde(deny_unknown_fields)]
 struct Export {
     checkpoint: String,
+    /// How the key that signed it came into its place.
+    hand_overs: Vec<String>,
     entries: Vec<String>,
 }
 
@@ -64,7 +68,7 @@ fn export(dir: Option<&Path>, out: &Path) -> Outcome<Report> {
     files::must_be_absent(out)?;
     let operator = Operator::open(dir)?;
     // The head first: entries that come in meanwhile are more than it covers, never fewer.
-    let checkpoint = operator.wait(operator.client().audit_checkpoint())?;
+    let head = operator.wait(operator.client().audit_head())?;
     let mut entries = Vec::new();
     let mut from = Some(0);
     while let Some(position) = from {
@@ -72,8 +76,9 @@ fn export(dir: Option<&Path>, out: &Path) -> Outcome<Report> {
         entries.extend(page.entries);
         from = page.next;
     }
-    let export = Export { checkpoint, entries };
-    let report = judge(&export, &operator.evidence_key()?)?;
+    let (checkpoint, hand_overs) = (head.checkpoint, head.hand_overs);
+    let export = Export { checkpoint, hand_overs, entries };
+    let report = judge(&export, &operator.evidence_keys()?)?;
     let text = serde_json::to_string_pretty(&export).unwrap_or_default();
     files::write_new(out, text.as_bytes(), files::PUBLIC)?;
     Ok(report)
@@ -92,18 +97,18 @@ fn read(log: &Path) -> Outcome<Export> {
 
 fn verify(dir: Option<&Path>, log: &Path, key: Option<&Path>) -> Outcome<Report> {
     let export = read(log)?;
-    let key = match key {
-        Some(path) => keys::read_public(path)?,
-        None => Operator::open(dir)?.evidence_key()?,
+    let known = match key {
+        Some(path) => EvidenceKeys::of(keys::read_public(path)?),
+        None => Operator::open(dir)?.evidence_keys()?,
     };
-    judge(&export, &key)
+    judge(&export, &known)
 }
 
 fn accept(dir: Option<&Path>) -> Outcome<Accepted> {
     Ok(Accepted { entries: Operator::open(dir)?.accept_log()? })
 }
 
-fn judge(export: &Export, key: &ringfort_cose::PublicKey) -> Outcome<Report> {
+fn judge(export: &Export, known: &EvidenceKeys) -> Outcome<Report> {
     let entries: Vec<Vec<u8>> = export
         .entries
         .iter()
@@ -112,8 +117,9 @@ fn judge(export: &Export, key: &ringfort_cose::PublicKey) -> Outcome<Report> {
             hex::decode(text).map_err(|_| broken(format!("entry {position} was altered")))
         })
         .collect::<Outcome<_>>()?;
+    let key = known.signer_of(&export.checkpoint, &export.hand_overs);
     let head =
-        audit::verify(&entries, &export.checkpoint, key).map_err(|b| broken(b.to_string()))?;
+        audit::verify(&entries, &export.checkpoint, &key).map_err(|b| broken(b.to_string()))?;
     Ok(Report { entries: head.size, root: hex::encode(head.root) })
 }
 

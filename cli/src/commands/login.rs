@@ -9,9 +9,10 @@ use ringfort_api::client::Client;
 use ringfort_cose::{Algorithm, Sign};
 use serde::Serialize;
 
+use crate::evidence_keys::EVIDENCE_KEY;
 use crate::failure::{Failure, Outcome};
 use crate::invitation::{Invitation, SYSTEM};
-use crate::operator::{EVIDENCE_KEY, Settings, client_failure, own_folder, trusted};
+use crate::operator::{Settings, client_failure, own_folder, trusted};
 use crate::{clock, files, keys, passphrase, runtime};
 
 /// Which invitation, and where the key goes.

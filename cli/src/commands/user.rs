@@ -120,7 +120,7 @@ fn invite(options: &Add, dir: Option<&Path>) -> Outcome<Added> {
         secret: made.secret,
         until: until.clone(),
         server_ca: operator.server_ca()?,
-        evidence_key: crate::invitation::public_pem(&operator.evidence_key()?),
+        evidence_key: crate::invitation::public_pem(operator.evidence_keys()?.newest()),
     };
     invitation.write(&file)?;
     Ok(Added { outcome: "invited", file: Some(file), until: Some(until), ..Added::of(options) })

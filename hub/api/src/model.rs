@@ -479,6 +479,9 @@ pub struct Checkpoint {
     /// complete subtrees from the largest on. Whoever keeps it can follow the log by its new
     /// entries alone.
     pub frontier: String,
+    /// How the key that signs came into its place: signed notes, in each of which a key names the
+    /// one after it, the first one first. Empty as long as the first key signs.
+    pub hand_overs: Vec<String>,
 }
 
 /// The authority that issues devices' operational certificates.

@@ -8,9 +8,11 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use ringfort_cose::cbor::{Deterministic, Writer};
-use ringfort_cose::{AwsLc, PublicKey, Reason, Sign, SignError, Verify};
+use ringfort_cose::{PublicKey, Reason, Sign, SignError};
 use ringfort_store::{Hash, leaf_hash, root};
 use ringfort_trust::ids::FleetId;
+
+use crate::note::{self, Note};
 
 /// An entry of the audit log.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -166,9 +168,7 @@ pub fn verify<E: AsRef<[u8]>>(
 pub fn checkpoint(fleet: &FleetId, head: &Head, key: &dyn Sign) -> Result<String, SignError> {
     let origin = origin(fleet);
     let text = format!("{origin}\n{}\n{}\n", head.size, STANDARD.encode(head.root));
-    let mut signature = key_id(&origin, &key.public_key()).to_vec();
-    signature.extend(key.sign(&[text.as_bytes()])?);
-    Ok(format!("{text}\n{DASH} {origin} {}\n", STANDARD.encode(signature)))
+    note::sign(&origin, &text, &[key])
 }
 
 /// Reads a checkpoint and verifies its signature.
@@ -176,8 +176,8 @@ pub fn checkpoint(fleet: &FleetId, head: &Head, key: &dyn Sign) -> Result<String
 /// # Errors
 /// [`Broken::Checkpoint`], [`Broken::Signature`].
 pub fn open_checkpoint(note: &str, key: &PublicKey) -> Result<Head, Broken> {
-    let (text, signatures) = note.split_once("\n\n").ok_or(Broken::Checkpoint("no signature"))?;
-    let mut lines = text.split('\n');
+    let note = Note::read(note).ok_or(Broken::Checkpoint("no signature"))?;
+    let mut lines = note.text.split('\n');
     let origin = lines.next().unwrap_or_default();
     let size: u64 = lines
         .next()
@@ -187,18 +187,7 @@ pub fn open_checkpoint(note: &str, key: &PublicKey) -> Result<Head, Broken> {
     let root = lines.next().and_then(|root| STANDARD.decode(root).ok());
     let root: Hash =
         root.and_then(|root| root.try_into().ok()).ok_or(Broken::Checkpoint("its root hash"))?;
-    let expected = key_id(origin, key);
-    let signed = signatures.lines().filter_map(|line| {
-        let (name, signature) = line.strip_prefix(DASH)?.strip_prefix(' ')?.split_once(' ')?;
-        let signature = STANDARD.decode(signature).ok()?;
-        let (id, signature) = signature.split_first_chunk::<4>()?;
-        (name == origin && *id == expected).then(|| signature.to_vec())
-    });
-    let message = [text.as_bytes(), b"\n"];
-    match signed
-        .into_iter()
-        .any(|signature| AwsLc.verify(key.algorithm(), key, &message, &signature).is_ok())
-    {
+    match note.is_signed_by(origin, key) {
         true => Ok(Head { size, root }),
         false => Err(Broken::Signature),
     }
@@ -224,22 +213,7 @@ fn origin(fleet: &FleetId) -> String {
     format!("ringfort/{fleet}")
 }
 
-/// The first four bytes of SHA-256 over name, newline, signature type and key (C2SP signed-note).
-fn key_id(name: &str, key: &PublicKey) -> [u8; 4] {
-    let kind: &[u8] = match key {
-        PublicKey::Ed25519(_) => &[0x01],
-        // ECDSA has no type of its own there: 0xff and a name that nobody else uses.
-        PublicKey::P256(_) => b"\xffringfort/ESP256\n",
-    };
-    let digest = AwsLc.sha256(&[name.as_bytes(), b"\n", kind, key.as_bytes()]);
-    let mut id = [0; 4];
-    id.copy_from_slice(&digest.0[..4]);
-    id
-}
-
 const VERSION: u64 = 1;
-/// An em dash begins a line with a signature.
-const DASH: &str = "\u{2014}";
 
 #[cfg(test)]
 mod tests {

@@ -20,7 +20,7 @@ use crate::audit::Entry;
 use crate::session::{HOLD, IdentityCache};
 use crate::{
     AccessChange, ClientCertificate, Clock, DeviceSession, Operator, Permission, Refusal, Restored,
-    Role,
+    Role, hand_over,
 };
 
 /// What a fleet is opened with.
@@ -90,6 +90,7 @@ pub(crate) struct Inner {
     pub(crate) order_key: Arc<dyn Sign>,
     pub(crate) order_key_name: Thumbprint,
     pub(crate) evidence_key: Arc<dyn Sign>,
+    pub(crate) hand_overs: Vec<String>,
     pub(crate) device_ca: Issuer,
     pub(crate) earlier_device_cas: Vec<Issuer>,
     link_key: hmac::Key,
@@ -138,11 +139,18 @@ impl Fleet {
     ///
     /// # Errors
     /// `unsupported` for a policy that makes no sense; `key-already-known` when a key of the hub
-    /// was seen in another role; what the store says.
+    /// was seen in another role; `untrusted-signer` for an evidence key that handed over to another;
+    /// what the store says.
     pub async fn open(config: FleetConfig) -> Result<Fleet, Refusal> {
         let policy = config.policy;
         if !(1..=2).contains(&policy.approvals) || policy.poll_interval_s == 0 {
             return Err(Refusal::new(Reason::Unsupported, "the fleet's policy makes no sense"));
+        }
+        let hand_overs = hand_over::all(&config.store).await?;
+        let named = hand_over::newest(&hand_overs);
+        if named.is_some_and(|named| named != config.evidence_key.public_key()) {
+            let why = "another key took the evidence key's place";
+            return Err(Refusal::new(Reason::UntrustedSigner, why));
         }
         let fleet = Fleet {
             inner: Arc::new(Inner {
@@ -151,6 +159,7 @@ impl Fleet {
                 order_key_name: config.order_key.public_key().thumbprint(&AwsLc),
                 order_key: config.order_key,
                 evidence_key: config.evidence_key,
+                hand_overs,
                 device_ca: config.device_ca,
                 earlier_device_cas: config.earlier_device_cas,
                 link_key: hmac::Key::new(hmac::HMAC_SHA256, &config.link_key[..]),

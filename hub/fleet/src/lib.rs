@@ -11,7 +11,7 @@
 //!            deployment · targets · pause · resume · halt · add_operator · remove_operator · operators
 //!            invite · redeem · register · withdraw · invitations · login_is_open · approvals
 //! restore    Restored::mark (before a hub runs) · restored · acknowledge_restore
-//! audit      audit_checkpoint · audit_entries · audit::verify (offline)
+//! audit      audit_checkpoint · audit_entries · hand_over_evidence · audit::verify, hand_over (offline)
 //! server     access_changes · tick · status · crls
 //! ```
 //!
@@ -58,6 +58,8 @@
 //! audit_checkpoint() -> String                                a signed note, C2SP tlog-checkpoint
 //! audit_entries(who, from: u64, limit: u32) -> Vec<Vec<u8>>   the bytes that are hashed
 //! audit::verify(&[entry bytes], &checkpoint, &PublicKey) -> Result<Head, Broken>   not async
+//! hand_over_evidence(who, &dyn Sign) -> HandOver              another key signs the heads from then on
+//! hand_overs() -> &[String]                                  not async; hand_over::successors() reads them
 //! crls() -> Vec<ringfort_pki::Crl> ; crls_of(&devices) -> those that changed ; whole_crl(who) -> ringfort_pki::Crl
 //! tick() -> how many targets ran out of time
 //! health() -> Health                                          whether the registry answers
@@ -66,6 +68,7 @@
 #![forbid(unsafe_code)]
 
 pub mod audit;
+pub mod hand_over;
 
 mod clock;
 mod commands;
@@ -78,6 +81,7 @@ mod factory;
 mod fleet;
 mod health;
 mod invitations;
+mod note;
 mod offline;
 mod operators;
 mod people;
@@ -100,6 +104,7 @@ pub use developer::{DEVELOPER_DAYS, DEVELOPER_DEVICES, DeveloperProduct};
 pub use enrol::Enrolled;
 pub use evidence::EarlierAuthority;
 pub use fleet::{Fleet, FleetConfig, Policy};
+pub use hand_over::HandOver;
 pub use health::Health;
 pub use invitations::{OperatorAuthority, SECRET_BYTES};
 pub use offline::OfflineOrder;

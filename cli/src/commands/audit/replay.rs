@@ -16,6 +16,7 @@ use serde::Serialize;
 
 use super::{judge, read};
 use crate::commands::pki::authorities::{pki_failure, read_certificate};
+use crate::evidence_keys::EvidenceKeys;
 use crate::failure::{Failure, Outcome};
 use crate::keys;
 use crate::operator::Operator;
@@ -56,7 +57,7 @@ struct Told {
 /// Tells the running hub.
 pub fn run(options: &Options, dir: Option<&Path>) -> Outcome<Report> {
     let export = read(&options.log)?;
-    judge(&export, &keys::read_public(&options.key)?)?;
+    judge(&export, &EvidenceKeys::of(keys::read_public(&options.key)?))?;
     let trusted = options.trust.iter().map(|path| public_key(path)).collect::<Outcome<Vec<_>>>()?;
     let operator = Operator::open(dir)?;
     let checkpoint = operator.wait(operator.client().audit_checkpoint())?;

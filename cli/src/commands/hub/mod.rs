@@ -15,6 +15,7 @@ pub mod backup;
 pub mod config;
 pub mod doctor;
 pub mod earlier;
+mod evidence_key;
 pub mod init;
 pub mod invite;
 mod lock;
@@ -46,7 +47,7 @@ pub enum Command {
     Restore(restore::Options),
     /// Hand the PIN of the hub's keys to this machine's TPM
     SealPin(seal_pin::Options),
-    /// Take the keys that `pki rotate` made; the hub has to be stopped
+    /// Take the keys that `pki rotate` made, or replace the evidence key; the hub has to be stopped
     Rotate(rotate::Options),
     /// Look a hub over: find what is wrong or will be, and say what to do
     Doctor(doctor::Options),

@@ -16,6 +16,7 @@ use ringfort_trust::ids::SiteId;
 
 use super::config::HubConfig;
 use super::earlier::{self, Earlier};
+use super::evidence_key;
 use crate::address::Address;
 use crate::anchors::Chain;
 use crate::clock;
@@ -79,11 +80,13 @@ impl Hub {
         let store = Store::open(StoreConfig::in_directory(directory))
             .await
             .map_err(|error| store_failure(directory, &error))?;
+        let evidence_key =
+            evidence_key::current(directory, &store, |name| keys.signer(name)).await?;
         let fleet = Fleet::open(FleetConfig {
             fleet: record.fleet_id()?,
             store,
             order_key,
-            evidence_key: keys.signer("evidence")?,
+            evidence_key,
             device_ca,
             earlier_device_cas,
             link_key: keys.secret("link")?,

@@ -1,14 +1,16 @@
-//! `ringfort hub rotate`: the hub takes the keys that `pki rotate` made for it.
+//! `ringfort hub rotate`: the hub takes the keys that `pki rotate` made for it, or a new evidence key,
+//! which nobody has to certify.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
 use ringfort_cose::{AwsLc, Reason};
+use ringfort_fleet::HandOver;
 use serde::Serialize;
 
 use super::earlier::Earlier;
-use super::lock;
+use super::{evidence_key, lock};
 use crate::anchors::Chain;
 use crate::commands::pki::authorities::{DEVICE_CA, OPERATOR_CA, ROOTS, read_certificate};
 use crate::commands::pki::rotate::NEXT;
@@ -21,6 +23,10 @@ pub struct Options {
     /// The hub's directory; the hub has to be stopped
     #[arg(long, default_value = "hub")]
     pub dir: PathBuf,
+
+    /// Replace the key that signs the audit log's heads, and nothing else; nobody has to be told
+    #[arg(long)]
+    pub evidence_key: bool,
 }
 
 /// Which keys the hub has now.
@@ -35,6 +41,15 @@ pub enum Report {
         previous: PathBuf,
         /// The anchors that name the new ones.
         anchors_version: u64,
+    },
+    /// An evidence key.
+    Evidence {
+        /// The hub's directory.
+        directory: PathBuf,
+        /// The thumbprint of the key that signs from now on.
+        key: String,
+        /// How often the key has been replaced.
+        number: u64,
     },
     /// A Device CA, an Operator CA, or the certificate of a root.
     Authority {
@@ -51,6 +66,11 @@ pub enum Report {
 /// moment: the same command goes on.
 pub fn run(options: &Options) -> Outcome<Report> {
     let directory = &options.dir;
+    if options.evidence_key {
+        let HandOver { number, key } = evidence_key::replace(directory)?;
+        let key = keys::thumbprint(&key).to_string();
+        return Ok(Report::Evidence { directory: directory.clone(), key, number });
+    }
     let _lock = lock::take(directory)?;
     let next = directory.join(NEXT);
     if !next.is_dir() {
@@ -139,7 +159,7 @@ fn take(directory: &Path, next: &Path, previous: &Path, name: &str) -> Outcome<(
 
 /// Puts a new file in the place of the current one, which becomes the old one where that has a place.
 /// It may be cut in between, and goes on.
-fn put(new: &Path, current: &Path, old: Option<&Path>) -> Outcome<()> {
+pub fn put(new: &Path, current: &Path, old: Option<&Path>) -> Outcome<()> {
     if !new.exists() {
         return Ok(());
     }
@@ -164,6 +184,15 @@ impl fmt::Display for Report {
         let (directory, previous, anchors_version) = match self {
             Report::Keys { directory, previous, anchors_version } => {
                 (directory.display(), previous.display(), anchors_version)
+            }
+            Report::Evidence { directory, key, .. } => {
+                let directory = directory.display();
+                writeln!(f, "The hub in {directory} has a new evidence key, {key}")?;
+                writeln!(
+                    f,
+                    "  the one before named it and is gone; whoever follows the log learns of it"
+                )?;
+                return write!(f, "Next: ringfort hub serve --dir {directory}");
             }
             Report::Authority { directory, authority, number } => {
                 authority_taken(f, &directory.display().to_string(), authority, *number)?;

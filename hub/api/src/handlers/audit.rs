@@ -30,7 +30,8 @@ pub(crate) async fn checkpoint(
     Caller(_): Caller,
 ) -> Result<Json<Checkpoint>, Refused> {
     let (checkpoint, frontier) = api.fleet.audit_head().await.map_err(refused)?;
-    Ok(Json(Checkpoint { checkpoint, frontier: hex::encode(frontier.to_bytes()) }))
+    let frontier = hex::encode(frontier.to_bytes());
+    Ok(Json(Checkpoint { checkpoint, frontier, hand_overs: api.fleet.hand_overs().to_vec() }))
 }
 
 /// Entries of the audit log, as they are hashed.

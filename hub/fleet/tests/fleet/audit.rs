@@ -1,8 +1,12 @@
 //! The audit log as the hub keeps it, checked without the hub.
 
-use ringfort_fleet::audit::{self, Broken, Entry};
-use ringfort_fleet::{State, Target};
+use std::sync::Arc;
 
+use ringfort_cose::{Reason, SoftSigner};
+use ringfort_fleet::audit::{self, Broken, Entry};
+use ringfort_fleet::{Role, State, Target, hand_over};
+
+use crate::people::person;
 use crate::world::World;
 
 async fn busy_world() -> World {
@@ -79,6 +83,33 @@ async fn a_later_log_still_contains_an_earlier_checkpoint() {
     let key = world.fleet.evidence_key();
     let head = audit::verify(&entries, &early, &key).unwrap();
     assert!((head.size as usize) < entries.len());
+}
+
+#[tokio::test]
+async fn the_evidence_key_is_handed_over_once_to_each_and_by_an_administrator_alone() {
+    let mut world = busy_world().await;
+    let first = world.fleet.evidence_key();
+    let next = Arc::new(SoftSigner::generate_p256().unwrap());
+    let (operator, _) = person(&world, "olga", Role::Operator).await;
+    let handed = |who| world.fleet.hand_over_evidence(who, &*next);
+    assert_eq!(handed(&operator).await.unwrap_err().reason, Reason::RoleForbids);
+    for known in [&world.evidence_key, &world.order_key] {
+        let refused = world.fleet.hand_over_evidence(&world.admin, &**known).await;
+        assert_eq!(refused.unwrap_err().reason, Reason::KeyAlreadyKnown);
+    }
+    assert_eq!(handed(&world.admin).await.unwrap().number, 1);
+    assert_eq!(handed(&world.admin).await.unwrap_err().reason, Reason::KeyAlreadyKnown);
+
+    world.evidence_key = next;
+    world.restart().await;
+    let now = world.fleet.evidence_key();
+    assert_eq!(hand_over::successors(&first, world.fleet.hand_overs()), [now]);
+    let entries = world.fleet.audit_entries(&world.admin, 0, 1000).await.unwrap();
+    let checkpoint = world.fleet.audit_checkpoint().await.unwrap();
+    audit::verify(&entries, &checkpoint, &now).unwrap();
+    assert_eq!(audit::verify(&entries, &checkpoint, &first), Err(Broken::Signature));
+    let said = Entry::decode(entries.last().unwrap()).unwrap();
+    assert_eq!((&*said.kind, &*said.who), ("evidence-key-replaced", world.admin.name()));
 }
 
 #[tokio::test]
