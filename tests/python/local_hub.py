@@ -6,6 +6,7 @@ The programs come from the build: RINGFORT_BUILD is its folder, which `cargo xta
 import json
 import os
 import pathlib
+import random
 import socket
 import subprocess
 
@@ -22,15 +23,31 @@ PEM = serialization.Encoding.PEM
 PKCS8 = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
 
 
+def free_port():
+    """A port at which nobody listens, and the socket that keeps it from all other tests.
+
+    As in tests/ports/mod.rs: below those that the kernel gives to connections, and held by the UDP
+    socket of the same number, for the hub comes to it much later.
+    """
+    first = int(pathlib.Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    while True:
+        port = random.randrange(10_000, first if first > 12_000 else 65_000)
+        held = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        try:
+            held.bind(("127.0.0.1", port))
+            socket.create_server(("127.0.0.1", port)).close()
+            return port, held
+        except OSError:
+            held.close()
+
+
 class LocalHub:
     """Serves while it is entered; `folder` holds everything that its parties have."""
 
     def __init__(self, folder):
         self.folder = pathlib.Path(folder)
-        sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(2)]
-        self.device_port, self.operator_port = (each.getsockname()[1] for each in sockets)
-        for each in sockets:
-            each.close()
+        self.held = [free_port(), free_port()]
+        self.device_port, self.operator_port = (port for port, _ in self.held)
         for name in ("pin", "other-pin"):
             path = self.folder / name
             path.touch(0o600)
@@ -73,7 +90,7 @@ class LocalHub:
 
     def __exit__(self, *_):
         self.process.terminate()
-        self.process.wait(timeout=30)
+        self.process.wait(timeout=120)
         self.process.stdout.close()
 
     def make_devices(self, *names):
