@@ -96,19 +96,12 @@ pub fn until(what: &str, mut is_so: impl FnMut() -> bool) {
     }
 }
 
-pub const PATIENCE: Duration = Duration::from_secs(90);
-/// Longer than an agent that is at work says nothing.
-const SILENCE: Duration = Duration::from_secs(2);
+/// Longer than anything takes, on a busy machine too.
+pub const PATIENCE: Duration = Duration::from_secs(300);
 const A_MOMENT: Duration = Duration::from_millis(50);
 
-/// Runs a command until its log has this many lines and kills it then, or until `done`. Was it
-/// killed in the middle?
-pub fn killed_at_line(
-    mut command: Command,
-    log: &Path,
-    line: usize,
-    done: impl Fn() -> bool,
-) -> bool {
+/// Runs a command until its log has this many lines and kills it then.
+pub fn killed_at_line(mut command: Command, log: &Path, line: usize) {
     command.stdin(Stdio::null()).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();
     let stderr = BufReader::new(child.stderr.take().unwrap());
@@ -118,22 +111,12 @@ pub fn killed_at_line(
         stderr.lines().map_while(Result::ok).all(|l| sender.send(l).is_ok())
     });
     let mut said = String::new();
-    let mut count = 0;
-    let killed = loop {
-        match lines.recv_timeout(SILENCE) {
-            Ok(text) => {
-                said.push_str(&text);
-                said.push('\n');
-                count += 1;
-                if count == line {
-                    process.child.kill().unwrap();
-                    break true;
-                }
-            }
-            Err(_) if done() => break false,
-            Err(_) => {}
-        }
-    };
+    for number in 1..=line {
+        let text = lines.recv_timeout(PATIENCE);
+        let text = text.unwrap_or_else(|e| panic!("{e} before line {number} of {line}:\n{said}"));
+        said.push_str(&text);
+        said.push('\n');
+    }
+    process.child.kill().unwrap();
     fs::write(log, said).unwrap();
-    killed
 }

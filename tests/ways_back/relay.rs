@@ -110,9 +110,10 @@ impl Shared {
 
     fn cuts(&self, turns: &AtomicUsize, moment: fn(usize) -> Moment) -> bool {
         let turn = turns.fetch_add(1, Ordering::SeqCst) + 1;
-        let cuts = moment(turn) == self.moment && !self.has_cut.swap(true, Ordering::SeqCst);
+        let cuts = moment(turn) == self.moment;
         if cuts {
             (self.action)();
+            self.has_cut.store(true, Ordering::SeqCst);
         }
         cuts
     }
