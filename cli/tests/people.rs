@@ -7,10 +7,15 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use common::hub::{Hub, hub_init, local_pki};
 use common::{Bench, Ran};
-use ringfort_pki::{Csr, from_pem};
+use ringfort_api::client::{Client, ClientOptions};
+use ringfort_keystore::{Passphrase, SealedKey};
+use ringfort_pki::{CERTIFICATE, Csr, from_pem};
 use serde_json::Value;
 
 #[test]
@@ -306,9 +311,21 @@ fn who_asks_for_more_than_the_settings_allow_is_told_to_wait() {
     let limits = "\n[limits.certificate]\nper_second = 1\nburst = 4\n";
     fs::write(bench.path("hub/hub.toml"), format!("{settings}{limits}")).unwrap();
     let hub = Hub::start(&bench);
-    let refused = std::iter::repeat_with(|| bench.run("device list --dir operator"))
-        .take(50)
-        .find(|ran| ran.code != 0);
+    // The same person's other window asks without a pause, however slowly commands start here.
+    let (client, asking) = (client(&bench, &hub), AtomicBool::new(true));
+    let refused = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let runtime = tokio::runtime::Runtime::new().unwrap();
+            while asking.load(Ordering::SeqCst) {
+                let _ = runtime.block_on(client.status());
+            }
+        });
+        let refused = std::iter::repeat_with(|| bench.run("device list --dir operator"))
+            .take(50)
+            .find(|ran| ran.code != 0);
+        asking.store(false, Ordering::SeqCst);
+        refused
+    });
     refused.expect("a share ends").refused("too-many-requests");
     assert_eq!(hub.stop(), 0);
 }
@@ -388,14 +405,11 @@ fn people_are_met_with_a_certificate_of_others_and_with_its_successor() {
     assert!(shown().contains("first"));
     // One file without the other is no certificate: what is in force stays.
     fs::copy(bench.path("second.pem"), bench.path("live.pem")).unwrap();
-    while !fs::read_to_string(bench.path("hub.log")).unwrap().contains("stays as it was") {
-        std::thread::yield_now();
-    }
+    let log = || fs::read_to_string(bench.path("hub.log")).unwrap();
+    until("what is in force stays", || log().contains("stays as it was"));
     assert!(shown().contains("first"));
     fs::copy(bench.path("second.key"), bench.path("live.key")).unwrap();
-    while !shown().contains("second") {
-        std::thread::yield_now();
-    }
+    until("the second is in force", || shown().contains("second"));
     assert_eq!(hub.stop(), 0);
     fs::set_permissions(bench.path("live.key"), fs::Permissions::from_mode(0o644)).unwrap();
     bench.run("hub serve").failed("has mode 0644");
@@ -471,6 +485,33 @@ fn serving() -> (Bench, Hub) {
     (bench, hub)
 }
 
+/// The connection of the administrator's folder.
+fn client(bench: &Bench, hub: &Hub) -> Client {
+    let certificate = |name: &str| {
+        let text = fs::read_to_string(bench.path("operator").join(name)).unwrap();
+        from_pem(CERTIFICATE, &text).unwrap()
+    };
+    let passphrase = Passphrase::from_file(&bench.path("operator/pin")).unwrap();
+    let key = SealedKey::read(&bench.path("operator/operator.sealed")).unwrap();
+    let address = hub.serving["operator_address"].as_str().unwrap();
+    Client::new(ClientOptions {
+        address: format!("localhost:{}", address.rsplit(':').next().unwrap()),
+        server_cas: vec![certificate("server-ca.pem")],
+        certificate: certificate("operator.pem"),
+        key: Arc::new(key.open(&passphrase).unwrap()),
+    })
+    .unwrap()
+}
+
+/// Waits for something that comes about in the hub.
+fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let begun = Instant::now();
+    while !is_so() {
+        assert!(begun.elapsed() < PATIENCE, "never: {what}");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
 fn people(bench: &Bench, folder: &str) -> Value {
     bench.ok(&format!("user list --dir {folder} --json")).json()
 }
@@ -515,3 +556,5 @@ fn run_in(folder: &Path, line: &str) -> String {
     assert_eq!(ran.code, 0, "{line}: {ran:?}");
     ran.out
 }
+
+const PATIENCE: Duration = Duration::from_secs(120);
