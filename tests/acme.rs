@@ -170,12 +170,14 @@ impl Scene {
 
     /// How things stand, as soon as they are so.
     fn state(&self, is_so: impl Fn(&Value) -> bool) -> Value {
-        let read = || {
-            let text = fs::read_to_string(self.bench.path("hub/acme/state.json")).ok()?;
-            serde_json::from_str::<Value>(&text).ok()
-        };
-        self.until("the state", || read().is_some_and(|state| is_so(&state)));
-        read().unwrap()
+        let mut found = None;
+        self.until("the state", || {
+            let text = fs::read_to_string(self.bench.path("hub/acme/state.json"));
+            let state = text.ok().and_then(|text| serde_json::from_str::<Value>(&text).ok());
+            found = state.filter(|state| is_so(state));
+            found.is_some()
+        });
+        found.unwrap()
     }
 
     fn finding(&self, fault: &str) -> Option<Value> {
@@ -222,5 +224,5 @@ impl std::ops::Deref for Shown {
 }
 
 const ACCOUNT: &str = "keys/acme-account.sealed";
-const PATIENCE: Duration = Duration::from_secs(90);
+const PATIENCE: Duration = Duration::from_secs(300);
 const A_MOMENT: Duration = Duration::from_millis(100);

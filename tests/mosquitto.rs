@@ -210,7 +210,7 @@ impl World {
 
     /// Waits until the broker's log says this.
     fn broker_says(&self, text: &str) {
-        let patience = Instant::now() + Duration::from_secs(20);
+        let patience = Instant::now() + PATIENCE;
         loop {
             let log = fs::read_to_string(&self.broker_log).unwrap();
             if log.contains(text) {
@@ -229,7 +229,7 @@ impl World {
     fn send_from_back_end(&self, topic: &str, text: &str) {
         let port = self.back_end_port.to_string();
         let mut command = Command::new("timeout");
-        command.args(["20", "mosquitto_pub", "-h", "127.0.0.1", "-p", &port, "-q", "1"]);
+        command.args([SECONDS, "mosquitto_pub", "-h", "127.0.0.1", "-p", &port, "-q", "1"]);
         Answer::from(command.args(["-t", topic, "-m", text]).output().unwrap()).done();
     }
 
@@ -241,7 +241,7 @@ impl World {
         text: &str,
     ) -> Answer {
         let mut command = Command::new("timeout");
-        command.args(["20", "mosquitto_pub", "-V", "5", "-q", "1", "-t", topic, "-m", text]);
+        command.args([SECONDS, "mosquitto_pub", "-V", "5", "-q", "1", "-t", topic, "-m", text]);
         command.args(more);
         self.over_tls(&mut command, device);
         command.output().unwrap().into()
@@ -258,7 +258,7 @@ impl World {
     /// What a device hears, from when the broker has taken its subscription.
     fn subscribe(&self, device: &Identity, topic: &str) -> impl Iterator<Item = String> + use<> {
         let mut command = Command::new("mosquitto_sub");
-        command.args(["-v", "-W", "20", "-t", topic]);
+        command.args(["-v", "-W", SECONDS, "-t", topic]);
         self.over_tls(&mut command, Some(device));
         self.listen(&mut command, "dev-2")
     }
@@ -267,19 +267,8 @@ impl World {
     fn back_end(&self, topic: &str) -> impl Iterator<Item = String> + use<> {
         let mut command = Command::new("mosquitto_sub");
         let port = self.back_end_port.to_string();
-        command.args([
-            "-v",
-            "-W",
-            "20",
-            "-t",
-            topic,
-            "-i",
-            "back-end",
-            "-h",
-            "127.0.0.1",
-            "-p",
-            &port,
-        ]);
+        command.args(["-v", "-W", SECONDS, "-t", topic]);
+        command.args(["-i", "back-end", "-h", "127.0.0.1", "-p", &port]);
         self.listen(&mut command, "back-end")
     }
 
@@ -355,3 +344,7 @@ fn broker_certificate(directory: &Path) {
     fs::write(directory.join("broker.pem"), certificate.pem()).unwrap();
     fs::write(directory.join("broker.key"), key.serialize_pem()).unwrap();
 }
+
+/// How long a client may take, and a subscriber listens in all: a test is long over by then.
+const SECONDS: &str = "600";
+const PATIENCE: Duration = Duration::from_secs(300);

@@ -86,8 +86,11 @@ fn run(bench: &Bench, folder: &str) -> Process {
 fn update(bench: &Bench, version: &str) {
     fs::write(bench.path("payload"), format!("payload of {version}")).unwrap();
     let folder = format!("release-{version}");
+    // The default number is the time in seconds, and two of these may fit into one.
+    let sequence = 1_800_000_000 + version.replace('.', "").parse::<u64>().unwrap();
     bench.ok(&format!(
-        "release new payload --product acme.example/gateway --version {version} --out {folder}"
+        "release new payload --product acme.example/gateway --version {version} \
+         --sequence {sequence} --out {folder}"
     ));
     for signer in ["r1", "r2"] {
         bench.ok(&format!("release sign {folder} --key {signer}.sealed --pin-file pin"));
@@ -103,7 +106,7 @@ fn confirmed(shown: &Value, version: &str) -> bool {
 
 /// Waits for what an operator is shown about the device.
 fn until(bench: &Bench, what: &str, reached: impl Fn(&Value) -> bool) -> Value {
-    let deadline = Instant::now() + Duration::from_secs(120);
+    let deadline = Instant::now() + Duration::from_secs(300);
     loop {
         let shown = bench.ok("device show gw-1 --dir operator --json").json();
         if reached(&shown) {

@@ -64,6 +64,7 @@ fn without_tpm_keys_a_sealed_pin_is_refused() {
 mod tpm {
     use std::net::{Ipv4Addr, TcpStream};
     use std::process::Child;
+    use std::time::{Duration, Instant};
 
     use super::*;
 
@@ -129,9 +130,11 @@ mod tpm {
                 .spawn()
                 .expect("swtpm runs; Debian package swtpm");
             // The command port serves one connection only; the control port can be asked.
+            let begun = Instant::now();
             while TcpStream::connect((host, 2322)).is_err() {
                 assert!(process.try_wait().unwrap().is_none(), "swtpm ended");
-                std::thread::yield_now();
+                assert!(begun.elapsed() < PATIENCE, "swtpm never listens");
+                std::thread::sleep(Duration::from_millis(20));
             }
             Swtpm { process, host, _state: state }
         }
@@ -147,6 +150,8 @@ mod tpm {
             let _ = self.process.wait();
         }
     }
+
+    const PATIENCE: Duration = Duration::from_secs(120);
 }
 
 fn set_pin(bench: &Bench, pin: &str) {

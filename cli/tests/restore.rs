@@ -6,6 +6,7 @@ mod common;
 
 use std::fs;
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use common::hub::{Hub, hub_init, local_pki};
@@ -50,21 +51,30 @@ fn a_backup_taken_while_the_hub_writes_is_whole() {
     let hub = Hub::start(&bench);
     let versions = ["1.0", "1.1", "1.2", "1.3", "1.4"];
     versions.iter().for_each(|version| make_release(&bench, version));
-    let mut backups = 0;
-    std::thread::scope(|scope| {
+    let copies = AtomicUsize::new(0);
+    let backups = std::thread::scope(|scope| {
         let writer = scope.spawn(|| {
             for (version, number) in versions.iter().zip(1..) {
                 bench.ok(&format!("release publish r-{version} --dir operator"));
                 bench.ok(&format!("user add person-{number} --role viewer --dir operator"));
             }
+            // It goes on until two copies were taken meanwhile, however long one takes.
+            for number in versions.len() + 1..100 {
+                if copies.load(Ordering::SeqCst) > 1 {
+                    break;
+                }
+                bench.ok(&format!("user add person-{number} --role viewer --dir operator"));
+            }
         });
         while !writer.is_finished() {
-            backups += 1;
-            bench.ok(&format!("hub backup saved-{backups}"));
+            let number = copies.load(Ordering::SeqCst) + 1;
+            bench.ok(&format!("hub backup saved-{number}"));
+            copies.store(number, Ordering::SeqCst);
         }
+        copies.load(Ordering::SeqCst)
     });
     assert_eq!(hub.stop(), 0);
-    assert!(backups > 1, "it was over before the first copy");
+    assert!(backups > 1, "it was over before the second copy");
     for number in 1..=backups {
         bench.ok(&format!("hub restore saved-{number} --dir again-{number} --pin-file hub/pin"));
         let found = bench.run(&format!("hub doctor --dir again-{number} --json")).json();

@@ -156,9 +156,11 @@ impl Field {
     pub fn publish(&self, version: &str) -> String {
         let bench = &self.local.bench;
         fs::write(bench.path(&format!("payload-{version}")), version.repeat(1000)).unwrap();
+        // The default number is the time in seconds, and two of these may fit into one.
+        let sequence = 1_800_000_000 + version.replace('.', "").parse::<u64>().unwrap();
         bench.ok(&format!(
             "release new payload-{version} --product acme.example/gateway --version {version} \
-             --out r-{version}"
+             --sequence {sequence} --out r-{version}"
         ));
         for key in ["r1", "r2"] {
             bench.ok(&format!("release sign r-{version} --key {key}.sealed --pin-file pin"));

@@ -150,7 +150,7 @@ impl Pebble {
 
     fn curl(&self, url: &str) -> Option<String> {
         let output = Command::new("curl")
-            .args(["-sS", "--fail", "--max-time", "10", "--noproxy", "*", "--cacert"])
+            .args(["-sS", "--fail", "--max-time", "60", "--noproxy", "*", "--cacert"])
             .arg(self.trust())
             .arg(url)
             .output()
@@ -233,5 +233,5 @@ fn own_certificate(folder: &Path) {
     fs::write(folder.join("own.key"), key.serialize_pem()).unwrap();
 }
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(240);
 const A_MOMENT: Duration = Duration::from_millis(100);

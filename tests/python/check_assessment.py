@@ -10,10 +10,12 @@ report, so that one which finds nothing is noticed.
 import json
 import os
 import pathlib
+import shutil
 import struct
 import subprocess
 import sys
 import tempfile
+import time
 
 import jsonschema
 
@@ -111,8 +113,19 @@ def sarif_validator():
     folder = cache / "ringfort" / f"sarif-multitool-{version}"
     program = folder / "node_modules/.bin/sarif-multitool"
     if not program.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        quietly("npm", "install", "--silent", "--prefix", folder, f"{name}@{version}")
+        new = folder.with_suffix(".new")
+        shutil.rmtree(new, ignore_errors=True)
+        new.mkdir(parents=True)
+        install = ["npm", "install", "--silent", "--fetch-retries", "5", "--prefix", new]
+        for pause in (5, 20, 60):  # a registry may have a bad moment
+            done = subprocess.run([*install, f"{name}@{version}"], capture_output=True)
+            if done.returncode == 0:
+                break
+            time.sleep(pause)
+        else:
+            quietly(*install, f"{name}@{version}")
+        shutil.rmtree(folder, ignore_errors=True)
+        new.rename(folder)
     return program
 
 

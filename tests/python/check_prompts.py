@@ -14,11 +14,13 @@ import signal
 import subprocess
 import sys
 import tempfile
+import termios
 import time
 
 from local_hub import BUILD
 
-PATIENCE = 60
+PATIENCE = 300
+LOCAL_MODES = 3  # in what tcgetattr(3) gives
 KEYS = ("a1", "a2", "a3", "r1", "r2", "r3", "c1")
 INIT = ("pki init --name acme --root {0}/root --backup-root {0}/backup --hub {0}/hub "
         "--anchor-key a1.pub a2.pub a3.pub --product acme.example/gateway "
@@ -59,6 +61,13 @@ class Terminal:
             assert time.monotonic() - begun < PATIENCE, self.shown
         self.read_to = self.shown.index(text, self.read_to) + len(text)
 
+    def until_silent(self):
+        """Returns when what is typed is not shown any more."""
+        begun = time.monotonic()
+        while termios.tcgetattr(self.terminal)[LOCAL_MODES] & termios.ECHO:
+            assert time.monotonic() - begun < PATIENCE, f"it goes on showing:\n{self.shown}"
+            time.sleep(0.01)
+
     def answer(self, text):
         os.write(self.terminal, text.encode() if text == END else f"{text}\n".encode())
 
@@ -75,9 +84,9 @@ def talk(folder, arguments, dialogue, code):
     terminal = Terminal(folder, arguments)
     for asked, answered in dialogue:
         terminal.until(asked)
-        # A terminal whose echo is still on would show a passphrase: wait as a person does.
+        # A terminal whose echo is still on would show a passphrase.
         if "assphrase" in asked or "again" in asked:
-            time.sleep(0.2)
+            terminal.until_silent()
         terminal.answer(answered)
     found = terminal.end()
     assert found == code, f"exit code {found}, not {code}:\n{terminal.shown}"

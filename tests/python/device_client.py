@@ -100,7 +100,7 @@ class Device:
         context.minimum_version = ssl.TLSVersion.TLSv1_3
         context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN | IGNORE_DATES
         context.load_cert_chain(self.folder / f"{who}.pem", self.folder / f"{who}.key")
-        peer = http.client.HTTPSConnection(hub.hostname, hub.port, context=context, timeout=20)
+        peer = http.client.HTTPSConnection(hub.hostname, hub.port, context=context, timeout=99)
         peer.connect()
         server = x509.load_der_x509_certificate(peer.sock.getpeercert(True))
         begins, ends = server.not_valid_before_utc.timestamp(), server.not_valid_after_utc.timestamp()

@@ -54,7 +54,7 @@ class EstClient:
         context.minimum_version = context.maximum_version = self.version
         if self.identity:
             context.load_cert_chain(*self.identity)
-        server = http.client.HTTPSConnection("localhost", self.port, context=context, timeout=20)
+        server = http.client.HTTPSConnection("localhost", self.port, context=context, timeout=99)
         headers = {"content-type": "application/pkcs10"} if body else {}
         server.request(method, f"/.well-known/est/{path}", body, headers)
         answer = server.getresponse()

@@ -224,7 +224,7 @@ async fn crls_are_for_everyone_and_openssl_reads_them() {
             tokio::time::sleep(std::time::Duration::from_millis(100)).await;
         }
     };
-    let text = tokio::time::timeout(std::time::Duration::from_secs(30), listed).await.unwrap();
+    let text = tokio::time::timeout(std::time::Duration::from_secs(120), listed).await.unwrap();
     assert!(text.contains("Certificate Hold"), "{text}");
     for path in ["/crl/2.crl", "/crl/0", "/crl/x.crl", "/crl/-1.crl"] {
         assert_eq!(world.device(path).send().reason(), Reason::NotFound, "{path}");

@@ -134,7 +134,7 @@ async fn operators_are_met_with_the_certificate_of_others_and_with_each_newer_on
             tokio::task::yield_now().await;
         }
     };
-    tokio::time::timeout(std::time::Duration::from_secs(30), renewed).await.unwrap();
+    tokio::time::timeout(std::time::Duration::from_secs(120), renewed).await.unwrap();
     assert_eq!(status(&first).status, 0);
 }
 
@@ -174,7 +174,7 @@ fn request_of(
     let port = world.device_port;
     let mut command = Command::new("curl");
     command
-        .args(["-sS", "-i", "--max-time", "30", "--noproxy", "*"])
+        .args(["-sS", "-i", "--max-time", "120", "--noproxy", "*"])
         .args(["--resolve", &format!("{asked}:{port}:127.0.0.1")])
         .args(["-H", &format!("host: {host}:{port}")]);
     match asked {

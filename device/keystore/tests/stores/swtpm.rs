@@ -89,10 +89,10 @@ impl Drop for Swtpm {
 
 /// The control port is asked, for the command port serves one connection only.
 fn wait_for(process: &mut Child, host: Ipv4Addr) {
-    let deadline = Instant::now() + Duration::from_secs(30);
+    let deadline = Instant::now() + Duration::from_secs(120);
     while TcpStream::connect((host, PORT + 1)).is_err() {
         assert!(process.try_wait().is_ok_and(|ended| ended.is_none()), "swtpm ended");
-        assert!(Instant::now() < deadline, "swtpm did not answer within 30 s");
+        assert!(Instant::now() < deadline, "swtpm did not answer within 120 s");
         std::thread::sleep(Duration::from_millis(10));
     }
 }

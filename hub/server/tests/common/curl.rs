@@ -67,7 +67,16 @@ impl Request {
         let server_ca = self.folder.join("server-ca.pem");
         let mut command = Command::new("curl");
         command
-            .args(["-sS", "-i", "--max-time", "30", "--noproxy", "*", "--cacert", text(&server_ca)])
+            .args([
+                "-sS",
+                "-i",
+                "--max-time",
+                "120",
+                "--noproxy",
+                "*",
+                "--cacert",
+                text(&server_ca),
+            ])
             .args(&self.arguments)
             .arg(&self.url);
         let done = run(&mut command, &self.body);
