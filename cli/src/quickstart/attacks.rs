@@ -142,7 +142,7 @@ fn anonymous_post(
     let name = ServerName::try_from("127.0.0.1")?;
     let mut connection = ClientConnection::new(Arc::new(config), name)?;
     let mut socket = TcpStream::connect(("127.0.0.1", port))?;
-    socket.set_read_timeout(Some(Duration::from_secs(10)))?;
+    socket.set_read_timeout(Some(Duration::from_secs(60)))?;
     let mut stream = Stream::new(&mut connection, &mut socket);
     write!(
         stream,

@@ -195,8 +195,9 @@ impl Running {
             }
             self.still_alive()?;
             not_interrupted()?;
-            if start.elapsed() > Duration::from_secs(60) {
-                return Err(self.failed("the devices did not enrol within 60 s"));
+            if start.elapsed() > PATIENCE {
+                let within = PATIENCE.as_secs();
+                return Err(self.failed(&format!("the devices did not enrol within {within} s")));
             }
             std::thread::sleep(Duration::from_millis(50));
         }
@@ -319,7 +320,7 @@ impl Running {
                 });
             }
             not_interrupted()?;
-            if start.elapsed() > Duration::from_secs(20) {
+            if start.elapsed() > PATIENCE {
                 let id = &target.device;
                 return Err(self.failed(&format!("{id} confirmed {release} and runs {runs:?}")));
             }
@@ -334,9 +335,9 @@ impl Running {
             std::thread::sleep(Duration::from_millis(100));
         }
         for agent in &mut self.agents {
-            agent.stop(PATIENCE);
+            agent.stop(GOODBYE);
         }
-        self.hub.stop(PATIENCE);
+        self.hub.stop(GOODBYE);
         Ok(())
     }
 
@@ -373,7 +374,7 @@ fn start_hub(ringfort: &Ringfort, layout: &Layout) -> Outcome<Process> {
             return Ok(hub);
         }
         let ended = hub.ended();
-        if ended.is_some() || start.elapsed() > Duration::from_secs(20) {
+        if ended.is_some() || start.elapsed() > PATIENCE {
             return Err(Failure::failed(
                 "the hub does not serve",
                 ended.map_or_else(String::new, |code| format!("It ended with exit code {code}.")),
@@ -433,4 +434,8 @@ fn not_interrupted() -> Outcome<()> {
 }
 
 static ASKED_TO_STOP: AtomicBool = AtomicBool::new(false);
-const PATIENCE: Duration = Duration::from_secs(5);
+/// For what takes a second or two, and on a busy machine many times that. A process that has ended is
+/// noticed at once.
+const PATIENCE: Duration = Duration::from_secs(180);
+/// For a process that was asked to end.
+const GOODBYE: Duration = Duration::from_secs(5);

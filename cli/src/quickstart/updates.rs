@@ -1,6 +1,6 @@
 //! Releases of a quickstart: built, signed by two people, published, deployed, waited for.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use ringfort_api::client::After;
 use ringfort_api::model::Target;
@@ -9,8 +9,8 @@ use serde_json::Value;
 use super::commands::{Answer, Ringfort};
 use super::devices::Payload;
 use super::layout::Layout;
-use super::not_interrupted;
 use super::setup::{PRODUCT, pin, sealed, text, words};
+use super::{PATIENCE, not_interrupted};
 use crate::failure::{Failure, Outcome};
 use crate::operator::Operator;
 
@@ -100,7 +100,7 @@ pub fn wait(
             ));
         }
         not_interrupted()?;
-        std::thread::sleep(Duration::from_millis(50));
+        std::thread::sleep(std::time::Duration::from_millis(50));
     }
 }
 
@@ -118,5 +118,3 @@ fn shown(target: &Target) -> String {
     let reason = target.reason.as_deref().map(|code| format!(" [{code}]")).unwrap_or_default();
     format!("{} {}{reason}", target.device, target.state)
 }
-
-const PATIENCE: Duration = Duration::from_secs(60);
