@@ -167,13 +167,14 @@ impl Device {
         let file = |at: u32| self.folder.join(format!("{at:x}.dump"));
         thread::scope(|scope| {
             scope.spawn(|| {
-                let mut monitor = loop {
-                    if let Ok(stream) = UnixStream::connect(&socket) {
-                        break stream;
-                    }
-                    thread::sleep(Duration::from_millis(20));
-                };
                 let start = Instant::now();
+                let mut monitor = loop {
+                    match UnixStream::connect(&socket) {
+                        Ok(stream) => break stream,
+                        Err(_) if start.elapsed() > ENOUGH => return,
+                        Err(_) => thread::sleep(Duration::from_millis(20)),
+                    }
+                };
                 while !ready(&run) && start.elapsed() < ENOUGH {
                     thread::sleep(Duration::from_millis(10));
                 }
@@ -232,14 +233,13 @@ impl Device {
             .stderr(Stdio::inherit())
             .spawn()
             .expect("qemu-system-arm starts");
-        if let Some(bytes) = run.recovery.clone() {
+        let line = run.recovery.clone().map(|bytes| {
             let mut to = child.stdin.take().expect("a pipe");
             thread::spawn(move || {
                 let _ = to.write_all(&bytes);
-                // The line stays open: an end of input is no part of the test.
-                thread::sleep(Duration::from_secs(60));
-            });
-        }
+                to
+            })
+        });
         let from = child.stdout.take().expect("a pipe");
         // A run that is started again starts with an empty console.
         if let Ok(mut bytes) = run.console.0.lock() {
@@ -248,6 +248,8 @@ impl Device {
         let console = run.console.clone();
         let reader = thread::spawn(move || console.fill(from));
         let code = wait(&mut child, run);
+        // The line stays open until here: an end of input is no part of the test.
+        drop(line.map(thread::JoinHandle::join));
         reader.join().expect("a reader");
         Outcome {
             code,
@@ -276,7 +278,7 @@ fn wait(child: &mut Child, run: &Run) -> Option<i32> {
 }
 
 /// Longer than a device takes to its first line on any host.
-const ENOUGH: Duration = Duration::from_secs(120);
+const ENOUGH: Duration = Duration::from_secs(300);
 
 /// The per-device blob.
 pub fn otp(fleet: &Fleet, lifecycle: u32) -> Vec<u8> {

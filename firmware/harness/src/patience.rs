@@ -44,6 +44,7 @@ fn ticks(process: u32) -> u64 {
 }
 
 const LOOK: Duration = Duration::from_millis(5);
-/// Ten seconds with the usual hundred ticks a second; no sound run needs two.
-const MOST_TICKS: u64 = 1000;
-const STILL: Duration = Duration::from_secs(20);
+/// A minute with the usual hundred ticks a second; on a fast host no sound run needs two seconds.
+const MOST_TICKS: u64 = 6000;
+/// A busy host may leave a process alone for long.
+const STILL: Duration = Duration::from_secs(120);
