@@ -3,13 +3,14 @@
 //! Tests never skip in silence: what they need is installed first, or the task ends here and
 //! says what to install.
 
-use std::io::{BufRead, IsTerminal, Write};
+use std::io::{BufRead, BufReader, IsTerminal, Write};
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 
-use crate::run::{on_path, run, succeeds};
+use crate::run::{PAUSES, on_path, run, succeeds};
 
 /// One Debian package, how its presence is seen on any system, and what the tests do with it.
 pub struct Package {
@@ -154,10 +155,10 @@ pub fn ensure(packages: &[Package], go_on: bool) -> Result<()> {
         std::io::stderr().flush()?;
         std::io::stdin().lock().read_line(&mut String::new())?;
     }
-    run(&mut apt(prefix, &["update"]))?;
+    patiently(prefix, &["update"])?;
     let mut arguments = vec!["install", "--yes", "--no-install-recommends"];
     arguments.extend(&names);
-    run(&mut apt(prefix, &arguments))?;
+    patiently(prefix, &arguments)?;
     let still: Vec<&str> =
         missing.iter().filter(|p| !p.probe.found()).map(|package| package.name).collect();
     if !still.is_empty() {
@@ -175,14 +176,61 @@ fn privilege() -> Option<&'static [&'static str]> {
     succeeds(Command::new("sudo").args(["-n", "true"])).then_some(&["sudo", "-n"])
 }
 
+/// Runs apt-get to its success: waits while another process installs, as a machine does that has
+/// just started, finishes what somebody has interrupted, and goes on after a mirror's bad moment.
+fn patiently(prefix: &[&str], arguments: &[&str]) -> Result<()> {
+    let (begun, mut pauses, mut finished) = (Instant::now(), PAUSES.into_iter(), false);
+    loop {
+        let Some(said) = failure(&mut apt(prefix, arguments))? else { return Ok(()) };
+        let pause = if said.contains("Could not get lock") && begun.elapsed() < LOCKED {
+            LOOK_AGAIN
+        } else if said.contains("dpkg --configure -a") && !finished {
+            finished = true;
+            run(&mut as_root(prefix, &["dpkg", "--configure", "-a"]))?;
+            Duration::ZERO
+        } else {
+            pauses.next().with_context(|| format!("apt-get {} failed", arguments.join(" ")))?
+        };
+        eprintln!("apt-get {}: once more in {} s", arguments[0], pause.as_secs());
+        std::thread::sleep(pause);
+    }
+}
+
+/// Runs a command to its end; what it said on standard error if that was a failure.
+fn failure(command: &mut Command) -> Result<Option<String>> {
+    let mut child = command
+        .stdin(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .with_context(|| format!("cannot start {command:?}"))?;
+    let mut said = String::new();
+    if let Some(errors) = child.stderr.take() {
+        for line in BufReader::new(errors).lines().map_while(Result::ok) {
+            eprintln!("{line}");
+            said.push_str(&line);
+            said.push('\n');
+        }
+    }
+    Ok((!child.wait()?.success()).then_some(said))
+}
+
 fn apt(prefix: &[&str], arguments: &[&str]) -> Command {
-    let words: Vec<&str> = prefix
-        .iter()
-        .copied()
-        .chain(["env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-q"])
-        .chain(arguments.iter().copied())
-        .collect();
-    let mut command = Command::new(words[0]);
-    command.args(&words[1..]);
+    let mut command = as_root(prefix, &["apt-get", "-q"]);
+    // apt-get update waits for nobody whatever it is told; an installation does.
+    command.args(["-o", "DPkg::Lock::Timeout=600", "-o", "Acquire::Retries=5"]);
+    command.args(arguments);
     command
 }
+
+/// A command of the administrator's that asks nothing and speaks English.
+fn as_root(prefix: &[&str], words: &[&str]) -> Command {
+    let environment = ["env", "DEBIAN_FRONTEND=noninteractive", "LC_ALL=C"];
+    let mut words = prefix.iter().chain(&environment).chain(words);
+    let mut command = Command::new(words.next().unwrap_or(&"env"));
+    command.args(words);
+    command
+}
+
+/// How long another process may hold what apt-get needs.
+const LOCKED: Duration = Duration::from_secs(600);
+const LOOK_AGAIN: Duration = Duration::from_secs(10);

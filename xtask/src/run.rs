@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
@@ -40,6 +41,27 @@ pub fn succeeds(command: &mut Command) -> bool {
         .status()
         .is_ok_and(|status| status.success())
 }
+
+/// Does what needs a network, and again after a while where it failed: mirrors and lines have their
+/// moments. The last failure counts.
+pub fn over_network(mut work: impl FnMut() -> Result<()>) -> Result<()> {
+    for pause in PAUSES {
+        match work() {
+            Ok(()) => return Ok(()),
+            Err(error) => eprintln!("{error:#}\nonce more in {} s", pause.as_secs()),
+        }
+        std::thread::sleep(pause);
+    }
+    work()
+}
+
+/// Between tries of what needs a network.
+pub const PAUSES: [Duration; 4] = [
+    Duration::from_secs(5),
+    Duration::from_secs(20),
+    Duration::from_secs(60),
+    Duration::from_secs(120),
+];
 
 /// Whether `name` is a program on the search path.
 pub fn on_path(name: &str) -> bool {

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
-use crate::run::{cache, cargo, root, run, succeeds};
+use crate::run::{cache, cargo, over_network, root, run, succeeds};
 
 const CARGO_DENY: &str = "0.20.2";
 
@@ -22,9 +22,11 @@ fn cargo_tool(name: &str, version: &str) -> Result<PathBuf> {
     }
     eprintln!("building {name} {version}, once on this machine (about 3 minutes)");
     // A target folder of its own would be thrown away; the shared one keeps what both builds need.
-    run(cargo()
-        .args(["install", "--quiet", "--locked", name, "--version", version, "--root"])
-        .arg(&folder))?;
+    over_network(|| {
+        let mut install = cargo();
+        install.args(["install", "--quiet", "--locked", name, "--version", version, "--root"]);
+        run(install.arg(&folder))
+    })?;
     Ok(program)
 }
 
@@ -47,9 +49,12 @@ pub fn python() -> Result<PathBuf> {
             .with_context(|| format!("cannot remove {}", folder.display()))?;
     }
     run(Command::new("python3").args(["-m", "venv"]).arg(&folder))?;
-    run(Command::new(&interpreter)
-        .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r"])
-        .arg(&requirements))?;
+    over_network(|| {
+        let mut pip = Command::new(&interpreter);
+        pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]);
+        pip.args(["--retries", "10", "--timeout", "60", "-r"]);
+        run(pip.arg(&requirements))
+    })?;
     std::fs::write(&installed, wanted)?;
     Ok(interpreter)
 }

@@ -8,7 +8,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
-use crate::run::{on_path, output, run};
+use crate::run::{on_path, output, over_network, run};
 
 /// What a Debian archive holds, by lists of our own.
 pub struct Archive {
@@ -36,7 +36,7 @@ impl Archive {
         fs::write(folder.join("sources.list"), suites.concat())?;
         fs::write(folder.join("status"), "")?;
         let archive = Archive { folder: folder.to_path_buf() };
-        run(archive.apt("apt-get").args(["--quiet", "update"]))?;
+        over_network(|| run(archive.apt("apt-get").args(["--quiet", "update"])))?;
         Ok(archive)
     }
 
@@ -76,7 +76,10 @@ impl Archive {
         let folder = self.folder.join("packages");
         let _ = fs::remove_dir_all(&folder);
         fs::create_dir_all(&folder)?;
-        run(self.apt("apt-get").current_dir(&folder).args(["--quiet", "download"]).args(packages))?;
+        over_network(|| {
+            let mut download = self.apt("apt-get");
+            run(download.current_dir(&folder).args(["--quiet", "download"]).args(packages))
+        })?;
         fs::create_dir_all(to)?;
         let mut unpacked = 0;
         for entry in fs::read_dir(&folder)? {
@@ -98,6 +101,7 @@ impl Archive {
             format!("Dir::Cache={}", path("cache")),
             format!("Dir::Etc::SourceList={}", path("sources.list")),
             "Dir::Etc::SourceParts=/dev/null".to_owned(),
+            "Acquire::Retries=5".to_owned(),
             "APT::Sandbox::User=".to_owned(),
         ] {
             command.args(["-o", &option]);

@@ -131,8 +131,10 @@ impl Compiler {
 }
 
 fn add_target(compiler: &Compiler) -> bool {
+    let add = || succeeds(Command::new("rustup").args(["target", "add", TARGET]));
     on_path("rustup")
-        && succeeds(Command::new("rustup").args(["target", "add", TARGET]))
+        // A server may have a bad moment; there are other ways than this one.
+        && (add() || add())
         && compiler.sysroot.join("lib/rustlib").join(TARGET).is_dir()
 }
 
@@ -218,10 +220,12 @@ fn debian(compiler: &Compiler) -> Result<Source> {
 /// A script at `at` that becomes `command` with its own arguments behind.
 fn wrap(at: &Path, command: &str) -> Result<()> {
     fs::create_dir_all(at.parent().unwrap_or(at))?;
-    fs::write(at, format!("#!/bin/sh\nexec {command} \"$@\"\n"))
-        .with_context(|| format!("cannot write {}", at.display()))?;
-    fs::set_permissions(at, fs::Permissions::from_mode(0o755))?;
-    Ok(())
+    // That it is there says that everything is: it appears whole.
+    let new = at.with_extension("new");
+    fs::write(&new, format!("#!/bin/sh\nexec {command} \"$@\"\n"))
+        .with_context(|| format!("cannot write {}", new.display()))?;
+    fs::set_permissions(&new, fs::Permissions::from_mode(0o755))?;
+    fs::rename(&new, at).with_context(|| format!("cannot write {}", at.display()))
 }
 
 /// Links everything in `from` into the new folder `to`, except these names.
