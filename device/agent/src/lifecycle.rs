@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use aws_lc_rs::rand;
 use ringfort_cose::Reason;
@@ -12,6 +12,7 @@ use ringfort_keystore::{Label, StoreKey, public_key_to_der};
 use ringfort_messages::DeviceId;
 use ringfort_trust::ids::UnixTime;
 use sd_notify::NotifyState;
+use tokio::time::Instant;
 use tracing::{error, info, warn};
 
 use crate::disk::Disk;
@@ -124,7 +125,7 @@ async fn run_with<R: Runner>(
             }
         };
         tokio::select! {
-            () = tokio::time::sleep(delay) => {}
+            rested = agent.rest(delay, &mut runner) => rested?,
             () = &mut shutdown => break,
         }
     }
@@ -253,6 +254,29 @@ impl Agent {
             driver.fetch_anchors_of_anyone().await?;
         }
         result
+    }
+
+    /// Waits for the next check-in. The spare address is asked meanwhile as often as ever: a hub
+    /// that was stolen may send its devices away for a week, and cannot hide its dismissal by that.
+    async fn rest<R: Runner>(&mut self, delay: Duration, runner: &mut R) -> Result<(), AgentError> {
+        let ends = Instant::now() + delay;
+        loop {
+            let spare_due = self.spare_asked.map(|at| at + A_DAY).filter(|due| *due < ends);
+            match spare_due {
+                None => {
+                    tokio::time::sleep_until(ends).await;
+                    return Ok(());
+                }
+                Some(due) => {
+                    tokio::time::sleep_until(due).await;
+                    self.ask_spare(runner).await?;
+                    if self.spare_asked.is_none_or(|at| at < due) {
+                        // The newest anchors name none any more.
+                        self.spare_asked = None;
+                    }
+                }
+            }
+        }
     }
 
     async fn ask_spare<R: Runner>(&mut self, runner: &mut R) -> Result<(), AgentError> {

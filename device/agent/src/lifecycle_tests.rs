@@ -499,6 +499,44 @@ async fn a_hub_whose_certificates_are_all_lost_is_found_again_by_anchors_from_th
     assert!(new_hub.requests().contains(&"time".to_owned()));
 }
 
+/// A spare address that answers nothing, and counts who asks. Connections are made by the system.
+struct CountedSpare(std::net::TcpListener);
+
+impl CountedSpare {
+    fn new() -> (CountedSpare, String) {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.set_nonblocking(true).unwrap();
+        let address = format!("https://{}", listener.local_addr().unwrap());
+        (CountedSpare(listener), address)
+    }
+
+    fn asked(&self) -> usize {
+        std::iter::from_fn(|| self.0.accept().ok()).count()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hub_that_sends_a_device_away_for_a_week_does_not_keep_it_from_the_spare_address() {
+    let a_week = Duration::from_secs(CheckInAnswer::MAX_INTERVAL_SECONDS.into());
+    for (with_spare, expected) in [(true, 8), (false, 0)] {
+        let (spare, address) = CountedSpare::new();
+        let mut fleet = Fleet::new();
+        fleet.spec.spare = with_spare.then_some(address);
+        let dir = tempfile::tempdir().unwrap();
+        let config = config(dir.path(), "");
+        provision_by(&Authority::new(), &fleet, &config);
+        let mut agent = Agent::open(&config).unwrap();
+        let mut runner = LocalRunner { config };
+        agent.ask_spare(&mut runner).await.unwrap();
+        let before = Instant::now();
+        // An hour more, so that the last day's end lies inside.
+        let rest = a_week + Duration::from_secs(3600);
+        agent.rest(rest, &mut runner).await.unwrap();
+        assert!(before.elapsed() >= rest);
+        assert_eq!(spare.asked(), expected, "once at first, and once a day");
+    }
+}
+
 #[tokio::test]
 async fn an_identity_is_given_once_and_to_its_own_device_only() {
     let (hub, _) = TestHub::start().await;

@@ -27,8 +27,8 @@ pub struct Device {
     clock: Clock,
     /// The payloads of the update in progress, once its manifest was judged.
     plan: List<Payload, { limits::COMPONENTS }>,
-    /// The newest anchors that were asked for since the host started.
-    asked_anchors: AnchorsVersion,
+    /// The anchors that the device held when it last asked for newer ones before anything else.
+    asked_from: AnchorsVersion,
     /// The counter's advance that a power cut came before.
     cut_advance: bool,
     /// An order that was not accepted, for its report.
@@ -67,7 +67,7 @@ impl Device {
             record,
             clock: Clock::new(),
             plan: List::EMPTY,
-            asked_anchors: AnchorsVersion(0),
+            asked_from: AnchorsVersion(0),
             cut_advance: cut,
             refused: None,
         })
@@ -210,7 +210,7 @@ impl Device {
             return Actions::of(&[Action::End]);
         }
         match event {
-            Event::Started { booted } => self.on_started(booted),
+            Event::Started { booted } => self.on_started(booted, env),
             Event::SignedTime { token, nonce } => {
                 self.on_token(token, None, Channel::Online { nonce }, env)
             }
@@ -222,7 +222,7 @@ impl Device {
             Event::Manifest { envelope } => self.on_manifest(envelope, env),
             Event::ManifestUnavailable => Actions::default(),
             Event::PayloadWritten { component, digest, size_bytes } => {
-                self.on_payload(component, digest, size_bytes)
+                self.on_payload(component, digest, size_bytes, env)
             }
             Event::PayloadFailed { component: _, reason, detail } => {
                 self.on_payload_failed(reason, detail)
@@ -241,10 +241,11 @@ impl Device {
         self.record.link = Some(answer.link);
         let mut actions = Actions::of(&[Action::Persist]);
         let newer = answer.newest_anchors > self.record.anchors.version;
-        if newer && answer.newest_anchors != self.asked_anchors {
-            // First what the device is to believe, then what it is to do. Asked once for each
-            // version: a hub that promises anchors which do not exist cannot stop orders by that.
-            self.asked_anchors = answer.newest_anchors;
+        if newer && self.record.anchors.version != self.asked_from {
+            // First what the device is to believe, then what it is to do. Asked once from each
+            // version that the device holds: a hub that promises anchors which do not exist, ever
+            // higher ones, neither stops orders by that nor keeps the device at asking.
+            self.asked_from = self.record.anchors.version;
             actions.push(Action::FetchAnchors(self.next_anchors()));
             actions.push(Action::CheckIn);
             return actions;
@@ -260,7 +261,7 @@ impl Device {
         actions
     }
 
-    fn on_started(&mut self, booted: Option<Slot>) -> Actions {
+    fn on_started(&mut self, booted: Option<Slot>, env: &Env<'_>) -> Actions {
         let mut actions = Actions::default();
         if core::mem::take(&mut self.cut_advance) {
             actions.push(Action::AdvanceCounter);
@@ -278,7 +279,7 @@ impl Device {
             Phase::Offered | Phase::Downloading => {
                 actions.push(Action::FetchManifest(update.manifest));
             }
-            Phase::Written if update.offline => actions.extend(self.arm()),
+            Phase::Written if update.offline => actions.extend(self.arm_unasked(env)),
             Phase::Written => actions.push(Action::CheckIn),
             // A machine that booted the slot has started it now, not when it was armed.
             Phase::Trial { attempts }

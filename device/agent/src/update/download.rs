@@ -76,9 +76,14 @@ where
     B::Error: std::fmt::Display,
 {
     let failed = |reason, detail: String| Err(AgentError::answer(reason, detail));
+    let ends = Instant::now() + LONGEST;
     let mut window_ends = Instant::now() + limits.window;
     let mut came = 0;
     while partial.len < size_bytes {
+        if Instant::now() >= ends {
+            partial.file.sync_data().map_err(storage(part))?;
+            return failed(Reason::SlowTransfer, format!("{} bytes in a day", partial.len));
+        }
         let data = match timeout_at(window_ends, body.frame()).await {
             Err(_) if came >= limits.bytes_per_window && came > 0 => {
                 window_ends = Instant::now() + limits.window;
@@ -126,6 +131,10 @@ where
         _ => Ok(()),
     }
 }
+
+/// What is not here by then is resumed after the next check-in, and after the spare address was
+/// asked: no hub keeps a device from it by a transfer that crawls.
+const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 
 fn oversize(partial: &mut Partial, part: &Path) -> Result<(), AgentError> {
     partial.restart(part)?;

@@ -97,3 +97,45 @@ async fn a_payload_beyond_the_configured_size_is_not_asked_for() {
     let small = Limits { max_bytes: 39, ..limits(1) };
     assert_eq!(fetch(&[PAYLOAD], &small).await.unwrap_err().reason(), Reason::TooLarge);
 }
+
+/// So many bytes, one an hour.
+struct Crawling(Pin<Box<tokio::time::Sleep>>, usize);
+
+impl Body for Crawling {
+    type Data = Bytes;
+    type Error = std::io::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, std::io::Error>>> {
+        std::task::ready!(std::future::Future::poll(self.0.as_mut(), cx));
+        let Some(left) = self.1.checked_sub(1) else { return Poll::Ready(None) };
+        self.1 = left;
+        self.0 = Box::pin(tokio::time::sleep(Duration::from_secs(3600)));
+        Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(b".")))))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_transfer_that_keeps_its_rate_for_ever_is_given_up_after_a_day() {
+    let slow =
+        Limits { max_bytes: 1000, window: Duration::from_secs(2 * 3600), bytes_per_window: 1 };
+    let fetch = async |payload: &'static [u8]| {
+        let dir = tempfile::tempdir().unwrap();
+        let body = Crawling(Box::pin(tokio::time::sleep(Duration::ZERO)), payload.len());
+        let mut hub =
+            OneBody(Some(ObjectBody { from: 0, body: body.map_err(Into::into).boxed_unsync() }));
+        let digest = AwsLc.sha256(&[payload]);
+        let part = dir.path().join("part");
+        let size = payload.len() as u64;
+        let begun = tokio::time::Instant::now();
+        let fetched = download(&mut hub, &Disk::default(), &part, &digest, size, &slow).await;
+        (fetched, begun.elapsed().as_secs() / 3600)
+    };
+    let (refused, hours) = fetch(&[b'.'; 100]).await;
+    assert_eq!(refused.unwrap_err().reason(), Reason::SlowTransfer);
+    assert!(hours <= 25, "{hours} hours");
+    let (fetched, _) = fetch(&[b'.'; 20]).await;
+    fetched.unwrap();
+}

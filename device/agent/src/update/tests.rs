@@ -357,6 +357,59 @@ async fn a_slot_changed_between_writing_and_switching_is_not_started() {
     assert_eq!(last.reason.unwrap().as_str(), "image-size");
 }
 
+/// Answers every check-in with another order, as long as anybody asks.
+struct Restless<'a> {
+    hub: &'a mut FakeHub,
+    release: Vec<u8>,
+    check_ins: u64,
+}
+
+impl Hub for Restless<'_> {
+    async fn check_in(&mut self, check_in: &CheckIn) -> Result<Vec<u8>, AgentError> {
+        self.check_ins += 1;
+        if self.check_ins > 100 {
+            return Err(AgentError::answer(ringfort_cose::Reason::Internal, "enough"));
+        }
+        self.hub.order = Some((100 + self.check_ins, self.release.clone()));
+        self.hub.check_in(check_in).await
+    }
+    async fn manifest(&mut self, manifest: &Sha256Digest) -> Result<Vec<u8>, AgentError> {
+        self.hub.manifest(manifest).await
+    }
+    async fn object(&mut self, digest: &Sha256Digest, from: u64) -> Result<ObjectBody, AgentError> {
+        self.hub.object(digest, from).await
+    }
+    async fn anchors(&mut self, version: AnchorsVersion) -> Result<Option<Vec<u8>>, AgentError> {
+        self.hub.anchors(version).await
+    }
+    async fn report(&mut self, report: &Report) -> Result<(), AgentError> {
+        self.hub.report(report).await
+    }
+}
+
+#[tokio::test]
+async fn a_hub_with_ever_another_order_does_not_keep_the_agent_in_one_poll() {
+    let dir = tempfile::tempdir().unwrap();
+    let (config, mut hub, mut runner) = old_device(dir.path()).await;
+    hub.payloads.push(NEW.to_vec());
+    let release = hub.fleet.release(200, &[NEW]);
+    let mut restless = Restless { hub: &mut hub, release, check_ins: 0 };
+    let mut session = Session::open(&config, Disk::default()).unwrap();
+    Driver::new(&mut session, &mut restless, &mut runner).start().await.unwrap();
+    let mut asked = 0;
+    for _ in 0..2 {
+        Driver::new(&mut session, &mut restless, &mut runner).poll().await.unwrap();
+        assert!(restless.check_ins - asked <= 8, "{} in one poll", restless.check_ins - asked);
+        asked = restless.check_ins;
+    }
+    // A hub that stays with its order is followed.
+    hub.deploy(1000, 200, NEW);
+    for _ in 0..4 {
+        Driver::new(&mut session, &mut hub, &mut runner).poll().await.unwrap();
+    }
+    assert_eq!(fs::read(&runner.current).unwrap(), NEW);
+}
+
 #[tokio::test]
 async fn a_longer_object_is_not_written() {
     let dir = tempfile::tempdir().unwrap();

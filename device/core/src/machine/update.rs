@@ -59,6 +59,7 @@ impl Device {
         component: u8,
         digest: Sha256Digest,
         size_bytes: u64,
+        env: &Env<'_>,
     ) -> Actions {
         let Some(update) = self.record.update else { return Actions::default() };
         let planned = self.plan.iter().nth(component.into()).copied();
@@ -85,7 +86,7 @@ impl Device {
         self.set_phase(Phase::Written);
         if update.offline {
             let mut actions = Actions::of(&[Action::Persist, Action::ReportProgress]);
-            actions.extend(self.arm());
+            actions.extend(self.arm_unasked(env));
             return actions;
         }
         Actions::of(&[Action::Persist, Action::ReportProgress, Action::CheckIn])
@@ -159,6 +160,18 @@ impl Device {
                 Actions::of(&[Action::Persist])
             }
             _ => Actions::default(),
+        }
+    }
+
+    /// The switch for an order from a medium. Nobody is asked again, so its life is judged here, by
+    /// what the device knows of the time now.
+    pub(super) fn arm_unasked(&mut self, env: &Env<'_>) -> Actions {
+        let now = self.clock.now(&self.time_floor(env.anchors), env.uptime);
+        match self.record.update {
+            Some(update) if update.expires <= now => {
+                self.end(UpdateState::Failed, Some(Reason::Expired), Detail::EMPTY)
+            }
+            _ => self.arm(),
         }
     }
 

@@ -4,7 +4,7 @@ use ringfort_cose::Reason;
 use ringfort_device::{Action, Alarm, Device, Event, Record, RolledBack, Slot};
 use ringfort_messages::{Protection, StoreKind, UpdateState};
 use ringfort_trust::Content;
-use ringfort_trust::ids::{OrderNumber, SequenceNumber, Text};
+use ringfort_trust::ids::{OrderNumber, SequenceNumber, Text, UnixTime};
 
 use crate::kit::*;
 
@@ -299,4 +299,47 @@ fn check_in(bench: &Bench) -> ringfort_messages::CheckIn {
     let check_in = bench.device.check_in(NONCE, Text::lossy("agent"), protection).unwrap();
     let bytes = check_in.encode().unwrap();
     ringfort_messages::CheckIn::decode(&bytes).unwrap()
+}
+
+#[test]
+fn ever_higher_promises_of_anchors_do_not_keep_a_device_at_asking() {
+    let mut bench = Bench::new();
+    let time = bench.fleet.time(1);
+    let mut promise = |newest| {
+        let answer = answer(&time, newest);
+        names(&bench.give(Event::Answer { answer: &answer, nonce: NONCE }))
+    };
+    assert_eq!(promise(5), "Persist FetchAnchors CheckIn", "first what it is to believe");
+    for newest in 6..20 {
+        assert_eq!(promise(newest), "Persist FetchAnchors", "then the answer counts");
+    }
+}
+
+#[test]
+fn an_order_from_a_medium_that_is_proven_to_have_expired_is_not_switched_to() {
+    for expired in [false, true] {
+        let mut bench = Bench::new();
+        let envelope = bench.fleet.release(100, &[b"p"]);
+        let mut claims = bench.fleet.order_claims(1, manifest_of(&envelope));
+        claims.nonce = None;
+        let token = bench.fleet.sign(&claims);
+        bench.give(Event::OfflineOrder { token: &token, command: None });
+        // While its release is not there yet, people sign anchors, long after it.
+        let end = claims.expires;
+        let next = bench.fleet.next(|spec| {
+            spec.time_floor = UnixTime(if expired { end.0 } else { end.0 - 1 });
+        });
+        bench.give(Event::Anchors { document: &next });
+        bench.give(Event::Manifest { envelope: &envelope });
+        let actions = names(&bench.payload_written(0, b"p"));
+        let update = bench.stored.update.map(|update| update.phase.is_switched());
+        match expired {
+            true => {
+                assert_eq!(actions, "Persist ReportProgress Persist ReportResult");
+                let last = bench.stored.last.unwrap();
+                assert_eq!((update, last.reason), (None, Some(Reason::Expired)));
+            }
+            false => assert_eq!(update, Some(true), "{actions}"),
+        }
+    }
 }
