@@ -73,8 +73,8 @@ impl Fleet {
         let command = self.check_command(id, document)?;
         let (who, device, note) = (who.clone(), *id, note.to_owned());
         let policy = self.inner.policy.clone();
-        let name = who.name().to_owned();
-        self.change(&name, move |change| {
+        let person = who.clone();
+        self.change_by(&person, move |change| {
             Box::pin(async move {
                 let id = device.as_str();
                 let row = change.device(id).await?;

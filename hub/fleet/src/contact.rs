@@ -132,6 +132,8 @@ impl Fleet {
         let (session, report) = (session.clone(), *report);
         self.change("device", move |change| {
             Box::pin(async move {
+                let session = change.still(session).await?;
+                session.require(Right::CheckIn)?;
                 let order = order_to_sql(report.order)?;
                 let device = session.device;
                 let said = Said {
@@ -209,7 +211,9 @@ struct Visit {
 
 impl Visit {
     /// What to answer; nothing when the link was wrong.
-    async fn take(self, change: &mut Change<'_>) -> Result<Option<Next>, Refusal> {
+    async fn take(mut self, change: &mut Change<'_>) -> Result<Option<Next>, Refusal> {
+        self.session = change.still(self.session).await?;
+        self.session.require(Right::CheckIn)?;
         let device = self.session.device;
         let id = device.as_str();
         // Of a device that was never heard nobody knows whether something is open: it is looked up.
@@ -345,6 +349,9 @@ impl Visit {
         }
         let id = self.session.device.as_str();
         let since_ms = change.now_ms;
+        let classes: Vec<_> = self.check_in.classes.iter().map(|class| class.class.0).collect();
+        // Else one device could fill the disk with names of classes.
+        change.keep_running(id, &classes).await?;
         for class in self.check_in.classes.iter() {
             let running = class.running.as_ref();
             let row = Running {

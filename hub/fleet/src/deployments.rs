@@ -51,7 +51,7 @@ impl Fleet {
         };
         let policy = self.inner.policy.clone();
         let outcome = self
-            .change(who.name(), move |change| {
+            .change_by(who, move |change| {
                 Box::pin(async move { wanted.create(change, &policy).await })
             })
             .await?;
@@ -193,7 +193,7 @@ impl Fleet {
     ) -> Result<DeploymentView, Refusal> {
         who.require(Permission::Deploy)?;
         let deployment = id.to_owned();
-        self.change(who.name(), move |change| {
+        self.change_by(who, move |change| {
             Box::pin(async move {
                 let now_ms = change.now_ms;
                 let row = find(change, &deployment).await?;

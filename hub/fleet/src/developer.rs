@@ -62,7 +62,7 @@ impl Fleet {
             let detail = format!("the anchors name no class {class}");
             return Err(Refusal::new(Reason::NotFound, detail));
         }
-        self.change(who.name(), move |change| {
+        self.change_by(who, move |change| {
             Box::pin(async move {
                 if change.is_developer_product(&class.0).await? {
                     let detail = "it is a product for developers already";

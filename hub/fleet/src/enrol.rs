@@ -51,7 +51,9 @@ impl Fleet {
     /// until the new one is used.
     ///
     /// # Errors
-    /// `wrong-certificate-kind`, `lifecycle-forbids`, `csr-names-another`, `key-already-known`.
+    /// `wrong-certificate-kind`, `lifecycle-forbids`, `csr-names-another`, `key-already-known`;
+    /// `certificate-revoked` when it was revoked meanwhile; `too-many-requests` for very many in a
+    /// day.
     pub async fn reenrol(&self, session: &DeviceSession, csr: &Csr) -> Result<Enrolled, Refusal> {
         session.require(Right::Renew)?;
         self.obtain(session, csr).await
@@ -219,6 +221,10 @@ impl Enrolment {
     ) -> Result<Settled, Refusal> {
         let now_ms = change.now_ms;
         let id = self.session.device.as_str();
+        if self.session.kind == CertificateKind::LDevId {
+            // What asks may itself have ended since the request began.
+            change.still(self.session.clone()).await?.require(Right::Renew)?;
+        }
         let (verdict, row) = self.judge(change, now_ms).await?;
         match (verdict, issued) {
             (Verdict::Present(certificate), _) => Ok(Settled::Certificate(certificate)),
@@ -280,11 +286,19 @@ impl Enrolment {
             if row.pending {
                 change.set_pending_key(id, None).await?;
             }
-        } else if row.standing > 1 {
-            // One that was issued and never used was lost on the way.
-            change
-                .revoke_unused_certificates(id, LDEVID, &self.session.fingerprint, now_ms)
-                .await?;
+        } else {
+            let issued = change.certificates_since(id, LDEVID, now_ms - A_DAY_MS).await?;
+            if issued >= RENEWALS_A_DAY {
+                return Err(Refusal::new(
+                    Reason::TooManyRequests,
+                    format!("{issued} operational certificates within a day"),
+                ));
+            }
+            if row.standing > 1 {
+                // One that was issued and never used was lost on the way.
+                let own = &self.session.fingerprint;
+                change.revoke_unused_certificates(id, LDEVID, own, now_ms).await?;
+            }
         }
         if row.key_role.is_none() {
             change.insert_known_key(&self.key, Some(id), LDEVID, now_ms);
@@ -366,6 +380,11 @@ async fn suspend_if_stated(change: &mut Change<'_>, device: &DeviceId) -> Result
     let reason = Some(Reason::ApprovalRequired);
     change.apply_move(device, &made, reason, "people stated so before it came").await
 }
+
+/// Every certificate stays in the registry, and a revoked one in the CRLs: one device may not fill
+/// them. Keys that were lost on the way are far fewer, and old ones are renewed once in months.
+const RENEWALS_A_DAY: i64 = 24;
+const A_DAY_MS: i64 = 24 * 3600 * 1000;
 
 /// From two thirds of its life on a certificate may be renewed for the key it has.
 fn is_due(not_before_ms: i64, not_after_ms: i64, now_ms: i64) -> bool {

@@ -35,7 +35,7 @@ impl Fleet {
             not_after_ms: new.not_after_ms,
             added_ms: self.now_ms(),
         };
-        self.change(who.name(), move |change| {
+        self.change_by(who, move |change| {
             Box::pin(async move {
                 if change.site(&row.site).await?.is_some() {
                     return Err(Refusal::new(Reason::AlreadyExists, row.site));
@@ -56,7 +56,7 @@ impl Fleet {
     pub async fn revoke_site(&self, who: &Operator, site: &SiteId) -> Result<(), Refusal> {
         who.require(Permission::Administer)?;
         let site = site.as_str().to_owned();
-        self.change(who.name(), move |change| {
+        self.change_by(who, move |change| {
             Box::pin(async move {
                 let now_ms = change.now_ms;
                 if !change.revoke_site(&site, now_ms).await? {
@@ -132,7 +132,7 @@ impl Fleet {
         let taken =
             BatchTaken { site: batch.site, number: batch.number, devices: devices.len() as u64 };
         let document = document.to_vec();
-        self.change(who.name(), move |change| {
+        self.change_by(who, move |change| {
             Box::pin(async move { take(change, &header, &devices, &document).await })
         })
         .await?;

@@ -214,15 +214,8 @@ impl Fleet {
     /// `unknown-certificate`, `certificate-revoked`, `certificate-expired`.
     pub async fn operator(&self, fingerprint: &[u8; 32]) -> Result<Operator, Refusal> {
         let row = self.read().await?.operator(fingerprint).await?;
-        let row = row.ok_or(Reason::UnknownCertificate)?;
-        if row.removed_ms.is_some() {
-            return Err(Refusal::new(Reason::CertificateRevoked, row.name));
-        }
-        // A resumed TLS session does not look at it again.
-        if row.not_after_ms.is_some_and(|end| end <= self.now_ms()) {
-            return Err(Refusal::new(Reason::CertificateExpired, row.name));
-        }
-        Ok(Operator::registered(row.name, Role::from_name(&row.role)?))
+        let row = in_force(row, self.now_ms())?;
+        Ok(Operator::registered(row.name, Role::from_name(&row.role)?, *fingerprint))
     }
 
     /// Tells of devices and operators whose open connections have to be closed. A receiver that falls behind is
@@ -250,7 +243,18 @@ impl Fleet {
         T: Send + 'static,
         F: for<'t, 'w> FnOnce(&'t mut Change<'w>) -> Op<'t, T, Refusal> + Send + 'static,
     {
-        self.inner.store.write(self.in_writer(who, operation)).await
+        self.inner.store.write(self.in_writer(who, None, operation)).await
+    }
+
+    /// Runs a change that a person asks for. Whether that person still has access is asked again
+    /// inside, where nothing changes meanwhile: it may have ended since the request began.
+    pub(crate) async fn change_by<T, F>(&self, who: &Operator, operation: F) -> Result<T, Refusal>
+    where
+        T: Send + 'static,
+        F: for<'t, 'w> FnOnce(&'t mut Change<'w>) -> Op<'t, T, Refusal> + Send + 'static,
+    {
+        let operation = self.in_writer(who.name(), who.certificate(), operation);
+        self.inner.store.write(operation).await
     }
 
     /// The same for a change that begins with a row which many changes at once begin with.
@@ -264,12 +268,13 @@ impl Fleet {
         T: Send + 'static,
         F: for<'t, 'w> FnOnce(&'t mut Change<'w>) -> Op<'t, T, Refusal> + Send + 'static,
     {
-        self.inner.store.write_wanting(want, self.in_writer(who, operation)).await
+        self.inner.store.write_wanting(want, self.in_writer(who, None, operation)).await
     }
 
     fn in_writer<T, F>(
         &self,
         who: &str,
+        certificate: Option<[u8; 32]>,
         operation: F,
     ) -> impl for<'w> FnOnce(&'w mut Write) -> Op<'w, T, Refusal> + Send + use<T, F>
     where
@@ -282,6 +287,9 @@ impl Fleet {
         move |store: &mut Write| {
             Box::pin(async move {
                 let mut change = Change::new(store, now_ms, who, access);
+                if let Some(certificate) = certificate {
+                    in_force(change.operator(&certificate).await?, now_ms)?;
+                }
                 operation(&mut change).await
             })
         }
@@ -395,8 +403,23 @@ impl Change<'_> {
         &self.who
     }
 
+    /// The device behind a request, as the registry has it now. Between the request's beginning
+    /// and its turn the device may have been moved, or its certificate may have ended; also by an
+    /// operation of this very transaction.
+    pub(crate) async fn still(&mut self, session: DeviceSession) -> Result<DeviceSession, Refusal> {
+        let changed = self.is_changed(session.device.as_str());
+        if !changed && self.access.identities.holds(&session) {
+            return Ok(session);
+        }
+        let row = self.identity(&session.fingerprint).await?.ok_or(Reason::UnknownCertificate)?;
+        let now = DeviceSession::from_row(row, session.fingerprint)?;
+        now.judge(session.kind, self.now_ms)?;
+        Ok(now)
+    }
+
     /// What is kept about a device in memory is dropped with the commit.
     pub(crate) fn touch(&mut self, device: &DeviceId) {
+        self.note_changed(device.as_str());
         let (access, device) = (Arc::clone(&self.access), *device);
         self.store.after_commit(move || access.identities.drop_device(&device));
     }
@@ -503,6 +526,19 @@ impl DerefMut for Change<'_> {
     fn deref_mut(&mut self) -> &mut Write {
         self.store
     }
+}
+
+/// The entry of a certificate that gives access now.
+fn in_force(row: Option<OperatorRow>, now_ms: i64) -> Result<OperatorRow, Refusal> {
+    let row = row.ok_or(Reason::UnknownCertificate)?;
+    if row.removed_ms.is_some() {
+        return Err(Refusal::new(Reason::CertificateRevoked, row.name));
+    }
+    // A resumed TLS session does not look at it again.
+    if row.not_after_ms.is_some_and(|end| end <= now_ms) {
+        return Err(Refusal::new(Reason::CertificateExpired, row.name));
+    }
+    Ok(row)
 }
 
 /// SHA-256 of a key's SubjectPublicKeyInfo: how the registry names keys of every kind.

@@ -116,7 +116,7 @@ impl Fleet {
         let before = &*self.inner.evidence_key;
         let note = sign(&self.inner.fleet, number, before, after)?.into_bytes();
         let (meta, by) = (place(count + 1), key.thumbprint(&ringfort_cose::AwsLc).to_string());
-        self.change(who.name(), move |change| {
+        self.change_by(who, move |change| {
             Box::pin(async move {
                 if change.known_key(&own).await?.is_some() {
                     return Err(Refusal::new(Reason::KeyAlreadyKnown, "the key was used before"));

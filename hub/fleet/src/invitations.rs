@@ -66,8 +66,8 @@ impl Fleet {
         let invitation = Invitation { name: row.name.clone(), role, secret, ends_ms: row.ends_ms };
         let (who, policy) = (who.clone(), self.inner.policy.clone());
         let until = Arc::clone(&self.inner.login_until);
-        let name = who.name().to_owned();
-        self.change(&name, move |change| {
+        let person = who.clone();
+        self.change_by(&person, move |change| {
             Box::pin(async move {
                 must_be_free(change, &row.name).await?;
                 let action = format!("invite {}", row.role);
@@ -167,7 +167,7 @@ impl Fleet {
         who.require(Permission::Administer)?;
         let name = name.to_owned();
         let until = Arc::clone(&self.inner.login_until);
-        self.change(who.name(), move |change| {
+        self.change_by(who, move |change| {
             Box::pin(async move {
                 if change.withdraw_invitations(&name).await? == 0 {
                     return Err(Refusal::new(Reason::NotFound, name));
@@ -192,7 +192,7 @@ impl Fleet {
 }
 
 /// Until when somebody without a certificate is heard follows from what is open after the commit.
-async fn follow(change: &mut Change<'_>, until: Arc<AtomicI64>) -> Result<(), Refusal> {
+pub(crate) async fn follow(change: &mut Change<'_>, until: Arc<AtomicI64>) -> Result<(), Refusal> {
     let now_ms = change.now_ms;
     let end = last_end(&change.open_invitations(now_ms).await?);
     change.after_commit(move || until.store(end, Ordering::Release));

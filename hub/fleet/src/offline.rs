@@ -58,7 +58,7 @@ impl Fleet {
         };
         let expires = wanted.expires;
         let (order, command) = self
-            .change(who.name(), move |change| Box::pin(async move { wanted.give(change).await }))
+            .change_by(who, move |change| Box::pin(async move { wanted.give(change).await }))
             .await?;
         let claims = TokenClaims {
             fleet: self.inner.fleet,

@@ -1,5 +1,7 @@
 //! People: adding, removing, listing; and how many of them have to agree.
 
+use std::sync::Arc;
+
 use ringfort_cose::Reason;
 use ringfort_lifecycle::Approvals;
 use ringfort_pki::CertificateInfo;
@@ -7,7 +9,7 @@ use ringfort_store::OperatorRow;
 
 use crate::factory::seconds_to_ms;
 use crate::fleet::{Change, Policy};
-use crate::invitations::must_be_free;
+use crate::invitations::{follow, must_be_free};
 use crate::{
     Agreed, ApprovalView, Fleet, NewOperator, Operator, OperatorView, Permission, Refusal,
     Registered, Role,
@@ -31,8 +33,8 @@ impl Fleet {
         check_name(&new.name)?;
         let (new, who) = (new.clone(), who.clone());
         let policy = self.inner.policy.clone();
-        let name = who.name().to_owned();
-        self.change(&name, move |change| {
+        let person = who.clone();
+        self.change_by(&person, move |change| {
             Box::pin(async move {
                 let key = CertificateInfo::parse(&new.certificate)?.key.fingerprint();
                 must_be_free(change, &new.name).await?;
@@ -47,7 +49,8 @@ impl Fleet {
         .await
     }
 
-    /// Ends an operator's access, and the connections that are open with that certificate.
+    /// Ends an operator's access, the connections that are open with that certificate, and the
+    /// invitations that this person made.
     /// Nobody ends his own: whoever may do it is an administrator and stays one.
     ///
     /// # Errors
@@ -59,7 +62,8 @@ impl Fleet {
     ) -> Result<(), Refusal> {
         who.require(Permission::Administer)?;
         let (fingerprint, actor) = (*fingerprint, who.name().to_owned());
-        self.change(who.name(), move |change| {
+        let until = Arc::clone(&self.inner.login_until);
+        self.change_by(who, move |change| {
             Box::pin(async move {
                 let now_ms = change.now_ms;
                 let row = change.operator(&fingerprint).await?.ok_or(Reason::NotFound)?;
@@ -70,7 +74,14 @@ impl Fleet {
                     return Err(Refusal::new(Reason::NotFound, row.name));
                 }
                 change.close_connections_of_operator(fingerprint);
-                change.log("operator-removed", &format!("operator/{}", row.name), &[]).await
+                change.log("operator-removed", &format!("operator/{}", row.name), &[]).await?;
+                // Who has no access any more lets nobody in.
+                for name in change.withdraw_invitations_by(&row.name).await? {
+                    let details = [("invited-by", row.name.as_str())];
+                    let subject = format!("operator/{name}");
+                    change.log("invitation-withdrawn", &subject, &details).await?;
+                }
+                follow(change, until).await
             })
         })
         .await

@@ -83,13 +83,15 @@ impl fmt::Display for Role {
 pub struct Operator {
     name: String,
     role: Role,
+    /// SHA-256 of the certificate; none for whoever works at the hub's own machine.
+    certificate: Option<[u8; 32]>,
 }
 
 impl Operator {
     /// Whoever works on the hub's own machine with its directory: for `hub init`, before there is
     /// any operator, and for repair. Never to be made out of a network request.
     pub fn at_the_host(name: &str) -> Operator {
-        Operator { name: format!("host:{name}"), role: Role::Admin }
+        Operator { name: format!("host:{name}"), role: Role::Admin, certificate: None }
     }
 
     /// Not a person of the registry, but somebody with the hub's directory in his hands.
@@ -102,8 +104,12 @@ impl Operator {
         name.starts_with("host:")
     }
 
-    pub(crate) fn registered(name: String, role: Role) -> Operator {
-        Operator { name, role }
+    pub(crate) fn registered(name: String, role: Role, certificate: [u8; 32]) -> Operator {
+        Operator { name, role, certificate: Some(certificate) }
+    }
+
+    pub(crate) fn certificate(&self) -> Option<[u8; 32]> {
+        self.certificate
     }
 
     /// The name that goes into the audit log.
@@ -237,7 +243,7 @@ mod tests {
         ];
         for (role, allowed) in table {
             for permission in all {
-                let operator = Operator::registered("x".to_owned(), role);
+                let operator = Operator::registered("x".to_owned(), role, [0; 32]);
                 let result = operator.require(permission);
                 match allowed.contains(&permission) {
                     true => assert_eq!(result, Ok(()), "{role} {permission:?}"),

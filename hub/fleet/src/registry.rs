@@ -170,8 +170,8 @@ impl Fleet {
         }
         let (who, device, note) = (who.clone(), *id, wish.note.to_owned());
         let mut policy = self.inner.policy.clone();
-        let name = who.name().to_owned();
-        self.change(&name, move |change| {
+        let person = who.clone();
+        self.change_by(&person, move |change| {
             Box::pin(async move {
                 let id = device.as_str();
                 let row = find(change, &device).await?;

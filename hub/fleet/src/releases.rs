@@ -35,7 +35,7 @@ impl Fleet {
         let put = self.inner.store.objects().put(&digest.0, limit_bytes, stream).await?;
         let size = i64::try_from(put.size_bytes()).map_err(|_| Reason::TooLarge)?;
         let digest = *digest;
-        self.change(who.name(), move |change| {
+        self.change_by(who, move |change| {
             Box::pin(async move {
                 let now_ms = change.now_ms;
                 if change.put_object(&digest.0, size, now_ms).await? {
@@ -67,7 +67,7 @@ impl Fleet {
         for object in &new.objects {
             self.check_object(object).await?;
         }
-        self.change(who.name(), move |change| {
+        self.change_by(who, move |change| {
             Box::pin(async move {
                 let now_ms = change.now_ms;
                 if let Some(row) = change.release(&new.manifest).await? {

@@ -29,7 +29,7 @@ impl Fleet {
         who.require(Permission::View)?;
         let certificate = authority.issue(who.name(), csr, self.now_ms())?;
         let (own, shown) = (who.clone(), *shown);
-        self.change(who.name(), move |change| {
+        self.change_by(who, move |change| {
             Box::pin(async move {
                 let held = held(change, &own, &shown).await?;
                 let info = CertificateInfo::parse(&certificate)?;
@@ -73,7 +73,7 @@ impl Fleet {
     pub async fn settle_operator(&self, who: &Operator, shown: &[u8; 32]) -> Result<u32, Refusal> {
         who.require(Permission::View)?;
         let (own, shown) = (who.clone(), *shown);
-        self.change(who.name(), move |change| {
+        self.change_by(who, move |change| {
             Box::pin(async move {
                 let held = held(change, &own, &shown).await?;
                 end_others(change, &held, |other| other.added_ms < held.added_ms).await

@@ -121,7 +121,7 @@ impl Fleet {
         who.require(Permission::Administer)?;
         let (person, policy) = (who.clone(), self.inner.policy.clone());
         let acknowledged = self
-            .change(who.name(), move |change| {
+            .change_by(who, move |change| {
                 Box::pin(async move {
                     let mut restored =
                         read(change.meta(Restored::META).await?)?.ok_or_else(|| {

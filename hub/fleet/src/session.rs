@@ -183,6 +183,12 @@ impl IdentityCache {
         kept.sessions.get(fingerprint).cloned().ok_or(kept.epoch)
     }
 
+    /// Is it what is kept, so that nothing has changed about its device since it was read?
+    pub(crate) fn holds(&self, session: &DeviceSession) -> bool {
+        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.sessions.get(&session.fingerprint).is_some_and(|kept| **kept == *session)
+    }
+
     /// Keeps a session that was read after `epoch` was handed out, unless something was dropped
     /// since.
     pub(crate) fn put(&self, epoch: u64, session: Arc<DeviceSession>) {

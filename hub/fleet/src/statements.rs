@@ -47,7 +47,7 @@ impl Fleet {
             ));
         }
         let (device, statement) = (*id, hex(statement));
-        self.change(who.name(), move |change| {
+        self.change_by(who, move |change| {
             Box::pin(async move {
                 let id = device.as_str();
                 let row = change.device(id).await?.ok_or(Reason::NotFound)?;

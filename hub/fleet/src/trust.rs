@@ -57,7 +57,7 @@ impl Fleet {
             document: document.to_vec(),
             added_ms: self.now_ms(),
         };
-        self.change(who.name(), move |change| {
+        self.change_by(who, move |change| {
             Box::pin(async move {
                 change.note_keys(&keys).await?;
                 change.insert_anchors(&row).await?;

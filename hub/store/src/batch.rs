@@ -8,7 +8,7 @@
 //! An operation that fails leaves nothing. What it owes is dropped; what it has written stands
 //! under a savepoint, which is set before its first row goes to the database.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use sqlx::{FromRow, SqliteConnection};
 
@@ -43,6 +43,8 @@ pub(crate) struct Batch {
     /// What the one under way owes.
     own: Owed,
     savepoint: Savepoint,
+    /// Devices that an operation of this transaction has changed.
+    changed: HashSet<String>,
     /// Something that was owed could not be written.
     failed: Option<StoreError>,
 }
@@ -88,6 +90,16 @@ impl Batch {
         key_digest: &Hash,
     ) -> Option<Option<EnrolmentRow>> {
         self.ahead.enrolments.get(&(device.to_owned(), kind, *key_digest)).cloned()
+    }
+
+    /// A device is not what it was before this transaction, as far as anyone knows of it.
+    pub(crate) fn note_changed(&mut self, device: &str) {
+        self.changed.insert(device.to_owned());
+    }
+
+    /// Has an operation of this transaction noted that?
+    pub(crate) fn is_changed(&self, device: &str) -> bool {
+        self.changed.contains(device)
     }
 
     /// Reads what several operations want. What this cannot read each reads for itself.

@@ -95,6 +95,17 @@ impl Write {
         self.hooks.all.push(Box::new(hook));
     }
 
+    /// Notes that what anyone knows of a device from before this transaction holds no more, until
+    /// the transaction ends. That of an operation which is undone is noted too.
+    pub fn note_changed(&mut self, device: &str) {
+        self.batch_mut().note_changed(device);
+    }
+
+    /// Has an operation of this transaction noted that?
+    pub fn is_changed(&mut self, device: &str) -> bool {
+        self.batch_mut().is_changed(device)
+    }
+
     pub(crate) fn reader(&self) -> &Read {
         &self.read
     }

@@ -2,7 +2,8 @@
 
 use ringfort_cose::{Reason, Sha256Digest};
 use ringfort_fleet::{Moved, State, Target, UpdateState};
-use ringfort_messages::{Link, LinkId};
+use ringfort_messages::{ClassStatus, Link, LinkId, List};
+use ringfort_trust::ids::ClassId;
 use ringfort_trust::{Content, Task};
 
 use crate::world::{DAY_MS, HOUR_MS, NOW_MS, World, open_token, refused};
@@ -220,4 +221,63 @@ async fn a_suspended_device_may_still_take_an_update() {
     let deployment = world.deploy(release, Target::Device(device.id)).await;
     device.update_to(&world, release, 10).await;
     assert_eq!(world.target(&deployment.id, "dev-a").await.state, UpdateState::Confirmed);
+}
+
+#[tokio::test]
+async fn a_request_that_waits_while_its_device_is_retired_is_refused() {
+    for to in [State::Retired, State::Service] {
+        let mut world = World::new().await;
+        let mut device = world.deployed("dev-a").await;
+        let release = world.release(10).await;
+        world.deploy(release, Target::Class).await;
+        let order = device.take_order(&world).await;
+        let (session, status) = (device.by_ldevid(&world).await.unwrap(), device.status(&world));
+        let report = device.report_of(&order, ringfort_fleet::Reported::Downloading, None);
+        // All three have been let in; the first one changes what the others may.
+        let (moved, answer, reported) = tokio::join!(
+            world.fleet.move_device(&world.admin, &device.id, to, ""),
+            world.fleet.check_in(&session, &status),
+            world.fleet.report(&session, &report),
+        );
+        assert!(matches!(moved.unwrap(), Moved::Done(_)));
+        let forbidden = [Reason::LifecycleForbids, Reason::CertificateRevoked];
+        assert!(forbidden.contains(&refused(answer)), "{to}");
+        assert!(forbidden.contains(&refused(reported)), "{to}");
+        let seen = world.fleet.device(&world.admin, &device.id).await.unwrap().device.state;
+        assert_eq!(seen, to);
+    }
+}
+
+#[tokio::test]
+async fn requests_of_other_devices_in_the_same_transaction_are_answered() {
+    let mut world = World::new().await;
+    let (one, mut two) = (world.deployed("dev-a").await, world.deployed("dev-b").await);
+    let (session, status) = (two.by_ldevid(&world).await.unwrap(), two.status(&world));
+    let (moved, answer) = tokio::join!(
+        world.fleet.move_device(&world.admin, &one.id, State::Retired, ""),
+        world.fleet.check_in(&session, &status),
+    );
+    assert!(matches!(moved.unwrap(), Moved::Done(_)));
+    two.link = Some(answer.unwrap().link);
+    two.check_in(&world).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_device_that_names_ever_other_classes_fills_nothing() {
+    let mut world = World::new().await;
+    let mut device = world.deployed("dev-a").await;
+    for round in 0..5_u8 {
+        let mut status = device.status(&world);
+        let own = *status.classes.iter().next().unwrap();
+        let named = (1..8).map(|n| ClassStatus { class: ClassId([16 * round + n; 16]), ..own });
+        let classes: Vec<_> = std::iter::once(own).chain(named).collect();
+        status.classes = List::from_slice(&classes).unwrap();
+        let session = device.by_ldevid(&world).await.unwrap();
+        device.link = Some(world.fleet.check_in(&session, &status).await.unwrap().link);
+    }
+    let running = world.fleet.device(&world.admin, &device.id).await.unwrap().running;
+    assert_eq!(running.len(), 8, "as many as one check-in names");
+    device.check_in(&world).await.unwrap();
+    let running = world.fleet.device(&world.admin, &device.id).await.unwrap().running;
+    assert_eq!(running.iter().map(|r| r.class).collect::<Vec<_>>(), [device.class]);
 }

@@ -178,6 +178,45 @@ async fn c26_a_renewed_certificate_ends_the_old_one_at_its_first_use() {
 }
 
 #[tokio::test]
+async fn a_renewal_that_began_before_its_certificate_ended_is_refused() {
+    let mut world = World::new().await;
+    let mut device = world.deployed("dev-a").await;
+    let mut thief = device.clone();
+    thief.new_operational_key();
+    let request = Csr::parse(&csr(&thief.operational, None)).unwrap();
+    // Whoever has the old key has begun a request, and takes long to send its body.
+    let begun = thief.by_ldevid(&world).await.unwrap();
+    device.new_operational_key();
+    device.reenrol(&world).await.unwrap();
+    device.check_in(&world).await.unwrap();
+    assert_eq!(refused(world.fleet.reenrol(&begun, &request).await), Reason::CertificateRevoked);
+    let session = device.by_ldevid(&world).await.unwrap();
+    world.fleet.reenrol(&session, &request).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_device_that_renews_all_day_is_refused_until_tomorrow() {
+    let mut world = World::new().await;
+    let mut device = world.deployed("dev-a").await;
+    let mut renewed = 0;
+    let refusal = loop {
+        world.clock.advance_ms(1000);
+        device.new_operational_key();
+        match device.reenrol(&world).await {
+            Ok(_) => device.check_in(&world).await.unwrap(),
+            Err(refusal) => break refusal.reason,
+        };
+        renewed += 1;
+        assert!(renewed < 100, "one device fills the registry");
+    };
+    assert_eq!(refusal, Reason::TooManyRequests);
+    assert!(renewed > 8, "{renewed}");
+    world.clock.advance_ms(DAY_MS);
+    device.reenrol(&world).await.unwrap();
+    device.check_in(&world).await.unwrap();
+}
+
+#[tokio::test]
 async fn a_device_may_renew_the_key_it_has_when_its_certificate_is_old() {
     let mut world = World::new().await;
     let mut device = world.deployed("dev-a").await;

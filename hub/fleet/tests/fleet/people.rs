@@ -300,6 +300,49 @@ async fn nobody_removes_himself_so_that_an_administrator_remains() {
 }
 
 #[tokio::test]
+async fn a_request_of_somebody_who_loses_access_while_it_waits_is_refused() {
+    let mut world = World::new().await;
+    let device = world.deployed("dev-a").await;
+    let (alice, of_alice) = person(&world, "alice", Role::Admin).await;
+    let (bob, of_bob) = person(&world, "bob", Role::Admin).await;
+    // Each ends the other's access; both requests have been let in, and wait for the writer.
+    let (first, second) = tokio::join!(
+        world.fleet.remove_operator(&alice, &of_bob),
+        world.fleet.remove_operator(&bob, &of_alice),
+    );
+    first.unwrap();
+    assert_eq!(refused(second), Reason::CertificateRevoked);
+    world.fleet.operator(&of_alice).await.expect("an administrator remains");
+    let moved = world.fleet.move_device(&bob, &device.id, State::Suspended, "").await;
+    assert_eq!(refused(moved), Reason::CertificateRevoked);
+    assert_eq!(
+        refused(world.fleet.invite(&bob, "mallory", Role::Viewer).await),
+        Reason::CertificateRevoked
+    );
+    let moved = world.fleet.move_device(&alice, &device.id, State::Suspended, "").await;
+    assert!(matches!(moved.unwrap(), Moved::Done(_)));
+}
+
+#[tokio::test]
+async fn an_invitation_ends_with_the_access_of_who_made_it() {
+    let world = World::new().await;
+    let (alice, _) = person(&world, "alice", Role::Admin).await;
+    let (bob, of_bob) = person(&world, "bob", Role::Admin).await;
+    let invite = async |who, name| match world.fleet.invite(who, name, Role::Viewer).await {
+        Ok(Agreed::Done(invitation)) => invitation,
+        other => panic!("{other:?}"),
+    };
+    let (of_his, of_hers) = (invite(&bob, "mallory").await, invite(&alice, "vera").await);
+    world.fleet.remove_operator(&alice, &of_bob).await.unwrap();
+    let authority = authority(&world);
+    let redeemed = world.fleet.redeem(&authority, &of_his.secret, &request()).await;
+    assert_eq!(refused(redeemed), Reason::InvitationInvalid);
+    assert!(world.fleet.login_is_open(), "hers is open");
+    world.fleet.redeem(&authority, &of_hers.secret, &request()).await.unwrap();
+    assert!(!world.fleet.login_is_open());
+}
+
+#[tokio::test]
 async fn who_is_removed_has_his_connections_closed() {
     let world = World::new().await;
     let (_, fingerprint) = person(&world, "olga", Role::Operator).await;

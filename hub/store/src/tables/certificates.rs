@@ -229,6 +229,23 @@ impl Read {
         .await?)
     }
 
+    /// How many certificates of one kind were issued to a device since a time.
+    pub async fn certificates_since(
+        &mut self,
+        device: &str,
+        kind: &str,
+        since_ms: i64,
+    ) -> Result<i64, StoreError> {
+        Ok(sqlx::query_scalar(
+            "SELECT COUNT(*) FROM certificates WHERE device = $1 AND kind = $2 AND issued_ms > $3",
+        )
+        .bind(device)
+        .bind(kind)
+        .bind(since_ms)
+        .fetch_one(self.connection().await?)
+        .await?)
+    }
+
     /// How many public keys belong to more than one device. The registry refuses such keys, so
     /// anything but 0 means that somebody changed the database.
     pub async fn shared_keys(&mut self) -> Result<i64, StoreError> {

@@ -110,6 +110,26 @@ impl Write {
     }
 }
 
+impl Write {
+    /// Forgets what a device said it runs for other classes than these, of which there is one at
+    /// least.
+    pub async fn keep_running(
+        &mut self,
+        device: &str,
+        classes: &[[u8; 16]],
+    ) -> Result<(), StoreError> {
+        let mut query = QueryBuilder::new("DELETE FROM running WHERE device = ");
+        query.push_bind(device).push(" AND class NOT IN (");
+        let mut list = query.separated(", ");
+        classes.iter().for_each(|class| {
+            list.push_bind(&class[..]);
+        });
+        query.push(")");
+        query.build().execute(self.change().await?).await?;
+        Ok(())
+    }
+}
+
 /// A contact with its device.
 #[derive(Clone, Debug, PartialEq, Eq, FromRow)]
 pub(crate) struct ContactOf {

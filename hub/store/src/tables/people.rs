@@ -195,6 +195,19 @@ impl Write {
         Ok(done.rows_affected())
     }
 
+    /// Takes back every invitation that this person made and that was not used. Says for whom.
+    pub async fn withdraw_invitations_by(
+        &mut self,
+        invited_by: &str,
+    ) -> Result<Vec<String>, StoreError> {
+        Ok(sqlx::query_scalar(
+            "DELETE FROM invitations WHERE invited_by = $1 AND used_ms IS NULL RETURNING name",
+        )
+        .bind(invited_by)
+        .fetch_all(self.change().await?)
+        .await?)
+    }
+
     /// Ends an operator's access. False when there was none to end.
     pub async fn remove_operator(
         &mut self,
