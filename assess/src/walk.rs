@@ -2,6 +2,7 @@
 //! and accounts for every byte.
 
 mod classify;
+mod media;
 
 use std::{collections::HashSet, path::Path};
 
@@ -178,16 +179,22 @@ impl<'a> Walker<'a> {
             walker: self,
             place: &inner,
             depth,
+            len: blob.len(),
             members: 0,
+            met: false,
             children: Coverage::default(),
-            lost: 0,
+            lost: Vec::new(),
             facts: Vec::new(),
         };
         let outcome = format.unpack(blob, &mut sink);
-        let (members, children, lost) = (sink.members, sink.children, sink.lost);
-        let facts = sink.facts;
-        let size = match outcome {
-            Ok(end) => end.min(blob.len()),
+        let Inside { members, met, children, lost, facts, .. } = sink;
+        let (size, cut) = match outcome {
+            // A magic number with nothing behind it is an accident of the bytes.
+            Ok(_) if members == 0 && !met && format.carved => {
+                self.unread.truncate(before);
+                return None;
+            }
+            Ok(end) => (end.min(blob.len()), false),
             Err(error) if members == 0 => {
                 self.unread.truncate(before);
                 if sure {
@@ -197,22 +204,14 @@ impl<'a> Walker<'a> {
             }
             Err(error) => {
                 self.not_read(&inner, 0, 0, &error.to_string());
-                blob.len()
+                (blob.len(), true)
             }
         };
         *self.opened.entry(format.name).or_default() += 1;
         for fact in facts {
             self.consumer.fact(&inner, &blob.slice(0, size), fact);
         }
-        let mut coverage = if children.total() > size {
-            children.scaled(size)
-        } else {
-            Coverage { understood: size - children.unread - children.searched, ..children }
-        };
-        let lost = lost.min(coverage.understood);
-        coverage.understood -= lost;
-        coverage.unread += lost;
-        Some((coverage, size))
+        Some((account(children, &lost, size, cut), size))
     }
 
     /// Bytes whose outer format is not known: a leaf, or a dump to carve.
@@ -224,16 +223,40 @@ impl<'a> Walker<'a> {
         mode: Option<u32>,
         depth: u32,
     ) -> Coverage {
-        let kind = classify(blob, place);
-        let whole = Coverage { understood: blob.len(), ..Coverage::default() };
+        let (kind, end) = classify(blob, place);
+        if end < blob.len() {
+            // A script with an archive behind it, a picture with a file system behind it.
+            let head = Coverage { understood: end, ..Coverage::default() };
+            if end > 0 {
+                self.leaf(&blob.slice(0, end), place, base, kind, mode);
+            }
+            let mut coverage =
+                self.carved(&blob.tail(end), place, base + end, (LeafKind::Binary, mode), depth);
+            coverage.add(head);
+            return coverage;
+        }
         match kind {
             LeafKind::Text | LeafKind::Media => {
                 self.leaf(blob, place, base, kind, mode);
-                return whole;
+                Coverage { understood: blob.len(), ..Coverage::default() }
             }
-            LeafKind::Elf => self.leaf(blob, place, base, kind, mode),
-            LeafKind::Binary => {}
+            LeafKind::Elf => {
+                self.leaf(blob, place, base, kind, mode);
+                self.carved(blob, place, base, (kind, mode), depth)
+            }
+            LeafKind::Binary => self.carved(blob, place, base, (kind, mode), depth),
         }
+    }
+
+    /// Looks for known formats anywhere in the bytes.
+    fn carved(
+        &mut self,
+        blob: &Blob,
+        place: &Place,
+        base: u64,
+        (kind, mode): (LeafKind, Option<u32>),
+        depth: u32,
+    ) -> Coverage {
         let mut coverage = Coverage::default();
         let mut done = 0;
         let mut next = 0;
@@ -269,6 +292,7 @@ impl<'a> Walker<'a> {
         kind: LeafKind,
         mode: Option<u32>,
     ) -> Coverage {
+        // A program was handed on whole.
         if kind != LeafKind::Elf {
             self.leaf(blob, place, base, kind, mode);
         }
@@ -292,13 +316,44 @@ impl<'a> Walker<'a> {
     }
 }
 
+/// What became of the `size` bytes of a container: `children` came out of it, and `lost` of it,
+/// by offset where that is known, could not be read. It was `cut` when its reader gave up.
+fn account(children: Coverage, lost: &[(Option<u64>, u64)], size: u64, cut: bool) -> Coverage {
+    let mut all = children;
+    for (at, len) in lost {
+        // What lies behind the container is counted where it is read.
+        let inside = at.map_or(*len, |at| (*len).min(size.saturating_sub(at)));
+        all.unread = all.unread.saturating_add(inside).min(u64::MAX / 4);
+    }
+    if all.total() > size {
+        // How much more would have come out of it, nobody knows.
+        return if cut {
+            Coverage { unread: size, ..Coverage::default() }
+        } else {
+            all.scaled(size)
+        };
+    }
+    let rest = size - all.total();
+    if cut {
+        all.unread += rest;
+    } else {
+        all.understood += rest;
+    }
+    all
+}
+
 struct Inside<'w, 'a> {
     walker: &'w mut Walker<'a>,
     place: &'w Place,
     depth: u32,
+    /// Bytes of the blob that the container starts in.
+    len: u64,
     members: u64,
+    /// Something other than a member was met.
+    met: bool,
     children: Coverage,
-    lost: u64,
+    /// What was not read: offset in the container, where it has one, and length.
+    lost: Vec<(Option<u64>, u64)>,
     facts: Vec<Fact>,
 }
 
@@ -328,6 +383,7 @@ impl Sink for Inside<'_, '_> {
     }
 
     fn skipped(&mut self, name: &str, kind: Skipped) {
+        self.met = true;
         let slot = match kind {
             Skipped::Symlink => 0,
             Skipped::Special => 1,
@@ -352,7 +408,12 @@ impl Sink for Inside<'_, '_> {
             self.place.inside(&unpack::clean(name))
         };
         self.walker.not_read(&place, offset, len, &why.to_string());
-        self.lost += len;
+        // Bytes that are not there are no bytes of the input.
+        let missing = matches!(why, UnpackError::Truncated { at } if *at >= self.len);
+        if len > 0 && !missing {
+            self.met = true;
+            self.lost.push((name.is_empty().then_some(offset), len));
+        }
     }
 
     fn charge(&mut self, bytes: u64) -> Result<(), UnpackError> {
@@ -370,6 +431,7 @@ impl Sink for Inside<'_, '_> {
     }
 
     fn fact(&mut self, fact: Fact) {
+        self.met = true;
         self.facts.push(fact);
     }
 }

@@ -136,7 +136,7 @@ const HEAD: &str = "<!-- Made from the definitions in assess/ by a test. Change 
 
 `ringfort assess PATH|IMAGE…` reads source trees and firmware images and answers first: *is any private key or credential shared?* It needs no network. Everything it knows is inside the program.
 
-Exit code: 0 no finding at or above `--fail-on` (default: high), 1 findings, 2 wrong usage, 3 not tested (an input could not be opened, or less than `--min-coverage` percent of its bytes was read; findings win over 3).
+Exit code: 0 no finding at or above `--fail-on` (default: high), 1 findings, 2 wrong usage, 3 not tested (an input could not be opened or has nothing in it, or less than `--min-coverage` percent of its bytes was read; findings win over 3).
 
 ## Places
 
@@ -144,9 +144,9 @@ A place is a path through everything that was opened, with offsets: `flash.bin!s
 
 ## Coverage
 
-Every byte of an input is one of three: *understood* (its format is known and was read to the end), *searched* (looked through for keys, credentials and text, but the structure is not known), *not read* (dense data of unknown format, damaged, or beyond a bound). Bytes of a compressed container count in the proportion of what came out of it. A program or a picture counts as understood when its format is recognised. `--coverage` lists every region that was not read. Nothing in such a region was tested.
+Every byte of an input is one of three: *understood* (its format is known and was read to the end), *searched* (looked through for keys, credentials and text, but the structure is not known), *not read* (dense data of unknown format, damaged, or beyond a bound). Bytes of a compressed container count in the proportion of what came out of it. Of a container whose reader gave up, all counts as not read that nothing came out of. A program counts as understood when its format is recognised, a picture as far as its own structure reaches; what stands behind it, or behind the text of an installer script, is opened like anything else. What lies in ext or FAT and belongs to no file (deleted files, the journal) is searched as raw bytes under the name `(unclaimed 0x…)`; deleted files of JFFS2 and UBIFS are read as `(no name)`. `--coverage` lists every region that was not read. Nothing in such a region was tested.
 
-Files that git ignores are left out unless `--ignored` is given; history is read unless `--no-history` is given, each version of a file once and under its own name. Of a shallow or partial clone the report says that older versions were not read. Symbolic links are not followed, device nodes are not opened.
+In source, files that git ignores are left out unless `--ignored` is given; history is read unless `--no-history` is given, each version of a file once and under its own name. Of a shallow or partial clone the report says that older versions were not read. Symbolic links are not followed, device nodes are not opened.
 
 ## Images side by side
 

@@ -89,7 +89,7 @@ pub const NOT_CHECKED: &[&str] = &[
     "the live fleet and open ports",
     "Debian-weak keys (CVE-2008-0166) beyond the sets that docs/assess.md lists: other sizes, elliptic curves, DSA keys of the openssl command, MIPS",
     "raw symmetric keys and private scalars in binary data without a structure around them",
-    "text in UTF-16, and credentials split over several strings",
+    "credentials split over several strings",
     "passwords of PKCS#12, JKS, JCEKS and encrypted PEM beyond a short list of well-known ones; of OpenSSH, PuTTY and OpenPGP keys none are tried",
     "NAND dumps with out-of-band bytes; YAFFS, exFAT, XFS, Btrfs, F2FS, EROFS, NTFS; 7-Zip, RAR; squashfs before 4.0 and vendors' variants",
     "git repositories with SHA-256 ids",

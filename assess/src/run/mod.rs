@@ -208,6 +208,9 @@ fn one(
             Err(error) => report.error = Some(error.to_string()),
         },
     }
+    if report.bytes == 0 && report.error.is_none() {
+        report.error = Some("there is nothing in it".into());
+    }
     report.unread.sort();
     report
 }
@@ -231,7 +234,7 @@ impl Walked {
     fn into(self, report: &mut InputReport) {
         report.files = self.leaves;
         report.links += self.skipped[0];
-        report.devices = self.skipped[1];
+        report.devices += self.skipped[1];
         report.escaping_names = self.skipped[2];
         report.opened = self.opened;
         report.unread = self.unread;

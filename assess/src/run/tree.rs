@@ -22,8 +22,16 @@ pub(super) fn walk(
     progress: &mut dyn Progress,
     report: &mut InputReport,
 ) {
-    let found = list(root, !options.ignored);
+    // What a repository around an unpacked image ignores is on the device all the same.
+    let found = list(root, !options.ignored && report.kind == OwnerKind::Source);
     report.links = found.links;
+    for (path, why) in &found.problems {
+        walker.not_read(&place_of(root, path, place), 0, 0, why);
+    }
+    walker.skipped[1] += found.special;
+    if found.problems.iter().any(|(path, _)| path == root) {
+        report.error = found.problems.first().map(|(_, why)| why.clone());
+    }
     let stores: Vec<Store> =
         found.repositories.iter().filter_map(|at| history::of(at, options.history)).collect();
     report.history = stores.iter().map(|s| s.state).max().unwrap_or_default();
@@ -80,6 +88,10 @@ fn place_of(root: &Path, path: &Path, place: &Place) -> Place {
 struct Listed {
     files: Vec<PathBuf>,
     links: u64,
+    /// Device nodes, sockets and pipes.
+    special: u64,
+    /// What could not be listed, and why.
+    problems: Vec<(PathBuf, String)>,
     /// Directories with a `.git` in them.
     repositories: Vec<PathBuf>,
 }
@@ -95,19 +107,40 @@ fn list(root: &Path, honour_ignores: bool) -> Listed {
         .follow_links(false)
         .filter_entry(|entry| entry.file_name() != ".git")
         .build();
-    for entry in walk.flatten() {
+    for entry in walk {
+        let entry = match entry {
+            Ok(entry) => entry,
+            Err(error) => {
+                let path = path_of(&error).unwrap_or(root).to_owned();
+                let why = error.io_error().map_or_else(|| error.to_string(), ToString::to_string);
+                found.problems.push((path, format!("cannot be listed: {why}")));
+                continue;
+            }
+        };
         match entry.file_type() {
             Some(kind) if kind.is_file() => found.files.push(entry.into_path()),
             Some(kind) if kind.is_symlink() => found.links += 1,
             Some(kind) if kind.is_dir() && entry.path().join(".git").symlink_metadata().is_ok() => {
                 found.repositories.push(entry.into_path());
             }
+            Some(kind) if !kind.is_dir() => found.special += 1,
             _ => {}
         }
     }
+    found.problems.sort();
     found.files.sort();
     found.repositories.sort();
     found
+}
+
+fn path_of(error: &ignore::Error) -> Option<&Path> {
+    match error {
+        ignore::Error::WithPath { path, .. } => Some(path),
+        ignore::Error::WithDepth { err, .. } | ignore::Error::WithLineNumber { err, .. } => {
+            path_of(err)
+        }
+        _ => None,
+    }
 }
 
 #[cfg(unix)]

@@ -29,6 +29,14 @@ pub(super) const FORMATS: &[Format] = &[
         detect: |b| TarHead::read(b, 0).is_ok_and(|h| h.is_some()),
         unpack: unpack_tar,
     },
+    Format {
+        name: "tar",
+        about: "tar archive of the seventh edition, which has no magic number",
+        magics: &[(345, &[0; 100])],
+        carved: false,
+        detect: |b| TarHead::read(b, 0).is_ok_and(|h| h.is_some_and(|h| !h.name.is_empty())),
+        unpack: unpack_tar,
+    },
 ];
 
 fn unpack_tar(blob: &Blob, sink: &mut dyn Sink) -> Result<u64, UnpackError> {
@@ -37,7 +45,15 @@ fn unpack_tar(blob: &Blob, sink: &mut dyn Sink) -> Result<u64, UnpackError> {
     let mut long_size: Option<u64> = None;
     let mut zeros = 0;
     while at + 512 <= blob.len() {
-        let Some(head) = TarHead::read(blob, at)? else {
+        let head = match TarHead::read(blob, at) {
+            // What follows is looked through like any other bytes.
+            Err(error) if at > 0 => {
+                sink.unread("", at, 0, &error);
+                return Ok(at);
+            }
+            head => head?,
+        };
+        let Some(head) = head else {
             at += 512;
             zeros += 1;
             if zeros == 2 {
@@ -51,6 +67,11 @@ fn unpack_tar(blob: &Blob, sink: &mut dyn Sink) -> Result<u64, UnpackError> {
             head.size
         } else {
             long_size.take().unwrap_or(head.size)
+        };
+        // Old archives tell the size of what a link leads to, without its bytes.
+        let size = match head.kind {
+            b'1'..=b'6' if matches!(TarHead::read(blob, data), Ok(Some(_))) => 0,
+            _ => size,
         };
         let next = data
             .checked_add(size)
@@ -92,32 +113,28 @@ fn one(
     mode: u32,
 ) -> Result<(), UnpackError> {
     match kind {
-        b'0' | 0 | b'7' => {
-            if escapes(name) {
-                sink.skipped(name, Skipped::Escape);
-            }
-            let body = blob.slice(data, size);
-            if body.len() < size {
-                let why = UnpackError::Truncated { at: blob.len() };
-                sink.unread(name, data, size - body.len(), &why);
-            }
-            sink.member(name, body, Meta { mode: Some(mode), offset: Some(data), raw: true })
-        }
         b'S' => {
             let why = UnpackError::Unsupported("GNU sparse member of a tar archive".into());
             sink.unread(name, data, size, &why);
-            Ok(())
+            return Ok(());
         }
-        b'1' | b'2' => {
-            sink.skipped(name, Skipped::Symlink);
-            Ok(())
-        }
-        b'3' | b'4' | b'6' => {
-            sink.skipped(name, Skipped::Special);
-            Ok(())
-        }
-        _ => Ok(()),
+        b'1' | b'2' => sink.skipped(name, Skipped::Symlink),
+        b'3' | b'4' | b'6' => sink.skipped(name, Skipped::Special),
+        _ => {}
     }
+    // A kind that nobody knows is read as a file (POSIX.1-2017, pax), and data is data.
+    if size == 0 && !matches!(kind, b'0' | 0 | b'7') {
+        return Ok(());
+    }
+    if escapes(name) {
+        sink.skipped(name, Skipped::Escape);
+    }
+    let body = blob.slice(data, size);
+    if body.len() < size {
+        let why = UnpackError::Truncated { at: blob.len() };
+        sink.unread(name, data, size - body.len(), &why);
+    }
+    sink.member(name, body, Meta { mode: Some(mode), offset: Some(data), raw: true })
 }
 
 fn pax(data: &[u8]) -> Vec<(String, String)> {
@@ -181,7 +198,14 @@ fn octal(field: &[u8]) -> Option<u64> {
 fn unpack_cpio(blob: &Blob, sink: &mut dyn Sink) -> Result<u64, UnpackError> {
     let mut at = 0;
     loop {
-        let head = CpioHead::read(blob, at)?;
+        let head = match CpioHead::read(blob, at) {
+            // What follows is looked through like any other bytes.
+            Err(error) if at > 0 => {
+                sink.unread("", at.min(blob.len()), 0, &error);
+                return Ok(at.min(blob.len()));
+            }
+            head => head?,
+        };
         if head.name == "TRAILER!!!" {
             return Ok(padding_after(blob, head.next.min(blob.len())));
         }

@@ -5,24 +5,41 @@ use std::io::Write;
 use super::{Fields, Format, Meta, Sink, Skipped, UnpackError, stream, text};
 use crate::blob::{Blob, Spool};
 
-pub(super) const FORMATS: &[Format] = &[Format {
-    name: "cramfs",
-    about: "cramfs, both byte orders",
-    magics: &[(0, &[0x45, 0x3d, 0xcd, 0x28]), (0, &[0x28, 0xcd, 0x3d, 0x45])],
-    carved: true,
-    detect: |b| b.bytes(16, 16) == b"Compressed ROMFS",
-    unpack: |b, s| {
-        let head = b.exact(0, 76)?;
-        let little = head[0] == 0x45;
-        let order = |at| if little { head.le32(at) } else { head.be32(at) };
-        let flags = order(8)?;
-        let size = if flags & 1 != 0 { u64::from(order(4)?) } else { b.len() };
-        let image = Image { blob: b.slice(0, size), little };
-        let mut seen = 0;
-        image.directory(s, &image.inode(64)?, "", 0, &mut seen)?;
-        Ok(size.min(b.len()))
+pub(super) const FORMATS: &[Format] = &[
+    Format {
+        name: "cramfs",
+        about: "cramfs, both byte orders, with and without room for a boot sector",
+        magics: &[(0, &[0x45, 0x3d, 0xcd, 0x28]), (0, &[0x28, 0xcd, 0x3d, 0x45])],
+        carved: true,
+        detect: |b| b.bytes(16, 16) == b"Compressed ROMFS",
+        unpack: |b, s| unpack(b, s, 0),
     },
-}];
+    Format {
+        name: "cramfs",
+        about: "cramfs behind 512 bytes for a boot sector, which its offsets count in",
+        magics: &[(512, &[0x45, 0x3d, 0xcd, 0x28]), (512, &[0x28, 0xcd, 0x3d, 0x45])],
+        carved: true,
+        detect: |b| {
+            let image = Image { little: b.bytes(512, 1) == [0x45], blob: b.clone() };
+            // Some other header of that length does not count.
+            b.bytes(528, 16) == b"Compressed ROMFS"
+                && image.inode(512 + 64).is_ok_and(|root| root.offset == 512 + 76)
+        },
+        unpack: |b, s| unpack(b, s, 512),
+    },
+];
+
+fn unpack(blob: &Blob, sink: &mut dyn Sink, start: u64) -> Result<u64, UnpackError> {
+    let head = blob.exact(start, 76)?;
+    let little = head[0] == 0x45;
+    let order = |at| if little { head.le32(at) } else { head.be32(at) };
+    let flags = order(8)?;
+    let size = if flags & 1 != 0 { u64::from(order(4)?) } else { blob.len() };
+    let image = Image { blob: blob.slice(0, size), little };
+    let mut seen = 0;
+    image.directory(sink, &image.inode(start + 64)?, "", 0, &mut seen)?;
+    Ok(size.min(blob.len()))
+}
 
 struct Image {
     blob: Blob,
@@ -73,21 +90,25 @@ impl Image {
         seen: &mut u64,
     ) -> Result<(), UnpackError> {
         if depth > 64 {
-            return Err(UnpackError::Bound("directory depth"));
+            sink.unread(path, directory.offset, 0, &UnpackError::Bound("directory depth"));
+            return Ok(());
         }
         let mut at = directory.offset;
         let end = at + directory.size;
         while at + 12 <= end {
             *seen += 1;
             if *seen > sink.limits().members.min(self.blob.len() / 12) {
-                return Err(UnpackError::Corrupt("cramfs cycle"));
+                return Err(CYCLE);
             }
             let inode = self.inode(at)?;
             let name = text(&self.blob.exact(at + 12, inode.name_len as usize)?);
             at += 12 + inode.name_len;
             let full = format!("{path}/{name}");
             match inode.mode & 0o170_000 {
-                0o040_000 => self.directory(sink, &inode, &full, depth + 1, seen)?,
+                0o040_000 => match self.directory(sink, &inode, &full, depth + 1, seen) {
+                    Err(error) if !is_cycle(&error) => sink.unread(&full, 0, 0, &error),
+                    done => done?,
+                },
                 0o100_000 => {
                     let mut out = Spool::default();
                     if let Err(error) = self.file(sink, &inode, &mut out) {
@@ -130,4 +151,9 @@ impl Image {
     }
 }
 
+fn is_cycle(error: &UnpackError) -> bool {
+    error.ends_walk() || *error == CYCLE
+}
+
+const CYCLE: UnpackError = UnpackError::Corrupt("cramfs cycle");
 const PAGE: u64 = 4096;

@@ -14,7 +14,10 @@ pub(super) const FORMATS: &[Format] = &[
         magics: &[(0x8000, &[0xaa, 0x50]), (0x9000, &[0xaa, 0x50]), (0x10000, &[0xaa, 0x50])],
         carved: false,
         detect: |b| table(b).is_ok(),
-        unpack: |b, s| regions(b, s, table(b)?),
+        unpack: |b, s| {
+            let (found, at) = table(b)?;
+            regions(b, s, found, at..at + TABLE)
+        },
     },
     Format {
         name: "esp-partitions",
@@ -34,10 +37,10 @@ pub(super) const FORMATS: &[Format] = &[
     },
 ];
 
-fn table(blob: &Blob) -> Result<Vec<Region>, UnpackError> {
+fn table(blob: &Blob) -> Result<(Vec<Region>, u64), UnpackError> {
     for at in [0x8000, 0x9000, 0x10000] {
         if let Ok(found) = entries(blob, at) {
-            return Ok(found);
+            return Ok((found, at));
         }
     }
     Err(UnpackError::Corrupt("ESP partition table"))
@@ -100,3 +103,6 @@ fn unpack_image(blob: &Blob, sink: &mut dyn Sink) -> Result<u64, UnpackError> {
     }
     Ok(if signed { block + 4096 } else { image.end }.min(blob.len()))
 }
+
+/// Bytes of a partition table.
+const TABLE: u64 = 0xc00;

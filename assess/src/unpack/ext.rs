@@ -3,7 +3,7 @@
 
 use std::io::Write;
 
-use super::{Fields, Format, Meta, Sink, Skipped, UnpackError, clean};
+use super::{Fields, Format, Meta, Sink, Skipped, UnpackError, unclaimed::Claimed};
 use crate::blob::{Blob, Spool};
 
 pub(super) const FORMATS: &[Format] = &[Format {
@@ -12,17 +12,21 @@ pub(super) const FORMATS: &[Format] = &[Format {
     magics: &[(0x438, &[0x53, 0xef])],
     carved: true,
     detect: |b| Ext::open(b).is_ok(),
-    unpack: |b, s| {
-        let ext = Ext::open(b)?;
-        let end = ext.blocks * ext.block_size;
-        if b.len() < end {
-            s.unread("", b.len(), 0, &UnpackError::Truncated { at: b.len() });
-        }
-        let mut walk = Walk { ext, members: 0, path: vec![ROOT] };
-        walk.directory(s, ROOT, "")?;
-        Ok(end.min(b.len()))
-    },
+    unpack,
 }];
+
+fn unpack(blob: &Blob, sink: &mut dyn Sink) -> Result<u64, UnpackError> {
+    let ext = Ext::open(blob)?;
+    let end = ext.blocks * ext.block_size;
+    if blob.len() < end {
+        sink.unread("", blob.len(), 0, &UnpackError::Truncated { at: blob.len() });
+    }
+    let mut walk = Walk { claimed: ext.own(), ext, members: 0, path: vec![ROOT] };
+    walk.directory(sink, ROOT, "")?;
+    let end = end.min(blob.len());
+    walk.claimed.rest(blob, end, sink)?;
+    Ok(end)
+}
 
 struct Ext {
     blob: Blob,
@@ -33,6 +37,13 @@ struct Ext {
     inode_size: u64,
     first_block: u64,
     descriptor_size: u64,
+    blocks_per_group: u64,
+    /// The first block of descriptors that stands in the groups that it describes.
+    first_meta: Option<u64>,
+    /// Backups of the superblock stand in some groups only.
+    sparse: bool,
+    /// Blocks behind the descriptors that are kept free for more of them.
+    reserved: u64,
     filetype: bool,
 }
 
@@ -55,6 +66,10 @@ impl Ext {
             inode_size,
             first_block: u64::from(sb.le32(20)?),
             descriptor_size,
+            blocks_per_group: u64::from(sb.le32(32)?),
+            first_meta: (incompatible & 0x10 != 0).then_some(u64::from(sb.le32(0x104)?)),
+            sparse: sb.le32(100)? & 1 != 0,
+            reserved: u64::from(sb.le16(0xce)?),
             filetype: incompatible & 2 != 0,
         };
         let sane = log <= 6
@@ -80,14 +95,60 @@ impl Ext {
         }
         let group = u64::from((number - 1) / self.inodes_per_group);
         let index = u64::from((number - 1) % self.inodes_per_group);
-        let table = (self.first_block + 1) * self.block_size + group * self.descriptor_size;
-        let descriptor = self.blob.exact(table, self.descriptor_size as usize)?;
-        let mut block = u64::from(descriptor.le32(8)?);
-        if self.descriptor_size >= 64 {
-            block |= u64::from(descriptor.le32(0x28)?) << 32;
-        }
+        let block = self.group(group)?[2];
         let at = self.offset(block)?.checked_add(index * self.inode_size).ok_or(BAD)?;
         self.blob.exact(at, self.inode_size as usize)
+    }
+
+    /// Block bitmap, inode bitmap and inode table of a group.
+    fn group(&self, group: u64) -> Result<[u64; 3], UnpackError> {
+        let descriptor = self.blob.exact(self.descriptor(group)?, self.descriptor_size as usize)?;
+        let mut blocks = [0; 3];
+        for (slot, block) in blocks.iter_mut().enumerate() {
+            *block = u64::from(descriptor.le32(slot * 4)?);
+            if self.descriptor_size >= 64 {
+                *block |= u64::from(descriptor.le32(0x20 + slot * 4)?) << 32;
+            }
+        }
+        Ok(blocks)
+    }
+
+    fn descriptor(&self, group: u64) -> Result<u64, UnpackError> {
+        let per_block = (self.block_size / self.descriptor_size).max(1);
+        let table = group / per_block;
+        if self.first_meta.is_none_or(|first| table < first) {
+            // Clusters of 1 KiB blocks start at block 0, but the superblock stays in block 1.
+            let superblock = self.first_block.max(1024 / self.block_size);
+            return Ok((superblock + 1) * self.block_size + group * self.descriptor_size);
+        }
+        let first = table * per_block;
+        let backup = !self.sparse || first <= 1 || [3, 5, 7].iter().any(|n| is_power(first, *n));
+        let block = first
+            .checked_mul(self.blocks_per_group)
+            .and_then(|at| at.checked_add(self.first_block + u64::from(backup)))
+            .ok_or(BAD)?;
+        Ok(self.offset(block)? + group % per_block * self.descriptor_size)
+    }
+
+    /// The file system's own tables.
+    fn own(&self) -> Claimed {
+        let mut own = Claimed::default();
+        let groups = u64::from(self.inodes.div_ceil(self.inodes_per_group)).min(MAX_GROUPS);
+        let descriptors = groups * self.descriptor_size;
+        own.add(0, (self.first_block + 1) * self.block_size + descriptors.max(self.block_size));
+        let tables = descriptors.next_multiple_of(self.block_size);
+        own.add(self.descriptor(0).unwrap_or(0), tables + self.reserved * self.block_size);
+        let table = u64::from(self.inodes_per_group) * self.inode_size;
+        for group in 0..groups {
+            let Ok([blocks, inodes, at]) = self.group(group) else { break };
+            for (block, len) in [(blocks, self.block_size), (inodes, self.block_size), (at, table)]
+            {
+                if let Ok(at) = self.offset(block) {
+                    own.add(at, len);
+                }
+            }
+        }
+        own
     }
 
     fn offset(&self, block: u64) -> Result<u64, UnpackError> {
@@ -98,19 +159,25 @@ impl Ext {
     }
 
     /// Calls `run(first logical block, physical block or None for a hole, count)`.
-    fn runs(&self, inode: &[u8], size: u64) -> Result<Vec<(u64, Option<u64>, u64)>, UnpackError> {
+    fn runs(
+        &self,
+        inode: &[u8],
+        size: u64,
+        claimed: &mut Claimed,
+    ) -> Result<Vec<(u64, Option<u64>, u64)>, UnpackError> {
         let mut runs = Vec::new();
         let total = size.div_ceil(self.block_size);
         if inode.le32(32)? & 0x8_0000 != 0 {
-            self.extents(inode.part(40, 60)?, 0, &mut runs)?;
+            self.extents(inode.part(40, 60)?, 0, &mut runs, claimed)?;
         } else {
             let mut left = total;
             for slot in 0..12 {
-                self.indirect(u64::from(inode.le32(40 + slot * 4)?), 0, &mut left, &mut runs)?;
+                let block = u64::from(inode.le32(40 + slot * 4)?);
+                self.indirect(block, 0, &mut left, &mut runs, claimed)?;
             }
             for level in 1..=3u32 {
                 let block = u64::from(inode.le32(40 + (11 + level as usize) * 4)?);
-                self.indirect(block, level, &mut left, &mut runs)?;
+                self.indirect(block, level, &mut left, &mut runs, claimed)?;
             }
         }
         Ok(runs)
@@ -121,6 +188,7 @@ impl Ext {
         node: &[u8],
         depth: u32,
         runs: &mut Vec<(u64, Option<u64>, u64)>,
+        claimed: &mut Claimed,
     ) -> Result<(), UnpackError> {
         if node.le16(0)? != 0xf30a || depth > 5 {
             return Err(UnpackError::Corrupt("ext extent node"));
@@ -144,7 +212,8 @@ impl Ext {
             } else {
                 let block = u64::from(entry.le32(4)?) | u64::from(entry.le16(8)?) << 32;
                 let node = self.blob.exact(self.offset(block)?, self.block_size as usize)?;
-                self.extents(&node, depth + 1, runs)?;
+                claimed.add(self.offset(block)?, self.block_size);
+                self.extents(&node, depth + 1, runs, claimed)?;
             }
         }
         Ok(())
@@ -156,6 +225,7 @@ impl Ext {
         level: u32,
         left: &mut u64,
         runs: &mut Vec<(u64, Option<u64>, u64)>,
+        claimed: &mut Claimed,
     ) -> Result<(), UnpackError> {
         if *left == 0 {
             return Ok(());
@@ -173,8 +243,10 @@ impl Ext {
             return Ok(());
         }
         let table = self.blob.exact(self.offset(block)?, self.block_size as usize)?;
+        claimed.add(self.offset(block)?, self.block_size);
         for slot in 0..table.len() / 4 {
-            self.indirect(u64::from(table.le32(slot * 4)?), level - 1, left, runs)?;
+            let block = u64::from(table.le32(slot * 4)?);
+            self.indirect(block, level - 1, left, runs, claimed)?;
         }
         Ok(())
     }
@@ -185,19 +257,23 @@ impl Ext {
         size: u64,
         sink: &mut dyn Sink,
         out: &mut Spool,
+        claimed: &mut Claimed,
     ) -> Result<(), UnpackError> {
         if size > sink.limits().member_bytes {
             return Err(UnpackError::Bound("member size"));
         }
-        if inode.le32(32)? & 0x1000_0000 != 0 {
+        // At once, so that a file that is too large leaves room for the others.
+        sink.charge(size)?;
+        if inode.le32(32)? & INLINE != 0 {
             let inline = inode.part(40, 60)?;
             out.write_all(&inline[..60.min(size as usize)])?;
             if size > 60 {
-                return Err(UnpackError::Unsupported("ext inline data over 60 bytes".into()));
+                let more = inline_rest(inode)?;
+                out.write_all(more.part(0, (size - 60) as usize)?)?;
             }
             return Ok(());
         }
-        for (logical, physical, count) in self.runs(inode, size)? {
+        for (logical, physical, count) in self.runs(inode, size, claimed)? {
             let from = logical.checked_mul(self.block_size).ok_or(BAD)?;
             if from >= size {
                 continue;
@@ -205,12 +281,11 @@ impl Ext {
             if from < out.len() {
                 return Err(UnpackError::Corrupt("ext extents overlap"));
             }
-            sink.charge(from - out.len())?;
             out.zeros(from - out.len())?;
             let Some(physical) = physical else { continue };
             let want = (count * self.block_size).min(size - from);
-            sink.charge(want)?;
             let at = self.offset(physical)?;
+            claimed.add(at, want);
             let mut done = 0;
             while done < want {
                 let piece = self.blob.exact(at + done, (want - done).min(1 << 16) as usize)?;
@@ -218,15 +293,42 @@ impl Ext {
                 out.write_all(&piece)?;
             }
         }
-        sink.charge(size.saturating_sub(out.len()))?;
         out.zeros(size.saturating_sub(out.len()))?;
         Ok(())
     }
 }
 
+/// What did not fit into the inode's sixty bytes: the value of the attribute `system.data`.
+fn inline_rest(inode: &[u8]) -> Result<&[u8], UnpackError> {
+    let missing = UnpackError::Corrupt("ext inline data without its attribute");
+    let start = 128 + usize::from(inode.le16(128)?) + 4;
+    if inode.le32(start - 4)? != 0xea02_0000 {
+        return Err(missing);
+    }
+    let mut at = start;
+    while inode.le32(at)? != 0 {
+        let name_len = usize::from(inode[at]);
+        let name = inode.part(at + 16, name_len)?;
+        if inode[at + 1] == 7 && name == b"data" && inode.le32(at + 4)? == 0 {
+            return inode
+                .part(start + usize::from(inode.le16(at + 2)?), inode.le32(at + 8)? as usize);
+        }
+        at = (at + 16 + name_len).next_multiple_of(4);
+    }
+    Err(missing)
+}
+
+fn is_power(mut number: u64, base: u64) -> bool {
+    while number > 1 && number.is_multiple_of(base) {
+        number /= base;
+    }
+    number == 1
+}
+
 struct Walk {
     ext: Ext,
     members: u64,
+    claimed: Claimed,
     /// Inodes of the directories above, so that a directory cannot contain itself.
     path: Vec<u32>,
 }
@@ -244,11 +346,24 @@ impl Walk {
             return Err(UnpackError::Bound("directory size"));
         }
         let mut listing = Spool::default();
-        let inline = inode.le32(32)? & 0x1000_0000 != 0;
-        self.ext.read(&inode, if inline { size.min(60) } else { size }, sink, &mut listing)?;
+        self.ext.read(&inode, size, sink, &mut listing, &mut self.claimed)?;
         let listing = listing.finish().bytes(0, size as usize);
-        // Inline directories begin with the parent's inode number.
-        let mut at = if inline { 4 } else { 0 };
+        if inode.le32(32)? & INLINE != 0 {
+            // The first four bytes are the parent's number, and entries do not span both parts.
+            let (first, second) = listing.split_at(listing.len().min(60));
+            self.entries(sink, first.get(4..).unwrap_or_default(), path)?;
+            return self.entries(sink, second, path);
+        }
+        self.entries(sink, &listing, path)
+    }
+
+    fn entries(
+        &mut self,
+        sink: &mut dyn Sink,
+        listing: &[u8],
+        path: &str,
+    ) -> Result<(), UnpackError> {
+        let mut at = 0;
         while at + 8 <= listing.len() {
             let child = listing.le32(at)?;
             let step = usize::from(listing.le16(at + 4)?);
@@ -261,7 +376,7 @@ impl Walk {
                 return Err(UnpackError::Corrupt("ext directory entry"));
             }
             if child != 0 && name_len > 0 {
-                let name = clean(&String::from_utf8_lossy(listing.part(at + 8, name_len)?));
+                let name = super::name(listing.part(at + 8, name_len)?);
                 if name != "." && name != ".." {
                     self.members += 1;
                     if self.members > sink.limits().members {
@@ -288,13 +403,15 @@ impl Walk {
             0o040_000 if self.path.contains(&child) => {
                 sink.unread(full, 0, 0, &UnpackError::Corrupt("directory cycle"));
             }
-            0o040_000 if self.path.len() > 64 => return Err(UnpackError::Bound("directory depth")),
+            0o040_000 if self.path.len() > 64 => {
+                sink.unread(full, 0, 0, &UnpackError::Bound("directory depth"));
+            }
             0o040_000 => {
                 self.path.push(child);
                 let done = self.directory(sink, child, full);
                 self.path.pop();
                 match done {
-                    Err(error @ UnpackError::Bound(_)) => return Err(error),
+                    Err(error) if error.ends_walk() => return Err(error),
                     Err(error) => sink.unread(full, 0, 0, &error),
                     Ok(()) => {}
                 }
@@ -302,11 +419,14 @@ impl Walk {
             0o100_000 => {
                 let size = size_of(&inode)?;
                 let mut out = Spool::default();
-                if let Err(error) = self.ext.read(&inode, size, sink, &mut out) {
+                let read = self.ext.read(&inode, size, sink, &mut out, &mut self.claimed);
+                if let Err(error) = read {
                     sink.unread(full, 0, size.saturating_sub(out.len()), &error);
-                    if matches!(error, UnpackError::Bound("expansion")) {
-                        return Err(error);
-                    }
+                }
+                if inode.le32(32)? & ENCRYPTED != 0 {
+                    let why = UnpackError::Unsupported("encrypted file".into());
+                    sink.unread(full, 0, size, &why);
+                    return Ok(());
                 }
                 let meta = Meta { mode: Some(mode & 0o7777), offset: None, raw: false };
                 sink.member(full, out.finish(), meta)?;
@@ -322,5 +442,8 @@ fn size_of(inode: &[u8]) -> Result<u64, UnpackError> {
     Ok(u64::from(inode.le32(4)?) | u64::from(inode.le32(108)?) << 32)
 }
 
+const INLINE: u32 = 0x1000_0000;
+const ENCRYPTED: u32 = 0x800;
+const MAX_GROUPS: u64 = 1 << 16;
 const ROOT: u32 = 2;
 const BAD: UnpackError = UnpackError::Corrupt("ext block number");

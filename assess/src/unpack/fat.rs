@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use super::{Fields, Format, Meta, Sink, UnpackError, clean};
+use super::{Fields, Format, Meta, Sink, UnpackError, clean, unclaimed::Claimed};
 use crate::blob::{Blob, Spool};
 
 pub(super) const FORMATS: &[Format] = &[Format {
@@ -17,10 +17,14 @@ pub(super) const FORMATS: &[Format] = &[Format {
         if b.len() < end {
             s.unread("", b.len(), 0, &UnpackError::Truncated { at: b.len() });
         }
-        let mut walk = Walk { fat: &fat, members: 0, above: Vec::new() };
-        let root = walk.fat.root(s)?;
+        let mut walk =
+            Walk { fat: &fat, members: 0, above: Vec::new(), claimed: Claimed::default() };
+        walk.claimed.add(0, fat.data);
+        let root = walk.fat.root(s, &mut walk.claimed)?;
         walk.directory(s, &root, "")?;
-        Ok(end.min(b.len()))
+        let end = end.min(b.len());
+        walk.claimed.rest(b, end, s)?;
+        Ok(end)
     },
 }];
 
@@ -89,18 +93,23 @@ impl Fat {
         })
     }
 
-    fn root(&self, sink: &mut dyn Sink) -> Result<Vec<u8>, UnpackError> {
+    fn root(&self, sink: &mut dyn Sink, claimed: &mut Claimed) -> Result<Vec<u8>, UnpackError> {
         if self.kind == Kind::Fat32 {
-            self.listing(sink, self.root_cluster)
+            self.listing(sink, self.root_cluster, claimed)
         } else {
             self.blob.exact(self.root_at, self.root_bytes as usize)
         }
     }
 
-    fn listing(&self, sink: &mut dyn Sink, cluster: u32) -> Result<Vec<u8>, UnpackError> {
+    fn listing(
+        &self,
+        sink: &mut dyn Sink,
+        cluster: u32,
+        claimed: &mut Claimed,
+    ) -> Result<Vec<u8>, UnpackError> {
         let limit = sink.limits().table_bytes as u64;
         let mut out = Spool::default();
-        self.chain(sink, cluster, limit, &mut out)?;
+        self.chain(sink, cluster, limit, &mut out, claimed)?;
         let out = out.finish();
         Ok(out.bytes(0, out.len() as usize))
     }
@@ -131,6 +140,7 @@ impl Fat {
         first: u32,
         size: u64,
         out: &mut Spool,
+        claimed: &mut Claimed,
     ) -> Result<(), UnpackError> {
         let mut cluster = Some(first);
         let mut steps = 0;
@@ -146,6 +156,7 @@ impl Fat {
             sink.charge(want)?;
             let at = self.data + u64::from(now - 2) * self.cluster_bytes;
             out.write_all(&self.blob.exact(at, want as usize)?)?;
+            claimed.add(at, self.cluster_bytes);
             cluster = self.next(now)?;
         }
         Ok(())
@@ -156,6 +167,7 @@ struct Walk<'a> {
     fat: &'a Fat,
     members: u64,
     above: Vec<u32>,
+    claimed: Claimed,
 }
 
 impl Walk<'_> {
@@ -212,11 +224,11 @@ impl Walk<'_> {
             self.above.push(first);
             let done = self
                 .fat
-                .listing(sink, first)
+                .listing(sink, first, &mut self.claimed)
                 .and_then(|listing| self.directory(sink, &listing, full));
             self.above.pop();
             return match done {
-                Err(error @ UnpackError::Bound(_)) => Err(error),
+                Err(error) if error.ends_walk() => Err(error),
                 Err(error) => {
                     sink.unread(full, 0, 0, &error);
                     Ok(())
@@ -227,7 +239,7 @@ impl Walk<'_> {
         let size = u64::from(entry.le32(28)?);
         let mut out = Spool::default();
         if size > 0
-            && let Err(error) = self.fat.chain(sink, first, size, &mut out)
+            && let Err(error) = self.fat.chain(sink, first, size, &mut out, &mut self.claimed)
         {
             sink.unread(full, 0, size - out.len(), &error);
         }

@@ -10,9 +10,14 @@ pub(super) const FORMATS: &[Format] = &[
         magics: &[(0, &[0xd0, 0x0d, 0xfe, 0xed])],
         carved: true,
         detect: |b| {
+            // The configurations stand behind the images, however large these are.
             Tree::read(b).is_ok_and(|t| {
-                memchr::memmem::find(&t.raw, b"images\0").is_some()
-                    && memchr::memmem::find(&t.raw, b"configurations\0").is_some()
+                let (mut images, mut configurations) = (false, false);
+                let whole = t.walk(b, |path, _, _, _| {
+                    images |= path.starts_with("/images/");
+                    configurations |= path.starts_with("/configurations");
+                });
+                whole.is_ok() && images && configurations
             })
         },
         unpack: unpack_fit,
@@ -36,7 +41,6 @@ pub(super) const FORMATS: &[Format] = &[
 ];
 
 struct Tree {
-    raw: Vec<u8>,
     total: u64,
     structure: usize,
     strings: usize,
@@ -55,9 +59,7 @@ impl Tree {
         if !version_fits || structure as u64 >= total || strings as u64 > total {
             return Err(UnpackError::Corrupt("device tree header"));
         }
-        // Names are looked for in the small part around the structure only.
-        let raw = blob.bytes(0, total.min(PARSE_LIMIT) as usize);
-        Ok(Self { raw, total, structure, strings })
+        Ok(Self { total, structure, strings })
     }
 
     /// Calls `visit(path, property name, value offset, value length)`.
@@ -140,7 +142,8 @@ fn unpack_fit(blob: &Blob, sink: &mut dyn Sink) -> Result<u64, UnpackError> {
         let Some((at, len)) = image.data.or(external.zip(image.size)) else { continue };
         let body = blob.slice(at, len);
         if body.len() < len {
-            sink.unread(&image.name, at, len - body.len(), &UnpackError::Truncated { at });
+            let why = UnpackError::Truncated { at: blob.len() };
+            sink.unread(&image.name, at, len - body.len(), &why);
         }
         end = end.max(at.saturating_add(len));
         let meta = Meta { mode: None, offset: Some(at), raw: true };
@@ -183,5 +186,3 @@ fn unpack_uimage(blob: &Blob, sink: &mut dyn Sink) -> Result<u64, UnpackError> {
     }
     Ok(end.min(blob.len()))
 }
-
-const PARSE_LIMIT: u64 = 1 << 20;

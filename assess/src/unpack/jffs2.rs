@@ -2,11 +2,11 @@
 //! Compression none, zero, rtime, zlib, lzo; rubin is reported as not read.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, HashSet},
     io::Write,
 };
 
-use super::{Fields, Format, Meta, Sink, Skipped, UnpackError, clean, lzo, stream};
+use super::{Fields, Format, Meta, Sink, Skipped, UnpackError, lzo, name, stream};
 use crate::blob::{Blob, Spool};
 
 pub(super) const FORMATS: &[Format] = &[Format {
@@ -56,13 +56,15 @@ struct Entry {
     version: u32,
     parent: u32,
     inode: u32,
-    name: String,
+    name: Vec<u8>,
 }
 
 #[derive(Default)]
 struct Files {
-    entries: BTreeMap<(u32, String), Entry>,
+    entries: BTreeMap<(u32, Vec<u8>), Entry>,
     pieces: BTreeMap<u32, Vec<Piece>>,
+    /// Kind, inode and version of every node: none is written twice in one file system.
+    seen: HashSet<(u16, u32, u32)>,
 }
 
 fn unpack(blob: &Blob, sink: &mut dyn Sink) -> Result<u64, UnpackError> {
@@ -82,7 +84,7 @@ fn unpack(blob: &Blob, sink: &mut dyn Sink) -> Result<u64, UnpackError> {
         reached: BTreeSet::new(),
     };
     walk.directory(sink, ROOT, "", 0)?;
-    // Files whose directory entry was lost still hold data.
+    // Files whose directory entry was deleted or lost still hold data.
     let lost: Vec<u32> = files
         .pieces
         .keys()
@@ -90,7 +92,7 @@ fn unpack(blob: &Blob, sink: &mut dyn Sink) -> Result<u64, UnpackError> {
         .copied()
         .collect();
     for inode in lost {
-        walk.file(sink, inode, &format!("/(no name)/{inode}"))?;
+        walk.one(sink, inode, &format!("/(no name)/{inode}"))?;
     }
     Ok(end)
 }
@@ -122,13 +124,16 @@ fn scan(
         match node.kind & 0x3fff {
             0x2001 => {
                 if let Ok(raw) = blob.exact(at, 40) {
+                    if !files.seen.insert((1, word(&raw, 12)?, word(&raw, 16)?)) {
+                        break;
+                    }
                     let name_len = usize::from(raw[28]);
                     let name = blob.bytes(at + 40, name_len);
                     let entry = Entry {
                         parent: word(&raw, 12)?,
                         version: word(&raw, 16)?,
                         inode: word(&raw, 20)?,
-                        name: clean(&String::from_utf8_lossy(&name)),
+                        name,
                     };
                     let key = (entry.parent, entry.name.clone());
                     if files.entries.get(&key).is_none_or(|old| old.version <= entry.version) {
@@ -138,6 +143,10 @@ fn scan(
             }
             0x2002 => {
                 if let Ok(raw) = blob.exact(at, 68) {
+                    // Another file system begins right behind the first.
+                    if !files.seen.insert((2, word(&raw, 12)?, word(&raw, 16)?)) {
+                        break;
+                    }
                     let piece = Piece { version: word(&raw, 16)?, at };
                     files.pieces.entry(word(&raw, 12)?).or_default().push(piece);
                 }
@@ -177,16 +186,26 @@ impl Walk<'_> {
         depth: u32,
     ) -> Result<(), UnpackError> {
         if depth > 64 {
-            return Err(UnpackError::Bound("directory depth"));
+            sink.unread(path, 0, 0, &UnpackError::Bound("directory depth"));
+            return Ok(());
         }
         let Some(entries) = self.children.get(&inode) else { return Ok(()) };
         for entry in entries {
-            let full = format!("{path}/{}", entry.name);
+            let full = format!("{path}/{}", name(&entry.name));
             let seen = !self.reached.insert(entry.inode);
             if self.children.contains_key(&entry.inode) && !seen {
                 self.directory(sink, entry.inode, &full, depth + 1)?;
             }
-            self.file(sink, entry.inode, &full)?;
+            self.one(sink, entry.inode, &full)?;
+        }
+        Ok(())
+    }
+
+    /// A file; what is wrong with it does not keep the others from being read.
+    fn one(&mut self, sink: &mut dyn Sink, inode: u32, full: &str) -> Result<(), UnpackError> {
+        match self.file(sink, inode, full) {
+            Err(error) if !error.ends_walk() => sink.unread(full, 0, 0, &error),
+            done => done?,
         }
         Ok(())
     }

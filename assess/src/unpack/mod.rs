@@ -24,6 +24,8 @@ mod stream;
 mod suit;
 mod ubi;
 mod ubifs;
+mod unclaimed;
+mod wide;
 mod zip;
 
 use std::io::{self, Read, Write};
@@ -57,6 +59,14 @@ pub enum UnpackError {
     /// The temporary store failed.
     #[error("temporary storage: {0}")]
     Storage(String),
+}
+
+impl UnpackError {
+    /// Whether nothing more of a container may be read. One file that is too large or lies too
+    /// deep says nothing about its neighbours.
+    pub(crate) fn ends_walk(&self) -> bool {
+        matches!(self, Self::Bound("members" | "nodes"))
+    }
 }
 
 impl From<io::Error> for UnpackError {
@@ -294,7 +304,21 @@ impl Fields for [u8] {
 /// Text up to the first NUL, with control characters made visible.
 pub(crate) fn text(bytes: &[u8]) -> String {
     let end = bytes.iter().position(|&b| b == 0).unwrap_or(bytes.len());
-    clean(&String::from_utf8_lossy(&bytes[..end]))
+    name(&bytes[..end])
+}
+
+/// A name in whatever encoding: bytes that are no UTF-8 are written out, so that two different
+/// names stay two.
+pub(crate) fn name(bytes: &[u8]) -> String {
+    use std::fmt::Write;
+    let mut out = String::new();
+    for chunk in bytes.utf8_chunks() {
+        out.push_str(chunk.valid());
+        for byte in chunk.invalid() {
+            let _ = write!(out, "\\x{byte:02x}");
+        }
+    }
+    clean(&out)
 }
 
 /// A name that is safe to print: no control characters, no line breaks, bounded.
@@ -335,4 +359,5 @@ const FORMATS: &[&[Format]] = &[
     fat::FORMATS,
     partition::FORMATS,
     hexfile::FORMATS,
+    wide::FORMATS,
 ];

@@ -1,6 +1,8 @@
 //! Partition tables: GPT and MBR with logical partitions. What lies between partitions
 //! (boot loaders often do) is handed on as well.
 
+use std::ops::Range;
+
 use super::{Fields, Format, Meta, Sink, UnpackError, clean};
 use crate::blob::Blob;
 
@@ -11,7 +13,10 @@ pub(super) const FORMATS: &[Format] = &[
         magics: &[(512, b"EFI PART"), (4096, b"EFI PART")],
         carved: false,
         detect: |b| gpt(b).is_ok(),
-        unpack: |b, s| regions(b, s, gpt(b)?),
+        unpack: |b, s| {
+            let (found, table) = gpt(b)?;
+            regions(b, s, found, table)
+        },
     },
     Format {
         name: "mbr",
@@ -19,7 +24,7 @@ pub(super) const FORMATS: &[Format] = &[
         magics: &[(510, &[0x55, 0xaa])],
         carved: false,
         detect: |b| mbr(b).is_ok(),
-        unpack: |b, s| regions(b, s, mbr(b)?),
+        unpack: |b, s| regions(b, s, mbr(b)?, 446..512),
     },
 ];
 
@@ -30,17 +35,25 @@ pub(super) struct Region {
     pub(super) len: u64,
 }
 
-/// Hands on the regions and the gaps between them.
+/// Hands on the regions and the gaps between them, but for the table itself: whoever met it
+/// again would begin anew.
 pub(super) fn regions(
     blob: &Blob,
     sink: &mut dyn Sink,
     mut regions: Vec<Region>,
+    table: Range<u64>,
 ) -> Result<u64, UnpackError> {
     regions.sort_by_key(|r| (r.at, r.len));
     let mut done = 0;
+    let between = |sink: &mut dyn Sink, from: u64, to: u64| {
+        if table.start > from {
+            gap(blob, sink, from, table.start.min(to))?;
+        }
+        gap(blob, sink, from.max(table.end), to)
+    };
     for region in &regions {
         if region.at > done {
-            gap(blob, sink, done, region.at)?;
+            between(sink, done, region.at)?;
         }
         let body = blob.slice(region.at, region.len);
         if body.len() < region.len {
@@ -52,14 +65,14 @@ pub(super) fn regions(
         done = done.max(region.at.saturating_add(region.len));
     }
     if done < blob.len() {
-        gap(blob, sink, done, blob.len())?;
+        between(sink, done, blob.len())?;
     }
     Ok(blob.len())
 }
 
 fn gap(blob: &Blob, sink: &mut dyn Sink, from: u64, to: u64) -> Result<(), UnpackError> {
     let mut from = from;
-    // The table itself is understood; erased space says nothing.
+    // Erased space says nothing.
     while from < to {
         let chunk = blob.slice(from, to - from).bytes(0, 4096);
         let first = chunk.first().copied();
@@ -68,14 +81,14 @@ fn gap(blob: &Blob, sink: &mut dyn Sink, from: u64, to: u64) -> Result<(), Unpac
         }
         from += chunk.len() as u64;
     }
-    if from >= to || to - from <= 512 {
+    if from.saturating_add(SMALLEST) > to {
         return Ok(());
     }
     let meta = Meta { mode: None, offset: Some(from), raw: true };
     sink.member(&format!("/(gap 0x{from:x})"), blob.slice(from, to - from), meta)
 }
 
-fn gpt(blob: &Blob) -> Result<Vec<Region>, UnpackError> {
+fn gpt(blob: &Blob) -> Result<(Vec<Region>, Range<u64>), UnpackError> {
     let sector: u64 = if blob.bytes(512, 8) == b"EFI PART" { 512 } else { 4096 };
     let mut head = blob.exact(sector, 92)?;
     let stored = head.le32(16)?;
@@ -111,7 +124,10 @@ fn gpt(blob: &Blob) -> Result<Vec<Region>, UnpackError> {
             len: len.checked_mul(sector).ok_or(BAD)?,
         });
     }
-    if out.is_empty() { Err(UnpackError::Corrupt("GPT without partitions")) } else { Ok(out) }
+    if out.is_empty() {
+        return Err(UnpackError::Corrupt("GPT without partitions"));
+    }
+    Ok((out, 0..table.saturating_add(count * size)))
 }
 
 fn mbr(blob: &Blob) -> Result<Vec<Region>, UnpackError> {
@@ -167,3 +183,5 @@ fn fields(entry: &[u8]) -> Result<(u8, u64, u64), UnpackError> {
 }
 
 const BAD: UnpackError = UnpackError::Corrupt("GPT geometry");
+/// A gap in which nothing fits.
+const SMALLEST: u64 = 64;

@@ -8,7 +8,8 @@ pub(super) const FORMATS: &[Format] = &[Format {
     about: "romfs",
     magics: &[(0, b"-rom1fs-")],
     carved: true,
-    detect: |b| size(b).is_ok_and(|s| s >= 32),
+    // The magic number alone stands in every program that knows romfs.
+    detect: |b| size(b).is_ok_and(|s| s >= 32 && checksum_fits(b, s)),
     unpack: |b, s| {
         let end = size(b)?.min(b.len());
         let image = b.slice(0, end);
@@ -24,6 +25,13 @@ fn size(blob: &Blob) -> Result<u64, UnpackError> {
     Ok(u64::from(blob.exact(0, 16)?.be32(8)?))
 }
 
+/// The words of the first 512 bytes, or of all when there are fewer, add up to zero.
+fn checksum_fits(blob: &Blob, size: u64) -> bool {
+    let head = blob.bytes(0, size.min(512) as usize);
+    let words = head.chunks_exact(4).filter_map(|word| word.be32(0).ok());
+    words.fold(0u32, u32::wrapping_add) == 0
+}
+
 fn walk(
     image: &Blob,
     sink: &mut dyn Sink,
@@ -33,7 +41,8 @@ fn walk(
     seen: &mut u64,
 ) -> Result<(), UnpackError> {
     if depth > 64 {
-        return Err(UnpackError::Bound("directory depth"));
+        sink.unread(path, at, 0, &UnpackError::Bound("directory depth"));
+        return Ok(());
     }
     while at != 0 {
         *seen += 1;
@@ -59,7 +68,7 @@ fn walk(
                         &full,
                         data,
                         size - body.len(),
-                        &UnpackError::Truncated { at: data },
+                        &UnpackError::Truncated { at: image.len() },
                     );
                 }
                 let meta = Meta { mode: Some(mode), offset: Some(data), raw: true };

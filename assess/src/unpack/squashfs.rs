@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, io::Write};
 
-use super::{Fields, Format, Meta, Sink, Skipped, UnpackError, clean, lzo, stream};
+use super::{Fields, Format, Meta, Sink, Skipped, UnpackError, lzo, stream};
 use crate::blob::{Blob, Spool};
 
 pub(super) const FORMATS: &[Format] = &[Format {
@@ -126,9 +126,6 @@ impl Image {
         path: &str,
         depth: u32,
     ) -> Result<(), UnpackError> {
-        if depth > 64 {
-            return Err(UnpackError::Bound("directory depth"));
-        }
         let Inode::Directory { block, offset, size } = self.inode(inode)? else {
             return Err(UnpackError::Corrupt("squashfs directory inode"));
         };
@@ -150,7 +147,7 @@ impl Image {
             for _ in 0..count {
                 let offset = u64::from(listing.u16(at)?);
                 let name_len = usize::from(listing.u16(at + 6)?) + 1;
-                let name = clean(&String::from_utf8_lossy(listing.raw.part(at + 8, name_len)?));
+                let name = super::name(listing.raw.part(at + 8, name_len)?);
                 at += 8 + name_len;
                 self.members += 1;
                 if self.members > sink.limits().members {
@@ -170,6 +167,9 @@ impl Image {
         depth: u32,
     ) -> Result<(), UnpackError> {
         let done = match self.inode(inode) {
+            Ok(Inode::Directory { .. }) if depth >= MAX_DEPTH => {
+                Err(UnpackError::Bound("directory depth"))
+            }
             Ok(Inode::Directory { .. }) => self.directory(sink, inode, path, depth + 1),
             Ok(Inode::Symlink) => {
                 sink.skipped(path, Skipped::Symlink);
@@ -188,13 +188,12 @@ impl Image {
                 }
                 let meta = Meta { mode: Some(mode), offset: None, raw: false };
                 sink.member(path, out.finish(), meta)?;
-                read
+                Ok(())
             }
             Err(error) => Err(error),
         };
         match done {
-            // One bad member does not end the walk; a bound does.
-            Err(error @ UnpackError::Bound(_)) => Err(error),
+            Err(error) if error.ends_walk() => Err(error),
             Err(error) => {
                 sink.unread(path, 0, 0, &error);
                 Ok(())
@@ -217,6 +216,8 @@ impl Image {
         if size > sink.limits().member_bytes {
             return Err(UnpackError::Bound("member size"));
         }
+        // At once, so that a file that is too large leaves room for the others.
+        sink.charge(size)?;
         let block_size = u64::from(self.head.block_size);
         let has_tail = fragment != u32::MAX;
         let count = if has_tail { size / block_size } else { size.div_ceil(block_size) };
@@ -226,7 +227,6 @@ impl Image {
             let word = self.meta(&mut blocks, 4)?;
             let word = Order { raw: &word, swap: self.head.swap }.u32(0)?;
             let want = left.min(block_size);
-            sink.charge(want)?;
             let packed = u64::from(word & 0x00ff_ffff);
             if packed == 0 {
                 out.zeros(want)?;
@@ -240,7 +240,6 @@ impl Image {
             left -= want;
         }
         if has_tail && left > 0 {
-            sink.charge(left)?;
             let tail = self.fragment(fragment, fragment_offset as usize, left as usize)?;
             out.write_all(&tail)?;
         }
@@ -376,3 +375,6 @@ impl Image {
         }
     }
 }
+
+/// Directories inside directories.
+const MAX_DEPTH: u32 = 64;

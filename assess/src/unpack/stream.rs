@@ -161,7 +161,14 @@ fn deliver(
 ) -> Result<u64, UnpackError> {
     match problem {
         Some(error) if out.is_empty() => return Err(error),
-        Some(error) => sink.unread("", end, blob.len() - end, &error),
+        // What would have come of the rest, nobody knows.
+        Some(error @ UnpackError::Bound(_)) => {
+            sink.unread("", end, blob.len() - end, &error);
+            sink.member("", out, Meta::default())?;
+            return Ok(blob.len());
+        }
+        // Behind the damage something else may begin.
+        Some(error) => sink.unread("", end, 0, &error),
         None => {}
     }
     sink.member("", out, Meta::default())?;

@@ -6,7 +6,7 @@ use std::{
     io::Write,
 };
 
-use super::{Fields, Format, Meta, Sink, Skipped, UnpackError, clean, lzo, stream};
+use super::{Fields, Format, Meta, Sink, Skipped, UnpackError, lzo, stream};
 use crate::blob::{Blob, Spool};
 
 pub(super) const FORMATS: &[Format] = &[Format {
@@ -29,7 +29,7 @@ struct Found {
 struct Nodes {
     inodes: BTreeMap<u32, Found>,
     data: BTreeMap<(u32, u32), Found>,
-    entries: BTreeMap<(u32, String), (u64, u32)>,
+    entries: BTreeMap<(u32, Vec<u8>), (u64, u32)>,
 }
 
 fn unpack(blob: &Blob, sink: &mut dyn Sink) -> Result<u64, UnpackError> {
@@ -43,7 +43,7 @@ fn unpack(blob: &Blob, sink: &mut dyn Sink) -> Result<u64, UnpackError> {
     let image = blob.slice(0, end);
     let mut nodes = Nodes::default();
     scan(&image, leb_size, sink, &mut nodes)?;
-    let mut children: BTreeMap<u32, Vec<(String, u32)>> = BTreeMap::new();
+    let mut children: BTreeMap<u32, Vec<(Vec<u8>, u32)>> = BTreeMap::new();
     for ((parent, name), (_, inode)) in &nodes.entries {
         if *inode != 0 {
             children.entry(*parent).or_default().push((name.clone(), *inode));
@@ -52,6 +52,12 @@ fn unpack(blob: &Blob, sink: &mut dyn Sink) -> Result<u64, UnpackError> {
     let mut walk =
         Walk { image: &image, nodes: &nodes, children: &children, reached: BTreeSet::new() };
     walk.directory(sink, ROOT, "", 0)?;
+    // Deleted files, and those whose directory was not reached, may still hold data.
+    let mut lost: Vec<u32> = nodes.data.keys().map(|(inode, _)| *inode).collect();
+    lost.dedup();
+    for inode in lost.into_iter().filter(|inode| !walk.reached.contains(inode)) {
+        walk.nameless(sink, inode)?;
+    }
     Ok(end)
 }
 
@@ -101,7 +107,7 @@ fn node(raw: &[u8], at: u64, nodes: &mut Nodes) -> Result<(), UnpackError> {
             let parent = raw.le32(24)?;
             let inode = raw.le64(40)? as u32;
             let name_len = usize::from(raw.le16(50)?);
-            let name = clean(&String::from_utf8_lossy(raw.part(56, name_len)?));
+            let name = raw.part(56, name_len)?.to_vec();
             let slot = nodes.entries.entry((parent, name)).or_insert((0, 0));
             if slot.0 <= sequence {
                 *slot = (sequence, inode);
@@ -128,7 +134,7 @@ fn newest<K: Ord>(slot: std::collections::btree_map::Entry<'_, K, Found>, found:
 struct Walk<'a> {
     image: &'a Blob,
     nodes: &'a Nodes,
-    children: &'a BTreeMap<u32, Vec<(String, u32)>>,
+    children: &'a BTreeMap<u32, Vec<(Vec<u8>, u32)>>,
     reached: BTreeSet<u32>,
 }
 
@@ -141,11 +147,12 @@ impl Walk<'_> {
         depth: u32,
     ) -> Result<(), UnpackError> {
         if depth > 64 {
-            return Err(UnpackError::Bound("directory depth"));
+            sink.unread(path, 0, 0, &UnpackError::Bound("directory depth"));
+            return Ok(());
         }
         let Some(entries) = self.children.get(&inode) else { return Ok(()) };
         for (name, child) in entries {
-            let full = format!("{path}/{name}");
+            let full = format!("{path}/{}", super::name(name));
             let Some(found) = self.nodes.inodes.get(child) else {
                 sink.unread(&full, 0, 0, &UnpackError::Corrupt("UBIFS inode is missing"));
                 continue;
@@ -158,7 +165,10 @@ impl Walk<'_> {
                         self.directory(sink, *child, &full, depth + 1)?;
                     }
                 }
-                0o100_000 => self.file(sink, *child, &raw, mode, &full)?,
+                0o100_000 => {
+                    self.reached.insert(*child);
+                    self.file(sink, *child, raw.le64(48)?, mode, &full)?;
+                }
                 0o120_000 => sink.skipped(&full, Skipped::Symlink),
                 _ => sink.skipped(&full, Skipped::Special),
             }
@@ -166,17 +176,35 @@ impl Walk<'_> {
         Ok(())
     }
 
+    /// What is there of a file that no directory names.
+    fn nameless(&self, sink: &mut dyn Sink, inode: u32) -> Result<(), UnpackError> {
+        let (mut mode, mut size) = (0, 0);
+        if let Some(found) = self.nodes.inodes.get(&inode) {
+            let raw = self.image.exact(found.at, found.len)?;
+            (mode, size) = (raw.le32(104)?, raw.le64(48)?);
+        }
+        if size == 0 {
+            let last = self.nodes.data.range((inode, 0)..=(inode, u32::MAX)).next_back();
+            size = last.map_or(0, |((_, block), _)| (u64::from(*block) + 1) * BLOCK);
+        }
+        self.file(sink, inode, size, mode, &format!("/(no name)/{inode}"))
+    }
+
     fn file(
         &self,
         sink: &mut dyn Sink,
         inode: u32,
-        raw: &[u8],
+        size: u64,
         mode: u32,
         full: &str,
     ) -> Result<(), UnpackError> {
-        let size = raw.le64(48)?;
         if size > sink.limits().member_bytes {
             sink.unread(full, 0, size, &UnpackError::Bound("member size"));
+            return Ok(());
+        }
+        // At once, so that a file that is too large leaves room for the others.
+        if let Err(error) = sink.charge(size) {
+            sink.unread(full, 0, size, &error);
             return Ok(());
         }
         let mut out = Spool::default();
@@ -185,9 +213,7 @@ impl Walk<'_> {
             if from >= size {
                 break;
             }
-            let gap = from.saturating_sub(out.len());
-            sink.charge(gap + BLOCK)?;
-            out.zeros(gap)?;
+            out.zeros(from.saturating_sub(out.len()))?;
             let want = (size - from).min(BLOCK);
             match self.block(found) {
                 Ok(data) => {
@@ -201,9 +227,7 @@ impl Walk<'_> {
                 }
             }
         }
-        let rest = size.saturating_sub(out.len());
-        sink.charge(rest)?;
-        out.zeros(rest)?;
+        out.zeros(size.saturating_sub(out.len()))?;
         let meta = Meta { mode: Some(mode & 0o7777), offset: None, raw: false };
         sink.member(full, out.finish(), meta)
     }

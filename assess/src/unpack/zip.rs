@@ -13,51 +13,118 @@ pub(super) const FORMATS: &[Format] = &[Format {
 }];
 
 fn unpack(blob: &Blob, sink: &mut dyn Sink) -> Result<u64, UnpackError> {
-    match directory(blob) {
-        Ok(directory) => {
-            for entry in entries(blob, &directory, sink)? {
-                member(blob, sink, directory.base, &entry)?;
+    // The directory that the local headers lead to is the archive's own; one found from the end
+    // may be that of another archive behind it.
+    let found = match followed(blob) {
+        Some(at) => entries(blob, at, sink).map(|(entries, end)| (entries, 0, at..end)),
+        None => from_the_end(blob, sink),
+    };
+    match found {
+        Ok((entries, shift, directory)) => {
+            let mut known = vec![(directory.start, directory.end)];
+            for entry in &entries {
+                known.push(member(blob, sink, shift, entry)?);
             }
+            between(blob, sink, known, directory.end)?;
             Ok(directory.end)
         }
         // A carved or cut archive: what the local headers tell.
         Err(why) => {
             let end = stream(blob, sink)?;
-            sink.unread("", end, blob.len() - end, &why);
+            sink.unread("", end, 0, &why);
             Ok(end)
         }
     }
 }
 
-struct Directory {
-    /// Where offsets of the directory count from: bytes may come before the archive.
-    base: u64,
-    start: u64,
-    count: u64,
-    end: u64,
+/// Where the directory starts, when the local headers stand one behind the other up to it.
+fn followed(blob: &Blob) -> Option<u64> {
+    let mut at = 0;
+    loop {
+        let head = blob.exact(at, 4).ok()?;
+        match head.as_slice() {
+            b"PK\x03\x04" => {}
+            b"PK\x01\x02" => return Some(at),
+            // Archive extra data and the signing block of Android packages have no length here.
+            _ => return None,
+        }
+        let (entry, data) = local(blob, at).ok()?;
+        at = if entry.flags & 8 != 0 && entry.packed == 0 {
+            after_descriptor(blob, data)?
+        } else {
+            data.checked_add(entry.packed)?
+        };
+        if entry.flags & 8 != 0 && !starts_record(blob, at) {
+            at = after_descriptor(blob, at)?;
+        }
+    }
 }
 
-fn directory(blob: &Blob) -> Result<Directory, UnpackError> {
+fn starts_record(blob: &Blob, at: u64) -> bool {
+    matches!(blob.bytes(at, 4).as_slice(), b"PK\x03\x04" | b"PK\x01\x02")
+}
+
+/// The next record from `from`, over data whose length stands behind it.
+fn after_descriptor(blob: &Blob, mut from: u64) -> Option<u64> {
+    while from < blob.len() {
+        let chunk = blob.bytes(from, 1 << 20);
+        let next = memchr::memmem::find_iter(&chunk, b"PK")
+            .find(|at| matches!(chunk.get(at + 2..at + 4), Some(b"\x03\x04" | b"\x01\x02")));
+        if let Some(next) = next {
+            return Some(from + next as u64);
+        }
+        from += (chunk.len().max(4) - 3) as u64;
+    }
+    None
+}
+
+/// Entries, what to add to their offsets, and where the directory lies.
+type Found = (Vec<Entry>, i128, std::ops::Range<u64>);
+
+/// The directory by its end record, near the end of the blob.
+fn from_the_end(blob: &Blob, sink: &dyn Sink) -> Result<Found, UnpackError> {
     let window = blob.len().min(66_000);
     let from = blob.len() - window;
     let tail = blob.bytes(from, window as usize);
     let at = memchr::memmem::rfind(&tail, b"PK\x05\x06")
         .ok_or(UnpackError::Corrupt("no ZIP central directory"))?;
-    let mut count = u64::from(tail.le16(at + 10)?);
     let mut size = u64::from(tail.le32(at + 12)?);
     let mut offset = u64::from(tail.le32(at + 16)?);
-    let end = from + at as u64 + 22 + u64::from(tail.le16(at + 20)?);
     let mut directory_end = from + at as u64;
     if at >= 20 && tail.part(at - 20, 4)? == b"PK\x06\x07" {
         let record = blob.exact(tail.le64(at - 12)?, 56)?;
-        count = record.le64(32)?;
         size = record.le64(40)?;
         offset = record.le64(48)?;
         directory_end = tail.le64(at - 12)?;
     }
     let start = directory_end.checked_sub(size).ok_or(BAD)?;
-    let base = start.checked_sub(offset).ok_or(BAD)?;
-    Ok(Directory { base, start, count, end: end.min(blob.len()) })
+    // Offsets may count from before this blob, or from within it.
+    let shift = i128::from(start) - i128::from(offset);
+    let (entries, end) = entries(blob, start, sink)?;
+    if !entries.iter().any(|e| i128::from(e.offset) + shift == 0) {
+        return Err(UnpackError::Corrupt("ZIP directory of another archive"));
+    }
+    Ok((entries, shift, start..end))
+}
+
+/// Hands on what lies between the members and no directory names.
+fn between(
+    blob: &Blob,
+    sink: &mut dyn Sink,
+    mut known: Vec<(u64, u64)>,
+    end: u64,
+) -> Result<(), UnpackError> {
+    known.sort_unstable();
+    let mut done = 0;
+    for (from, to) in known {
+        // A descriptor and padding are no more than that.
+        if from > done + 512 && from <= end {
+            let meta = Meta { mode: None, offset: Some(done), raw: true };
+            sink.member(&format!("(gap 0x{done:x})"), blob.slice(done, from - done), meta)?;
+        }
+        done = done.max(to);
+    }
+    Ok(())
 }
 
 struct Entry {
@@ -70,14 +137,15 @@ struct Entry {
     mode: Option<u32>,
 }
 
-fn entries(blob: &Blob, directory: &Directory, sink: &dyn Sink) -> Result<Vec<Entry>, UnpackError> {
+/// The entries of the directory at `start`, and where the archive ends.
+fn entries(blob: &Blob, start: u64, sink: &dyn Sink) -> Result<(Vec<Entry>, u64), UnpackError> {
     let mut out = Vec::new();
-    let mut at = directory.start;
-    for _ in 0..directory.count.min(sink.limits().members) {
-        let head = blob.exact(at, 46)?;
-        if head.part(0, 4)? != b"PK\x01\x02" {
-            return Err(UnpackError::Corrupt("ZIP directory entry"));
+    let mut at = start;
+    while blob.bytes(at, 4) == b"PK\x01\x02" {
+        if out.len() as u64 >= sink.limits().members {
+            return Err(UnpackError::Bound("members"));
         }
+        let head = blob.exact(at, 46)?;
         let name_len = usize::from(head.le16(28)?);
         let extra_len = usize::from(head.le16(30)?);
         let names = blob.exact(at + 46, name_len + extra_len)?;
@@ -94,7 +162,23 @@ fn entries(blob: &Blob, directory: &Directory, sink: &dyn Sink) -> Result<Vec<En
         out.push(entry);
         at += 46 + (name_len + extra_len) as u64 + u64::from(head.le16(32)?);
     }
-    Ok(out)
+    if out.is_empty() {
+        return Err(UnpackError::Corrupt("ZIP directory entry"));
+    }
+    // Signature, zip64 record and locator, end record with a comment: each may be missing.
+    for (magic, size_at, wide, fixed) in [
+        (b"PK\x05\x05", 4, 2, 6),
+        (b"PK\x06\x06", 4, 8, 12),
+        (b"PK\x06\x07", 0, 0, 20),
+        (b"PK\x05\x06", 20, 2, 22),
+    ] {
+        if blob.bytes(at, 4) == *magic {
+            let size = blob.bytes(at + size_at, wide);
+            let more = size.iter().rev().fold(0u64, |size, b| size << 8 | u64::from(*b));
+            at = at.saturating_add(more).saturating_add(fixed);
+        }
+    }
+    Ok((out, at.min(blob.len())))
 }
 
 fn zip64(mut extra: &[u8], entry: &mut Entry) {
@@ -114,20 +198,46 @@ fn zip64(mut extra: &[u8], entry: &mut Entry) {
     }
 }
 
-fn member(blob: &Blob, sink: &mut dyn Sink, base: u64, entry: &Entry) -> Result<(), UnpackError> {
-    if entry.name.ends_with('/') {
-        return Ok(());
-    }
-    let header = base.checked_add(entry.offset).ok_or(BAD)?;
-    let local = match blob.exact(header, 30) {
-        Ok(local) if local.starts_with(b"PK\x03\x04") => local,
+/// Hands a member on; returns where its header starts and its data ends.
+fn member(
+    blob: &Blob,
+    sink: &mut dyn Sink,
+    shift: i128,
+    entry: &Entry,
+) -> Result<(u64, u64), UnpackError> {
+    let header = u64::try_from(i128::from(entry.offset) + shift).map_err(|_| BAD)?;
+    let data = match blob.exact(header, 30) {
+        Ok(head) if head.starts_with(b"PK\x03\x04") => {
+            header + 30 + u64::from(head.le16(26)?) + u64::from(head.le16(28)?)
+        }
         _ => {
-            sink.unread(&entry.name, header, entry.packed, &BAD);
-            return Ok(());
+            sink.unread(&entry.name, header, entry.packed.min(blob.len()), &BAD);
+            return Ok((header, header));
         }
     };
-    let data = header + 30 + u64::from(local.le16(26)?) + u64::from(local.le16(28)?);
-    extract(blob, sink, entry, data)
+    if !entry.name.ends_with('/') {
+        extract(blob, sink, entry, data)?;
+    }
+    Ok((header, data.saturating_add(entry.packed)))
+}
+
+/// What a local header says, and where its data starts.
+fn local(blob: &Blob, at: u64) -> Result<(Entry, u64), UnpackError> {
+    let head = blob.exact(at, 30)?;
+    let name_len = usize::from(head.le16(26)?);
+    let extra_len = usize::from(head.le16(28)?);
+    let names = blob.exact(at + 30, name_len + extra_len)?;
+    let mut entry = Entry {
+        name: text(&names[..name_len]),
+        flags: head.le16(6)?,
+        method: head.le16(8)?,
+        packed: u64::from(head.le32(18)?),
+        plain: u64::from(head.le32(22)?),
+        offset: 0,
+        mode: None,
+    };
+    zip64(&names[name_len..], &mut entry);
+    Ok((entry, at + 30 + (name_len + extra_len) as u64))
 }
 
 fn extract(blob: &Blob, sink: &mut dyn Sink, entry: &Entry, data: u64) -> Result<(), UnpackError> {
@@ -185,29 +295,20 @@ fn extract(blob: &Blob, sink: &mut dyn Sink, entry: &Entry, data: u64) -> Result
 fn stream(blob: &Blob, sink: &mut dyn Sink) -> Result<u64, UnpackError> {
     let mut at = 0;
     let mut count = 0;
-    while let Ok(head) = blob.exact(at, 30) {
-        if !head.starts_with(b"PK\x03\x04") || count > sink.limits().members {
-            break;
-        }
-        let name_len = u64::from(head.le16(26)?);
-        let data = at + 30 + name_len + u64::from(head.le16(28)?);
-        let entry = Entry {
-            name: text(&blob.exact(at + 30, name_len as usize)?),
-            flags: head.le16(6)?,
-            method: head.le16(8)?,
-            packed: u64::from(head.le32(18)?),
-            plain: u64::from(head.le32(22)?),
-            offset: at,
-            mode: None,
-        };
-        // Sizes that come after the data cannot be followed without the directory.
+    while blob.bytes(at, 4) == b"PK\x03\x04" && count <= sink.limits().members {
+        let Ok((mut entry, data)) = local(blob, at) else { break };
+        let mut next = data.checked_add(entry.packed).ok_or(BAD)?;
         if entry.flags & 8 != 0 && entry.packed == 0 {
-            break;
+            // Its size comes after the data: up to the next record, or to the end of what is here.
+            next = after_descriptor(blob, data).unwrap_or(blob.len());
+            entry.packed = next - data;
+        } else if entry.flags & 8 != 0 && !starts_record(blob, next) {
+            next = after_descriptor(blob, next).unwrap_or(next);
         }
         if !entry.name.ends_with('/') {
             extract(blob, sink, &entry, data)?;
         }
-        at = data.checked_add(entry.packed).ok_or(BAD)?;
+        at = next;
         count += 1;
     }
     if count == 0 {

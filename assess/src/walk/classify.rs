@@ -1,30 +1,75 @@
 //! What bytes look like: text, program, picture; and how many of those that no format explains
 //! can be read at all.
 
-use super::{LeafKind, Place};
+use super::{
+    LeafKind, Place,
+    media::{self, Extent},
+};
 use crate::{blob::Blob, keys::debian, model::Coverage};
 
-/// What a file looks like, by its first bytes and its place.
-pub(super) fn classify(blob: &Blob, place: &Place) -> LeafKind {
+/// What a blob looks like, by its first bytes and its place, and how far that reaches: installers
+/// are scripts with an archive behind them.
+pub(super) fn classify(blob: &Blob, place: &Place) -> (LeafKind, u64) {
     let head = blob.bytes(0, 8192);
+    let whole = |kind| (kind, blob.len());
     if head.starts_with(b"\x7fELF") {
-        return LeafKind::Elf;
+        return whole(LeafKind::Elf);
     }
     if head.starts_with(debian::HEAD.as_bytes())
         && blob.len() <= LIST_MAX
         && debian::List::read(&blob.bytes(0, blob.len() as usize)).is_some()
     {
-        return LeafKind::Media;
+        return whole(LeafKind::Media);
     }
-    if MEDIA.iter().any(|(at, magic)| head.get(*at..).is_some_and(|h| h.starts_with(magic))) {
-        return LeafKind::Media;
+    match media::extent(blob) {
+        Some(Extent::To(end)) => return (LeafKind::Media, end),
+        Some(Extent::Open) => return whole(LeafKind::Media),
+        None => {}
     }
     let is_git_table = place.path.contains(".git/")
         && [".idx", ".rev", ".bitmap", "/index"].iter().any(|e| place.path.ends_with(e));
     if is_git_table {
-        return LeafKind::Media;
+        return whole(LeafKind::Media);
     }
-    if is_text(&head) { LeafKind::Text } else { LeafKind::Binary }
+    if is_text(&head) { (LeafKind::Text, text_end(blob)) } else { whole(LeafKind::Binary) }
+}
+
+/// Where a text ends and something else begins: shortly before the first control character of the
+/// first block that has many, or the end of the blob.
+fn text_end(blob: &Blob) -> u64 {
+    let mut at = 0;
+    while at < blob.len() {
+        let chunk = blob.bytes(at, 256 << 10);
+        if chunk.is_empty() {
+            break;
+        }
+        for (index, block) in chunk.chunks(BLOCK).enumerate() {
+            let controls = block.iter().filter(|b| is_control(**b)).count();
+            if controls * 50 > block.len() {
+                return line_before(blob, at + (index * BLOCK) as u64);
+            }
+        }
+        at += chunk.len() as u64;
+    }
+    blob.len()
+}
+
+/// The start of the line before the one with the first byte that is no text, looked for from one
+/// block before `at`.
+fn line_before(blob: &Blob, at: u64) -> u64 {
+    let from = at.saturating_sub(BLOCK as u64);
+    let window = blob.bytes(from, 2 * BLOCK);
+    let control = window.iter().position(|b| is_control(*b)).unwrap_or(0);
+    // Letters of a code page stand in texts; right before binary data they are part of it.
+    let near = control.saturating_sub(64);
+    let odd = window[near..control].iter().position(|b| *b >= 0x80).map_or(control, |p| near + p);
+    // Two lines back: a number in the head of what follows may be a line feed.
+    let feeds = window[..odd].iter().enumerate().rev().filter(|(_, b)| **b == b'\n');
+    from + feeds.take(2).last().map_or(0, |(at, _)| at + 1) as u64
+}
+
+fn is_control(byte: u8) -> bool {
+    byte < 0x20 && !matches!(byte, b'\n' | b'\r' | b'\t' | 0x08 | 0x0c | 0x1b)
 }
 
 fn is_text(head: &[u8]) -> bool {
@@ -51,10 +96,13 @@ pub(super) type Runs = Vec<(u64, u64, &'static str)>;
 pub(super) fn measure(blob: &Blob, kind: LeafKind) -> (Coverage, Runs) {
     let mut coverage = Coverage::default();
     let mut runs: Runs = Vec::new();
-    let head = blob.bytes(0, 16);
-    let encrypted = ENCRYPTED.iter().find(|(magic, _)| head.starts_with(magic)).map(|e| e.1);
-    if let Some(why) = encrypted {
+    let closed = CLOSED.iter().find(|(at, magic, _)| blob.bytes(*at, magic.len()) == *magic);
+    if let Some((_, _, why)) = closed {
         return (Coverage { unread: blob.len(), ..coverage }, vec![(0, blob.len(), why)]);
+    }
+    // Their files lie in the open for the most part, but not in order.
+    if let Some((.., why)) = OPEN.iter().find(|(at, m, _)| blob.bytes(*at, m.len()) == *m) {
+        runs.push((0, 0, why));
     }
     let mut opaque = (0, 0);
     let mut at = 0;
@@ -129,32 +177,22 @@ const OPAQUE_RUN: u64 = 16 << 10;
 /// The list of weak keys of this project is far below.
 const LIST_MAX: u64 = 8 << 20;
 
-const ENCRYPTED: &[(&[u8], &str)] = &[
-    (b"LUKS\xba\xbe", "LUKS encrypted volume"),
-    (b"Salted__", "encrypted with a password (openssl enc)"),
-    (b"age-encryption.org", "encrypted (age)"),
-    (b"7z\xbc\xaf\x27\x1c", "7-Zip archive: format not supported"),
-    (b"Rar!\x1a\x07", "RAR archive: format not supported"),
-    (b"MSCF", "Windows cabinet: format not supported"),
-    (b"EXFAT   ", "exFAT: format not supported"),
-    (b"XFSB", "XFS: format not supported"),
+/// What cannot be looked into at all: offset, magic number, reason.
+const CLOSED: &[(u64, &[u8], &str)] = &[
+    (0, b"LUKS\xba\xbe", "LUKS encrypted volume"),
+    (0, b"Salted__", "encrypted with a password (openssl enc)"),
+    (0, b"age-encryption.org", "encrypted (age)"),
+    (0, b"7z\xbc\xaf\x27\x1c", "7-Zip archive: format not supported"),
+    (0, b"Rar!\x1a\x07", "RAR archive: format not supported"),
+    (0, b"MSCF", "Windows cabinet: format not supported"),
+    (1024, &[0xe2, 0xe1, 0xf5, 0xe0], "EROFS: format not supported"),
 ];
 
-const MEDIA: &[(usize, &[u8])] = &[
-    (0, b"\x89PNG\r\n\x1a\n"),
-    (0, b"\xff\xd8\xff"),
-    (0, b"GIF8"),
-    (8, b"WEBPVP8"),
-    (8, b"WAVEfmt "),
-    (0, b"ID3\x03"),
-    (0, b"ID3\x04"),
-    (0, b"OggS"),
-    (0, b"fLaC"),
-    (4, b"ftyp"),
-    (0, b"wOFF"),
-    (0, b"wOF2"),
-    (0, b"\0\x01\0\0\0"),
-    (0, b"OTTO"),
-    (0, b"\0\0\x01\0\x01\0"),
-    (0, b"BM6"),
+/// File systems that are searched as raw bytes only.
+const OPEN: &[(u64, &[u8], &str)] = &[
+    (0, b"XFSB", "XFS: searched as raw bytes, files are not put together"),
+    (3, b"EXFAT   ", "exFAT: searched as raw bytes, files are not put together"),
+    (3, b"NTFS    ", "NTFS: searched as raw bytes, files are not put together"),
+    (1024, &[0x10, 0x20, 0xf5, 0xf2], "F2FS: searched as raw bytes, files are not put together"),
+    (0x1_0040, b"_BHRfS_M", "Btrfs: searched as raw bytes, files are not put together"),
 ];
