@@ -60,6 +60,9 @@ pub(crate) fn scan(leaf: &Leaf<'_>, out: &mut dyn Finds) {
         scanner.window(&window, &allowed, &mut done, out);
         if !is_text {
             let mut keys = Vec::new();
+            if from == 0 {
+                extract::whole(&data, &mut keys);
+            }
             extract::binary(&data, &mut keys);
             for found in keys.into_iter().filter(|f| window.own.contains(&f.at)) {
                 let place = window.base + found.at as u64;

@@ -106,6 +106,7 @@ pub const PACKAGES: &[Package] = &[
     Package::program("mtools", "mcopy", "files in those images"),
     Package::program("mtd-utils", "mkfs.jffs2", "JFFS2 and UBI images to assess"),
     Package::program("git", "git", "history to assess"),
+    Package::program("gpg", "gpg", "key rings and key files to assess"),
     Package::program("genromfs", "genromfs", "romfs images to assess"),
     Package::program("util-linux-extra", "mkfs.cramfs", "cramfs images to assess"),
     Package::program("cramfsswap", "cramfsswap", "cramfs images of the other byte order"),

@@ -199,6 +199,12 @@ fn edwards_or_montgomery(oid: &[u8]) -> Option<&'static str> {
     }
 }
 
+/// The key of a private scalar of X25519 (RFC 7748).
+#[must_use]
+pub fn x25519(private: &[u8; 32]) -> Key {
+    bare("X25519", X25519, &curve::x25519(private))
+}
+
 /// The key of a bare public byte string (RFC 8410).
 fn bare(name: &str, algorithm: &[u8], public: &[u8]) -> Key {
     let spki = sequence(&[sequence(&oid(algorithm)), wrap(3, &[&[0], public].concat())].concat());

@@ -13,7 +13,7 @@ use base64::{
 use sha2::{Digest, Sha256};
 
 use super::{
-    About, Fingerprint, Kind, der,
+    About, Fingerprint, Kind, der, literal, others,
     sealed::{self, Sealed},
     ssh,
 };
@@ -39,6 +39,7 @@ pub struct Found {
 pub(crate) const WORDS: &[(&str, Word)] = &[
     ("-----begin ", Word::Pem),
     ("\"kty\"", Word::Jwk),
+    ("\\\"kty\\\"", Word::Jwk),
     ("putty-user-key-file-", Word::Putty),
     ("ssh-rsa aaaa", Word::SshLine),
     ("ssh-dss aaaa", Word::SshLine),
@@ -47,17 +48,63 @@ pub(crate) const WORDS: &[(&str, Word)] = &[
     ("mii", Word::Base64),
     ("mhcc", Word::Base64),
     ("mhqc", Word::Base64),
+    ("mhgcaq", Word::Base64),
+    ("mggcaq", Word::Base64),
+    ("mihc", Word::Base64),
+    ("mihu", Word::Base64),
+    ("mige", Word::Base64),
     ("migh", Word::Base64),
     ("migk", Word::Base64),
     ("mc4caq", Word::Base64),
+    ("mecc", Word::Base64),
+    ("meecaq", Word::Base64),
     ("0x30,", Word::Array),
     ("0x30 ,", Word::Array),
-    ("48, 130", Word::Array),
-    ("48,130", Word::Array),
-    ("48, 119", Word::Array),
+    ("0x30u8,", Word::Array),
+    ("48, 1", Word::Array),
+    ("48,1", Word::Array),
+    ("48, -1", Word::Array),
+    ("48,-1", Word::Array),
+    ("48, 46, 2", Word::Array),
+    ("48,46,2", Word::Array),
     ("\\x30\\x", Word::Array),
     ("0x2d, 0x2d, 0x2d, 0x2d, 0x2d, 0x42", Word::Array),
     ("0x2d,0x2d,0x2d,0x2d,0x2d,0x42", Word::Array),
+    ("45, 45, 45, 45, 45, 66", Word::Array),
+    ("45,45,45,45,45,66", Word::Array),
+    ("0\\x82", Word::Text),
+    ("0\\x81", Word::Text),
+    ("0w\\x02", Word::Text),
+    ("0.\\x02", Word::Text),
+    ("\\060\\", Word::Text),
+    ("\\60\\", Word::Text),
+    ("0\\20", Word::Text),
+    ("0w\\00", Word::Text),
+    ("3082", Word::Hexadecimal),
+    ("3081", Word::Hexadecimal),
+    ("3077020101", Word::Hexadecimal),
+    ("3074020101", Word::Hexadecimal),
+    ("302e020100", Word::Hexadecimal),
+    ("30:82:", Word::Hexadecimal),
+    ("30:81:", Word::Hexadecimal),
+    ("30:77:02:01", Word::Hexadecimal),
+    ("30:2e:02:01", Word::Hexadecimal),
+    ("30 82 0", Word::Hexadecimal),
+    ("30 81 ", Word::Hexadecimal),
+    ("30 77 02 01", Word::Hexadecimal),
+    ("30 2e 02 01", Word::Hexadecimal),
+    ("3082 0", Word::Hexadecimal),
+    ("3077 0201", Word::Hexadecimal),
+    ("302e 0201", Word::Hexadecimal),
+    ("privatekey", Word::ThirtyTwo),
+    ("private_key", Word::ThirtyTwo),
+    ("private-key", Word::ThirtyTwo),
+    ("private-key-format: v", Word::Dnssec),
+    ("untrusted comment:", Word::Signify),
+    ("age-secret-key-1", Word::Age),
+    ("<rsakeyvalue>", Word::Xml),
+    ("private-key(", Word::Gnupg),
+    ("private-key (", Word::Gnupg),
     ("priv", Word::Scalar),
 ];
 
@@ -70,7 +117,15 @@ pub(crate) enum Word {
     SshLine,
     Base64,
     Array,
+    Text,
+    Hexadecimal,
     Scalar,
+    ThirtyTwo,
+    Dnssec,
+    Signify,
+    Age,
+    Xml,
+    Gnupg,
 }
 
 /// Tries what a word in text promises. `at` is where the word starts.
@@ -82,8 +137,21 @@ pub(crate) fn at_word(word: Word, data: &[u8], at: usize, out: &mut Vec<Found>) 
         Word::SshLine => ssh_line(data, at, out),
         Word::Base64 => bare_base64(data, at, out),
         Word::Array => array(data, at, out),
+        Word::Text => string(data, at, out),
+        Word::Hexadecimal => hexadecimal(data, at, out),
         Word::Scalar => scalar(data, at, out),
+        Word::ThirtyTwo => others::thirty_two(data, at, out),
+        Word::Dnssec => others::dnssec(data, at, out),
+        Word::Signify => others::signify(data, at, out),
+        Word::Age => others::age(data, at, out),
+        Word::Xml => others::xml(data, at, out),
+        Word::Gnupg => others::gnupg(data, at, out),
     }
+}
+
+/// What is known by the first bytes of a file only.
+pub(crate) fn whole(data: &[u8], out: &mut Vec<Found>) {
+    others::ring(data, out);
 }
 
 /// Searches binary data for DER objects and raw SSH keys.
@@ -104,6 +172,8 @@ pub fn binary(data: &[u8], out: &mut Vec<Found>) {
             if let Some(key) = ssh::openssh(&rest[..rest.len().min(1 << 14)]) {
                 out.push(ssh_found(at, at + ssh::MAGIC.len(), key));
             }
+        } else if rest.starts_with(b"RSA2") {
+            others::capi(data, at, out);
         } else if rest.starts_with(&[0xfe, 0xed, 0xfe, 0xed]) || rest.starts_with(&[0xce; 4]) {
             java_store(rest, at, out);
         } else if let Some((object, len)) = der::read(rest)
@@ -129,16 +199,11 @@ fn dense(raw: &[u8]) -> bool {
 fn binary_heads() -> &'static AhoCorasick {
     static HEADS: OnceLock<AhoCorasick> = OnceLock::new();
     HEADS.get_or_init(|| {
-        let heads: &[&[u8]] = &[
+        let heads: [&[u8]; 13] = [
             &[0x30, 0x82],
             &[0x30, 0x81],
-            &[0x30, 0x77, 2, 1, 1, 4, 0x20],
-            &[0x30, 0x74, 2, 1, 1, 4, 0x20],
-            &[0x30, 0x31, 2, 1, 1, 4, 0x20],
-            &[0x30, 0x41, 2, 1, 0, 0x30],
             &[0x30, 0x59, 0x30, 0x13, 6, 7],
             &[0x30, 0x76, 0x30, 0x10, 6, 7],
-            &[0x30, 0x2e, 2, 1, 0, 0x30, 5, 6, 3, 0x2b],
             &[0x30, 0x2a, 0x30, 5, 6, 3, 0x2b],
             b"\0\0\0\x07ssh-rsa\0\0\0",
             b"\0\0\0\x07ssh-dss\0\0\0",
@@ -147,12 +212,17 @@ fn binary_heads() -> &'static AhoCorasick {
             ssh::MAGIC,
             &[0xfe, 0xed, 0xfe, 0xed, 0, 0, 0, 2],
             &[0xce, 0xce, 0xce, 0xce, 0, 0, 0, 2],
+            b"RSA2",
         ];
+        // Short private keys of every curve: SEC 1, then PKCS#8.
+        let short = (0x22..0x80)
+            .flat_map(|len| [vec![0x30, len, 2, 1, 1, 4], vec![0x30, len, 2, 1, 0, 0x30]]);
+        let heads = heads.iter().map(|head| head.to_vec()).chain(short);
         AhoCorasick::new(heads).unwrap_or_else(|e| unreachable!("a handful of patterns: {e}"))
     })
 }
 
-fn der_found(
+pub(super) fn der_found(
     object: der::Object,
     raw: &[u8],
     at: usize,
@@ -226,7 +296,15 @@ fn pem(data: &[u8], at: usize, out: &mut Vec<Found>) {
     }
     let label = String::from_utf8_lossy(&window[11..11 + label_end]).into_owned();
     let body_at = 11 + label_end + 5;
-    let Some(body_len) = memchr::memmem::find(&window[body_at..], b"-----END") else { return };
+    let Some(body_len) = memchr::memmem::find(&window[body_at..], b"-----END") else {
+        // Cut off, or put together with its last line at run time.
+        if let Some(raw) = decode(&letters(&window[body_at..]))
+            && let Some((object, len)) = der::read(&raw)
+        {
+            der_found(object, &raw[..len], at, at + body_at, "", out);
+        }
+        return;
+    };
     let end = at + body_at + body_len + 8;
     let text = &window[body_at..body_at + body_len];
     let is_encrypted =
@@ -271,7 +349,13 @@ fn pem(data: &[u8], at: usize, out: &mut Vec<Found>) {
 }
 
 /// A find that nothing more is known of than its fingerprint.
-fn opaque(at: usize, end: usize, kind: Kind, fingerprint: Fingerprint, about: About) -> Found {
+pub(super) fn opaque(
+    at: usize,
+    end: usize,
+    kind: Kind,
+    fingerprint: Fingerprint,
+    about: About,
+) -> Found {
     Found { at, end, kind, fingerprint, about, sealed: None }
 }
 
@@ -344,8 +428,19 @@ fn decode(letters: &[u8]) -> Option<Vec<u8>> {
 }
 
 fn jwk(data: &[u8], at: usize, out: &mut Vec<Found>) {
-    let from = data[at.saturating_sub(4096)..at].iter().rposition(|b| *b == b'{');
-    let Some(from) = from.map(|p| at.saturating_sub(4096) + p) else { return };
+    let low = at.saturating_sub(4096);
+    if data[at] == b'\\' {
+        // An object inside a string of another.
+        let high = data.len().min(at + 16_384);
+        let plain = |part: &[u8]| String::from_utf8_lossy(part).replace("\\\"", "\"").into_bytes();
+        let (before, after) = (plain(&data[low..at]), plain(&data[at..high]));
+        let mut inner = Vec::new();
+        jwk(&[&before[..], &after].concat(), before.len(), &mut inner);
+        out.extend(inner.into_iter().map(|found| Found { at, end: at + 7, ..found }));
+        return;
+    }
+    let from = data[low..at].iter().rposition(|b| *b == b'{');
+    let Some(from) = from.map(|p| low + p) else { return };
     let window = &data[from..data.len().min(from + 16_384)];
     let mut values = serde_json::Deserializer::from_slice(window).into_iter::<serde_json::Value>();
     let Some(Ok(value)) = values.next() else { return };
@@ -375,10 +470,21 @@ fn jwk(data: &[u8], at: usize, out: &mut Vec<Found>) {
         "OKP" if text("crv") == "Ed25519" => {
             field("x").and_then(|x| <[u8; 32]>::try_from(x).ok()).map(|x| der::ed25519_public(&x))
         }
+        "OKP" if text("crv") == "X25519" => {
+            field("d").and_then(|d| <[u8; 32]>::try_from(d).ok()).map(|d| der::x25519(&d))
+        }
         _ => None,
     };
-    if let Some(key) = key {
-        let private = field("d").is_some();
+    let d = field("d").filter(|d| d.len() >= 16);
+    if key.is_none()
+        && let Some(d) = d
+    {
+        let print = Fingerprint(Sha256::digest(d).into());
+        let label = format!("{} {} (JSON web key)", text("kty"), text("crv"));
+        let about = About { label: crate::unpack::clean(&label), ..About::default() };
+        out.push(opaque(from, end, Kind::PrivateKey, print, about));
+    } else if let Some(key) = key {
+        let private = d.is_some();
         let object = if private { der::Object::Private(key) } else { der::Object::Public(key) };
         der_found(object, b"", from, end, " (JSON web key)", out);
     }
@@ -408,7 +514,9 @@ fn is_letter(byte: u8) -> bool {
 
 /// DER as base64 that stands alone: in a setting, a string constant, a Kubernetes secret.
 fn bare_base64(data: &[u8], at: usize, out: &mut Vec<Found>) {
-    if data[at] != b'M' || at > 0 && is_letter(data[at - 1]) && data[at - 1] != b'n' {
+    // `key=MII…`, and a line feed that is written out.
+    let before = |b: u8| is_letter(b) && !matches!(b, b'n' | b'=');
+    if data[at] != b'M' || at > 0 && before(data[at - 1]) {
         return;
     }
     // Inside armour it is found as PEM.
@@ -418,11 +526,17 @@ fn bare_base64(data: &[u8], at: usize, out: &mut Vec<Found>) {
     }
     let mut run: Vec<u8> = Vec::new();
     let mut end = at;
+    let mut width = 0;
     while end < data.len() && run.len() < PEM_LIMIT {
         match data[end] {
             byte if is_letter(byte) => run.push(byte),
-            b'\n' | b'\r' | b' ' | b'\t'
-                if run.len().is_multiple_of(64) || run.len().is_multiple_of(76) => {}
+            // Wrapped: every line is as long as the first.
+            b'\n' | b'\r' | b' ' | b'\t' if run.len() >= 40 => {
+                width = if width == 0 { run.len() } else { width };
+                if !run.len().is_multiple_of(width) {
+                    break;
+                }
+            }
             b'\\' if matches!(data.get(end + 1), Some(b'n' | b'r')) => end += 1,
             _ => break,
         }
@@ -446,13 +560,36 @@ fn array(data: &[u8], at: usize, out: &mut Vec<Found>) {
     if before.last() == Some(&b',') || before.ends_with(b"\\x") {
         return;
     }
-    let (bytes, end) = numbers(&data[at..data.len().min(at + ARRAY_LIMIT)]);
+    let (bytes, end) = literal::numbers(&data[at..data.len().min(at + ARRAY_LIMIT)]);
     if bytes.starts_with(b"-----BEGIN ") {
         let mut inner = Vec::new();
         pem(&bytes, 0, &mut inner);
         out.extend(inner.into_iter().map(|f| Found { at, end: at + end, ..f }));
     } else if let Some((object, len)) = der::read(&bytes) {
         der_found(object, &bytes[..len], at, at + end, " in a constant", out);
+    }
+}
+
+/// A string constant with escapes that holds DER.
+fn string(data: &[u8], at: usize, out: &mut Vec<Found>) {
+    let Some(quote) = at.checked_sub(1).map(|before| data[before]) else { return };
+    if !matches!(quote, b'"' | b'\'') {
+        return;
+    }
+    let (bytes, end) = literal::string(&data[at..data.len().min(at + ARRAY_LIMIT)], quote);
+    if let Some((object, len)) = der::read(&bytes) {
+        der_found(object, &bytes[..len], at, at + end, " in a constant", out);
+    }
+}
+
+/// Hexadecimal digits that stand for DER.
+fn hexadecimal(data: &[u8], at: usize, out: &mut Vec<Found>) {
+    if at > 0 && data[at - 1].is_ascii_hexdigit() {
+        return;
+    }
+    let (bytes, end) = literal::hexadecimal(&data[at..data.len().min(at + ARRAY_LIMIT)]);
+    if let Some((object, len)) = der::read(&bytes) {
+        der_found(object, &bytes[..len], at, at + end, "", out);
     }
 }
 
@@ -486,7 +623,7 @@ fn scalar(data: &[u8], at: usize, out: &mut Vec<Found>) {
         }
         (hex::decode(&digits).unwrap_or_default(), digits.len())
     } else {
-        numbers(rest)
+        literal::numbers(rest)
     };
     if !matches!(bytes.len(), 32 | 48) || super::super::rules::valid::entropy(&bytes) < 3.5 {
         return;
@@ -509,54 +646,6 @@ fn is_modifier(head: &[u8]) -> bool {
         rest.first().is_some_and(u8::is_ascii_whitespace)
             && !rest.trim_ascii_start().starts_with(b"key")
     })
-}
-
-/// Numbers of a list as bytes: `0x30, 0x82`, `48, 130`, `\x30\x82`.
-fn numbers(text: &[u8]) -> (Vec<u8>, usize) {
-    let mut out = Vec::new();
-    let mut at = 0;
-    while at < text.len() {
-        match text[at] {
-            b',' | b' ' | b'\n' | b'\r' | b'\t' | b'"' => at += 1,
-            b'/' if text[at..].starts_with(b"/*") => {
-                match memchr::memmem::find(&text[at..], b"*/") {
-                    Some(end) => at += end + 2,
-                    None => break,
-                }
-            }
-            b'/' if text[at..].starts_with(b"//") => match memchr::memchr(b'\n', &text[at..]) {
-                Some(end) => at += end + 1,
-                None => break,
-            },
-            b'0' | b'\\' if matches!(text.get(at + 1), Some(b'x' | b'X')) => {
-                let digits =
-                    text[at + 2..].iter().take(2).take_while(|b| b.is_ascii_hexdigit()).count();
-                let value = std::str::from_utf8(&text[at + 2..at + 2 + digits]).ok();
-                match value.and_then(|v| u8::from_str_radix(v, 16).ok()) {
-                    Some(value) => out.push(value),
-                    None => break,
-                }
-                at += 2 + digits;
-                // `0x30u8` and `0x30U`.
-                if text[at..].starts_with(b"u8") {
-                    at += 2;
-                } else if matches!(text.get(at), Some(b'u' | b'U')) {
-                    at += 1;
-                }
-            }
-            byte if byte.is_ascii_digit() => {
-                let digits = text[at..].iter().take(4).take_while(|b| b.is_ascii_digit()).count();
-                let value = std::str::from_utf8(&text[at..at + digits]).ok();
-                match value.and_then(|v| v.parse::<u8>().ok()) {
-                    Some(value) => out.push(value),
-                    None => break,
-                }
-                at += digits;
-            }
-            _ => break,
-        }
-    }
-    (out, at)
 }
 
 /// Java key stores: the certificates stand in the clear, so a private entry is known by

@@ -10,7 +10,9 @@ pub mod der;
 pub mod extract;
 mod joins;
 pub mod known;
+mod literal;
 pub mod math;
+mod others;
 pub mod sealed;
 pub mod ssh;
 

@@ -377,6 +377,50 @@ pub(super) const RULES: &[Rule] = &[
         misses: &[("a.sh", "sha·256~not-a-token")],
         ..BASE
     },
+    Rule {
+        id: "S-050",
+        severity: High,
+        title: "OpenVPN static key",
+        about: "Whoever has it reads and forges all that goes through the tunnel, past and future.",
+        fix: "Use certificates with keys that each device makes; give tls-crypt-v2 keys one by one",
+        requirements: R,
+        keywords: &["openvpn static key"],
+        pattern: r"-----BEGIN OpenVPN Static key V1-----(?:\s|\\n){1,4}((?:[0-9a-fA-F]{32}(?:\s|\\n){1,4}){8,16})",
+        lines: 18,
+        kind: Some(Kind::Symmetric),
+        hits: &[(
+            "etc/openvpn/ta.key",
+            "-----BE·GIN Open·VPN Static key V1-----\n4f8a0c2e77d94b3f9e21c0aa5d0bd6e1\n1f8a0c2e77d94b3f9e21c0aa5d0bd6e2\n2f8a0c2e77d94b3f9e21c0aa5d0bd6e3\n3f8a0c2e77d94b3f9e21c0aa5d0bd6e4\n5f8a0c2e77d94b3f9e21c0aa5d0bd6e5\n6f8a0c2e77d94b3f9e21c0aa5d0bd6e6\n7f8a0c2e77d94b3f9e21c0aa5d0bd6e7\n8f8a0c2e77d94b3f9e21c0aa5d0bd6e8\n-----EN·D Open·VPN Static key V1-----\n",
+        )],
+        misses: &[(
+            "ssl.c",
+            "const char *head = \"-----BE·GIN Open·VPN Static key V1-----\";\nconst char *tail = \"-----EN·D Open·VPN Static key V1-----\";\n",
+        )],
+        ..BASE
+    },
+    Rule {
+        id: "S-051",
+        severity: High,
+        title: "symmetric JSON web key",
+        about: "Whoever has it signs and reads what only your service and the device should.",
+        fix: FIX,
+        requirements: R,
+        keywords: &["\"kty", "\"k\"", "\"k\\\""],
+        pattern: r#"(?:"kty\\?"\s{0,4}:\s{0,4}\\?"oct\\?"[^{}]{0,300}?"k\\?"\s{0,4}:\s{0,4}\\?"([A-Za-z0-9_\-]{22,200})\\?"|"k\\?"\s{0,4}:\s{0,4}\\?"([A-Za-z0-9_\-]{22,200})\\?"[^{}]{0,300}?"kty\\?"\s{0,4}:\s{0,4}\\?"oct)"#,
+        lines: 12,
+        check: valid::mixed,
+        only: Only::Text,
+        kind: Some(Kind::Symmetric),
+        hits: &[
+            (
+                "jwk.json",
+                "{\"k·ty\":\"o·ct\",\"alg\":\"HS256\",\"k\":\"k9Xq2LmN7pRs4TvW1yZbC3dF5gH8jK1m\"}",
+            ),
+            ("a.json", "{\"k\": \"k9Xq2LmN7pRs4TvW1yZbC3dF5gH8jK1m\", \"k·ty\": \"o·ct\"}"),
+        ],
+        misses: &[("jwk.json", "{\"k·ty\":\"EC\",\"k\":\"k9Xq2LmN7pRs4TvW1yZbC3dF5gH8jK1m\"}")],
+        ..BASE
+    },
 ];
 
 fn basic(found: &Capture<'_>) -> bool {
