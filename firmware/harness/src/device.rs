@@ -226,6 +226,12 @@ impl Device {
         if !run.arguments.iter().any(|argument| argument == "-monitor") {
             command.args(["-monitor", "none"]);
         }
+        if !run.arguments.iter().any(|argument| argument == "-icount") {
+            // An instruction takes a nanosecond of the board's time, so that no watchdog comes earlier
+            // on a busy host: by the host's clock one that is left alone for long looks like one that
+            // hangs.
+            command.args(["-icount", "shift=0,sleep=off"]);
+        }
         command.args(&run.arguments);
         let mut child = command
             .stdin(Stdio::piped())
