@@ -40,13 +40,18 @@ fn people_come_by_invitation_renew_their_keys_and_go() {
     assert!(team.home("operator/operator.pem").exists(), "it vouches for what was signed");
     team.ok("ringfort --dir operator device list");
 
-    // The machine's certificate asks for more than its share, in one connection.
+    // The machine's certificate asks for more than its share, in one connection, and for thirty at a
+    // time: one after the other might take as long as a share takes to fill.
     let many = "curl --silent --noproxy '*' --cacert operator/server-ca.pem --cert ci.pem \
-                --key ci.key --output /dev/null --write-out '%{http_code}\\n' \
+                --key ci.key --parallel --parallel-max 30 \
+                --output /dev/null --write-out '%{http_code}\\n' \
                 'https://hub.acme.example:8444/api/v1/status?[1-400]'";
     let said = team.ok(many);
     assert_eq!(said.matches("200").count(), 400, "{said}");
-    let block = page.next();
+    let mut block = page.next();
+    // Twenty times slower than on the page: a busy machine may not ask for more than its share is.
+    assert!(block.text.contains("per_second = 20\n"), "{}", block.text);
+    block.text = block.text.replace("per_second = 20\n", "per_second = 1\n");
     team.set("hub/hub.toml", &block);
     team.stop("hub serve");
     team.start("hub serve");
