@@ -63,7 +63,8 @@ fn verifies_every_block_and_counts_different_keys() {
     assert_eq!(verify(&both, &[&one, &two, &three], 3), Err(Reason::ThresholdNotMet));
     assert_eq!(verify(&both, &[&one, &three], 1), Err(Reason::UntrustedSigner));
     assert_eq!(verify(&signed(&[]), &[&one], 0), Err(Reason::ThresholdNotMet));
-    let at = both.windows(2).position(|pair| pair == [0x58, 0x40]).unwrap();
+    // A string of 64 bytes behind a payload that is not there: the first signature.
+    let at = both.windows(3).position(|bytes| bytes == [0xf6, 0x58, 0x40]).unwrap();
     let mut damaged = both;
     damaged[at + 20] ^= 1;
     assert_eq!(verify(&damaged, &[&one, &two], 1), Err(Reason::BadSignature));

@@ -130,7 +130,9 @@ fn openssl_reads_certs_only_messages() {
     std::fs::write(&file, message).unwrap();
     let printed =
         openssl(&["pkcs7", "-inform", "DER", "-in", text(&file), "-print_certs", "-noout"]);
-    assert!(printed.contains("CN = one") && printed.contains("CN = two"), "{printed}");
+    // Newer versions leave the blanks out.
+    let printed = printed.replace(" = ", "=");
+    assert!(printed.contains("CN=one") && printed.contains("CN=two"), "{printed}");
     openssl(&["cms", "-cmsout", "-print", "-inform", "DER", "-in", text(&file)]);
 }
 

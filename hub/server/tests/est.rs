@@ -20,8 +20,9 @@ async fn curl_enrols_renews_and_re_keys_on_both_versions_of_tls() {
         assert_eq!(authorities.header("content-transfer-encoding"), "base64");
         let der = openssl(&["base64", "-d"], &authorities.body);
         let printed = openssl(&["pkcs7", "-inform", "DER", "-print_certs", "-noout"], &der);
-        let printed = String::from_utf8(printed).unwrap();
-        assert!(printed.contains("CN = test Device CA") && printed.contains("CN = test Root CA"));
+        // Newer versions leave the blanks out.
+        let printed = String::from_utf8(printed).unwrap().replace(" = ", "=");
+        assert!(printed.contains("CN=test Device CA") && printed.contains("CN=test Root CA"));
 
         let attributes = est("csrattrs").send();
         assert_eq!(attributes.header("content-type"), "application/csrattrs");

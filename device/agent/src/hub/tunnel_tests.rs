@@ -140,8 +140,15 @@ async fn a_proxy_that_drips_its_answer_is_given_up() {
     assert!(
         matches!(&refused, AgentError::Unreachable { problem, .. } if problem == "no answer in time")
     );
-    let quick = answer.chunks(4).map(<[u8]>::to_vec).collect();
-    assert!(opened(quick).await.is_ok());
+}
+
+/// By the clock of the machine: one that runs ahead whenever nobody has anything to do may leave bytes
+/// behind that are on their way.
+#[tokio::test]
+async fn a_proxy_that_answers_in_pieces_is_heard() {
+    let answer = b"HTTP/1.1 200 Connection established\r\n\r\n";
+    let pieces = answer.chunks(14).map(<[u8]>::to_vec).collect();
+    assert!(opened(pieces).await.is_ok());
 }
 
 #[test]
