@@ -277,7 +277,7 @@ fn firmware_as_text_and_a_key_in_elf_data() {
 fn git_history_keeps_what_the_tree_has_lost() {
     let plant = Plant::new();
     let root = p(&plant.root);
-    let git = "git -c user.name=a -c user.email=a@b -c init.defaultBranch=main";
+    let git = "GIT_CONFIG_GLOBAL=/dev/null git -c user.name=a -c user.email=a@b -c init.defaultBranch=main";
     plant.shell(&format!("cd {root} && {git} init -q && {git} add -A && {git} commit -qm one && rm etc/ssl/device.key www/backup.pem && {git} add -A && {git} commit -qm two"));
     assert_eq!(plant.places(&plant.assess(&plant.root)), 1, "loose objects: one blob");
     plant.shell(&format!("cd {root} && {git} gc -q --aggressive --prune=now"));

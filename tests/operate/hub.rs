@@ -121,7 +121,7 @@ fn a_hub_is_backed_up_lost_restored_and_examined() {
     team.ok("ringfort release new /bin/date --product acme.example/gateway --version 1.1 \
              --key people/release-1.sealed people/release-2.sealed");
     team.ok("ringfort --dir operator deploy create --release release-1.1 --publish \
-             --device gw-0001 --wait 120");
+             --device gw-0001 --wait 300");
 
     let mut page = Section::of(PAGE, "See what is wrong");
     let said = team.run(&page.next());

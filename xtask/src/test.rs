@@ -19,6 +19,9 @@ const FEATURES: [&str; 2] = ["--features", "ringfort/tpm"];
 /// The same everywhere, so that cargo chooses the same features of each dependency.
 const WORKSPACE: [&str; 2] = ["--workspace", "--locked"];
 
+/// What other programs say is read by the tests, in one language.
+const LOCALE: [(&str, &str); 1] = [("LC_ALL", "C.UTF-8")];
+
 type Step = (&'static str, fn() -> Result<()>);
 
 const STEPS: &[Step] = &[
@@ -179,7 +182,7 @@ fn build() -> Result<()> {
 
 fn rust_tests() -> Result<()> {
     let mut tests = cargo();
-    tests.args(["test", "--no-fail-fast"]).args(WORKSPACE).args(FEATURES);
+    tests.args(["test", "--no-fail-fast"]).args(WORKSPACE).args(FEATURES).envs(LOCALE);
     if std::env::var_os("RUST_TEST_THREADS").is_none() {
         // Most of them wait for processes: more at a time than there are cores.
         let cores = std::thread::available_parallelism().map_or(2, usize::from);
@@ -225,6 +228,7 @@ fn python_checks() -> Result<()> {
         eprintln!("{}", script.file_name().unwrap_or_default().to_string_lossy());
         let mut command = Command::new(&interpreter);
         command.current_dir(root()).arg("-B").arg(&script).env("RINGFORT_BUILD", build);
+        command.envs(LOCALE);
         process::run(&mut command)?;
     }
     Ok(())
