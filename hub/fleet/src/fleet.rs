@@ -193,10 +193,10 @@ impl Fleet {
         let session = match self.inner.access.identities.get(&fingerprint) {
             Ok(session) => session,
             Err(epoch) => {
-                let mut row = self.read().await?.identity(&fingerprint).await?;
+                let mut row = self.inner.store.identity(&fingerprint).await?;
                 if row.is_none() {
                     self.adopt_certificate(certificate).await?;
-                    row = self.read().await?.identity(&fingerprint).await?;
+                    row = self.inner.store.identity(&fingerprint).await?;
                 }
                 let row = row.ok_or(Reason::UnknownCertificate)?;
                 let session = Arc::new(DeviceSession::from_row(row, fingerprint)?);

@@ -200,7 +200,9 @@ impl IdentityCache {
             kept.sessions.clear();
             kept.of_device.clear();
         }
-        kept.of_device.entry(session.device).or_default().push(session.fingerprint);
+        let of_device = kept.of_device.entry(session.device);
+        // Hardly any has more than the one that it works with.
+        of_device.or_insert_with(|| Vec::with_capacity(1)).push(session.fingerprint);
         kept.sessions.insert(session.fingerprint, session);
     }
 

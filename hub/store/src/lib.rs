@@ -4,7 +4,8 @@
 //!   commit); each has a savepoint of its own, so one that fails spoils no other. Those that come
 //!   most often share statements too. Nobody is told of success before the commit is on disk (WAL,
 //!   `synchronous = FULL`).
-//! - Many read, over connections that are lent out.
+//! - Many read, over connections that are lent out. Whom certificates stand for is read for many
+//!   requests at once.
 //! - Every state change can leave an entry in the audit log within the same transaction; the log
 //!   is a Merkle tree with the hashing of RFC 9162 section 2.1.
 //! - Objects (payloads) lie in a directory under their SHA-256.
@@ -14,6 +15,7 @@
 
 mod batch;
 mod error;
+mod lookups;
 mod merkle;
 mod objects;
 mod outside;

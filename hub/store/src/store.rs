@@ -8,10 +8,11 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection, SqliteConnection};
 
 use crate::batch::{Batch, Want};
+use crate::lookups::Lookups;
 use crate::queue::Op;
 use crate::readers::{Lent, Readers};
 use crate::writer::{Write, WriterHandle};
-use crate::{Objects, StoreError, upgrade};
+use crate::{Hash, IdentityRow, Objects, StoreError, upgrade};
 
 /// Where the data lies.
 #[derive(Clone, Debug)]
@@ -47,6 +48,7 @@ impl StoreConfig {
 #[derive(Clone, Debug)]
 pub struct Store {
     readers: Readers,
+    lookups: Lookups,
     writer: WriterHandle,
     objects: Objects,
 }
@@ -80,7 +82,7 @@ impl Store {
         let reading = options.read_only(true).create_if_missing(false);
         let readers = Readers::open(reading, config.readers).await?;
         let writer = WriterHandle::start(Lent::own(own)).await?;
-        Ok(Store { readers, writer, objects })
+        Ok(Store { readers, lookups: Lookups::default(), writer, objects })
     }
 
     /// Runs an operation in the writer, inside a transaction that it may share with others.
@@ -121,6 +123,15 @@ impl Store {
     /// [`StoreError::Closed`], or [`StoreError::Database`] when none came free in time.
     pub async fn read(&self) -> Result<Read, StoreError> {
         Ok(Read::new(self.readers.lend().await?))
+    }
+
+    /// What a certificate's fingerprint stands for, with everything that was committed before this
+    /// was asked.
+    ///
+    /// # Errors
+    /// As [`Store::read`], and what the database said to the query.
+    pub async fn identity(&self, fingerprint: &Hash) -> Result<Option<IdentityRow>, StoreError> {
+        self.lookups.identity(&self.readers, fingerprint).await
     }
 
     /// The objects.

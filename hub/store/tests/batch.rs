@@ -10,7 +10,7 @@ use ringfort_store::{
     CommandRow, Contact, NewCertificate, NewDevice, Store, StoreConfig, StoreError, Want,
 };
 use tempfile::TempDir;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
 type Told<T> = Result<T, StoreError>;
 
@@ -445,3 +445,46 @@ fn a_killed_hub_keeps_every_visit_that_it_had_told() {
 const VISITED: [&str; 5] = ["one", "two", "three", "four", "five"];
 /// Names the directory to the child of the test with a kill.
 const CHILD: &str = "RINGFORT_TEST_VISITS_DIRECTORY";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_asks_after_a_change_hears_of_it_however_many_ask_at_once() {
+    let directory = TempDir::new().unwrap();
+    let store = open(&directory).await;
+    stock(&store, &["dev-a", "dev-b"]).await;
+    assert!(claim(&store, "dev-a", 1, [1; 32]).await.unwrap());
+    assert!(claim(&store, "dev-b", 2, [2; 32]).await.unwrap());
+    let (stop, stopped) = watch::channel(false);
+    let crowd: Vec<_> = (0..32)
+        .map(|_| {
+            let (store, stopped) = (store.clone(), stopped.clone());
+            tokio::spawn(async move {
+                let mut asked = 0;
+                while !*stopped.borrow() || asked == 0 {
+                    let (own, none) =
+                        tokio::join!(store.identity(&[2; 32]), store.identity(&[9; 32]));
+                    assert_eq!(own.unwrap().unwrap().device, "dev-b", "each gets its own answer");
+                    assert_eq!(none.unwrap(), None);
+                    asked += 1;
+                }
+            })
+        })
+        .collect();
+    for round in 0..50 {
+        let state = if round % 2 == 0 { "suspended" } else { "deployed" };
+        store
+            .write::<(), StoreError, _>(move |w| {
+                Box::pin(async move {
+                    w.set_device_state("dev-a", state, None, None, 2);
+                    Ok(())
+                })
+            })
+            .await
+            .unwrap();
+        let told = store.identity(&[1; 32]).await.unwrap().unwrap();
+        assert_eq!((&*told.device, &*told.state), ("dev-a", state), "round {round}");
+    }
+    stop.send(true).unwrap();
+    for task in crowd {
+        task.await.unwrap();
+    }
+}

@@ -134,22 +134,6 @@ pub struct RevokedRow {
 }
 
 impl Read {
-    /// What a fingerprint stands for.
-    pub async fn identity(
-        &mut self,
-        fingerprint: &Hash,
-    ) -> Result<Option<IdentityRow>, StoreError> {
-        Ok(sqlx::query_as(
-            "SELECT c.device, c.kind, c.key_digest, c.not_after_ms, c.first_used_ms, \
-             c.revoked_ms, c.revoked_reason, d.state, d.class, d.ueid, d.alarm, \
-             EXISTS (SELECT 1 FROM developer_products p WHERE p.class = d.class) AS developer \
-             FROM certificates c JOIN devices d ON d.device = c.device WHERE c.fingerprint = $1",
-        )
-        .bind(&fingerprint[..])
-        .fetch_optional(self.connection().await?)
-        .await?)
-    }
-
     /// A device's certificates of one kind, oldest first.
     pub async fn certificates_of(
         &mut self,
@@ -199,7 +183,7 @@ impl Read {
         key_digest: &Hash,
     ) -> Result<Option<CertificateRow>, StoreError> {
         Ok(sqlx::query_as(
-            "SELECT * FROM certificates WHERE key_digest = $3 AND device = $1 AND kind = $2 \
+            "SELECT * FROM certificates WHERE device = $1 AND kind = $2 AND key_digest = $3 \
              ORDER BY issued_ms DESC, not_after_ms DESC LIMIT 1",
         )
         .bind(device)
@@ -251,7 +235,7 @@ impl Read {
     pub async fn shared_keys(&mut self) -> Result<i64, StoreError> {
         Ok(sqlx::query_scalar(
             "SELECT COUNT(*) FROM (SELECT key_digest FROM certificates \
-             GROUP BY key_digest HAVING COUNT(DISTINCT device) > 1) AS shared",
+             GROUP BY key_digest HAVING MIN(device) <> MAX(device)) AS shared",
         )
         .fetch_one(self.connection().await?)
         .await?)
@@ -443,6 +427,31 @@ impl Write {
         .await?;
         Ok(done.rows_affected())
     }
+}
+
+/// An identity with what was asked for.
+#[derive(Debug, FromRow)]
+pub(crate) struct IdentityOf {
+    #[sqlx(try_from = "Exactly<32>")]
+    pub(crate) fingerprint: Hash,
+    #[sqlx(flatten)]
+    pub(crate) identity: IdentityRow,
+}
+
+/// Reads what several fingerprints stand for.
+pub(crate) fn identities_of(fingerprints: &[Hash]) -> QueryBuilder<Sqlite> {
+    let mut query = QueryBuilder::new(
+        "SELECT c.fingerprint, c.device, c.kind, c.key_digest, c.not_after_ms, c.first_used_ms, \
+         c.revoked_ms, c.revoked_reason, d.state, d.class, d.ueid, d.alarm, \
+         EXISTS (SELECT 1 FROM developer_products p WHERE p.class = d.class) AS developer \
+         FROM certificates c JOIN devices d ON d.device = c.device WHERE c.fingerprint IN (",
+    );
+    let mut list = query.separated(", ");
+    fingerprints.iter().for_each(|fingerprint| {
+        list.push_bind(&fingerprint[..]);
+    });
+    query.push(")");
+    query
 }
 
 /// An enrolment with what was asked for.

@@ -28,7 +28,8 @@ pub use targets::{Confirmed, Offer, TargetChange, TargetRow};
 pub use trust::AnchorsRow;
 
 pub(crate) use certificates::{
-    EnrolmentOf, NewKey, enrolments_of, insert_certificates, insert_known_keys,
+    EnrolmentOf, IdentityOf, NewKey, enrolments_of, identities_of, insert_certificates,
+    insert_known_keys,
 };
 pub(crate) use contacts::{ContactOf, contacts_of, upsert_contacts};
 pub(crate) use devices::{DeviceState, update_device_states};
