@@ -66,6 +66,7 @@ impl Identity {
             .with_client_cert_verifier(verifier)
             .with_single_cert(chain, key)?;
         config.ticketer = rustls::crypto::aws_lc_rs::Ticketer::new()?;
+        config.send_tls13_tickets = 1;
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         Ok(Arc::new(config))
     }

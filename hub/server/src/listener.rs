@@ -147,9 +147,11 @@ impl Listener {
     async fn serve(&self, stream: TcpStream, address: SocketAddr, open: OpenConnection) {
         let _ = stream.set_nodelay(true);
         let stream = WatchedIo::new(stream, self.limits.idle);
+        // In a place of its own, given back afterwards: most connections are open for long.
+        let shaking_hands = Box::pin(self.shake_hands(stream));
         let accepted = tokio::select! {
             () = open.handle.closed() => return,
-            accepted = timeout(self.limits.handshake, self.shake_hands(stream)) => accepted,
+            accepted = timeout(self.limits.handshake, shaking_hands) => accepted,
         };
         match accepted {
             Ok(Ok(Some((lane, stream)))) => {
@@ -160,7 +162,7 @@ impl Listener {
                 turned_away(failed.lane, address, handshake_reason(&failed.error));
                 tokio::select! {
                     () = open.handle.closed() => {}
-                    () = say_goodbye(failed.stream) => {}
+                    () = Box::pin(say_goodbye(failed.stream)) => {}
                 }
             }
             Err(_) => turned_away(self.name(), address, Reason::SlowTransfer.code()),
@@ -184,7 +186,7 @@ impl Listener {
             return Ok(None);
         }
         match greeted.into_stream((lane.tls)()).into_fallible().await {
-            Ok(stream) => Ok(Some((lane, stream))),
+            Ok(stream) => Ok(Some((lane, Box::new(stream)))),
             Err((error, stream)) => Err(failed(lane.name, error, Some(stream))),
         }
     }
@@ -201,7 +203,7 @@ impl Listener {
     async fn serve_http(
         &self,
         lane: &Lane,
-        stream: TlsStream<Watched>,
+        stream: Box<TlsStream<Watched>>,
         address: SocketAddr,
         handle: &ConnectionHandle,
     ) {
@@ -218,7 +220,8 @@ impl Listener {
         let service = service_fn(|request: Request<Incoming>| {
             let (router, introduce) = (lane.router.clone(), introduce.clone());
             let indication = indication.clone();
-            async move {
+            // A connection keeps the place of its answers; between two requests this one is empty.
+            Box::pin(async move {
                 let mut request = request.map(Body::new);
                 introduce(request.extensions_mut());
                 request.extensions_mut().insert(indication);
@@ -227,7 +230,7 @@ impl Listener {
                     Ok(response) => response,
                     Err(never) => match never {},
                 })
-            }
+            })
         });
         let builder = self.http();
         let connection = builder.serve_connection(TokioIo::new(stream), service);
@@ -301,7 +304,7 @@ struct FailedHandshake {
 
 type Watched = WatchedIo<TcpStream>;
 /// Whom a client wants, and the way to the client.
-type Met<'a> = (&'a Lane, TlsStream<Watched>);
+type Met<'a> = (&'a Lane, Box<TlsStream<Watched>>);
 
 /// Whether an address is this machine's own, also as IPv4 in IPv6.
 pub(crate) fn is_loopback(address: IpAddr) -> bool {

@@ -144,6 +144,8 @@ impl TlsMaker {
             .with_client_cert_verifier(verifier)
             .with_cert_resolver(Arc::new(resolver));
         config.ticketer = tickets.clone();
+        // Two are for clients that open several connections at once; ours keep one.
+        config.send_tls13_tickets = 1;
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         Ok(Arc::new(config))
     }
