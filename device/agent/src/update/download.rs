@@ -10,6 +10,7 @@ use http_body_util::BodyExt;
 use ringfort_cose::{Reason, Sha256Digest};
 use tokio::time::{Instant, timeout_at};
 
+use super::is_of_the_hub;
 use super::slots::finish;
 use crate::AgentError;
 use crate::disk::{Disk, storage};
@@ -44,7 +45,7 @@ pub(super) async fn download<H: Hub>(
     let mut partial = Partial::open(part, size_bytes)?;
     let resumed = partial.len;
     if partial.len < size_bytes {
-        let mut object = hub.object(digest, partial.len).await?;
+        let mut object = hub.object(digest, partial.len).await.map_err(not_now)?;
         if object.from != partial.len {
             partial.restart(part)?;
         }
@@ -61,6 +62,16 @@ pub(super) async fn download<H: Hub>(
         0 => Err(AgentError::answer(Reason::ImageDigest, "the payload is another one")),
         // What was there before a cut may be what is wrong.
         _ => Err(AgentError::answer(Reason::TransferFailed, "the resumed payload is damaged")),
+    }
+}
+
+/// Whoever does not hand a payload out now may do so after the next check-in: a hub that is busy,
+/// or was restored and waits for its people; something between that has an answer of its own. What
+/// is to become of the order the check-in says.
+fn not_now(error: AgentError) -> AgentError {
+    match is_of_the_hub(&error) {
+        true => AgentError::answer(Reason::TransferFailed, error.to_string()),
+        false => error,
     }
 }
 

@@ -410,6 +410,53 @@ async fn a_hub_with_ever_another_order_does_not_keep_the_agent_in_one_poll() {
     assert_eq!(fs::read(&runner.current).unwrap(), NEW);
 }
 
+/// Hands no payload out at first, each time for another reason.
+struct Reluctant<'a>(&'a mut FakeHub, Vec<AgentError>);
+
+impl Hub for Reluctant<'_> {
+    async fn check_in(&mut self, check_in: &CheckIn) -> Result<Vec<u8>, AgentError> {
+        self.0.check_in(check_in).await
+    }
+    async fn manifest(&mut self, manifest: &Sha256Digest) -> Result<Vec<u8>, AgentError> {
+        self.0.manifest(manifest).await
+    }
+    async fn object(&mut self, digest: &Sha256Digest, from: u64) -> Result<ObjectBody, AgentError> {
+        match self.1.pop() {
+            Some(refusal) => Err(refusal),
+            None => self.0.object(digest, from).await,
+        }
+    }
+    async fn anchors(&mut self, version: AnchorsVersion) -> Result<Option<Vec<u8>>, AgentError> {
+        self.0.anchors(version).await
+    }
+    async fn report(&mut self, report: &Report) -> Result<(), AgentError> {
+        self.0.report(report).await
+    }
+}
+
+#[tokio::test]
+async fn a_payload_that_is_refused_for_now_does_not_end_the_update() {
+    let dir = tempfile::tempdir().unwrap();
+    let (config, mut hub, mut runner) = old_device(dir.path()).await;
+    hub.deploy(20, 200, NEW);
+    let said = |code: &str| AgentError::Refused { code: code.into(), detail: String::new() };
+    let refusals = vec![
+        said("too-many-requests"),
+        said("hub-restored"),
+        said("storage-failed"),
+        AgentError::answer(ringfort_cose::Reason::Internal, "502 Bad Gateway"),
+    ];
+    let times = refusals.len();
+    let mut reluctant = Reluctant(&mut hub, refusals);
+    let mut session = Session::open(&config, Disk::default()).unwrap();
+    Driver::new(&mut session, &mut reluctant, &mut runner).start().await.unwrap();
+    for _ in 0..times + 1 {
+        Driver::new(&mut session, &mut reluctant, &mut runner).poll().await.unwrap();
+    }
+    assert_eq!(fs::read(&runner.current).unwrap(), NEW);
+    assert_eq!(hub.states().last(), Some(&UpdateState::Confirmed));
+}
+
 #[tokio::test]
 async fn a_longer_object_is_not_written() {
     let dir = tempfile::tempdir().unwrap();
