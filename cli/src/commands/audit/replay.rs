@@ -1,7 +1,8 @@
 //! `ringfort audit replay`: retirements and suspensions, told to a hub in the place of a lost one.
 //!
 //! Believed is what operators signed with keys that the caller names, and nothing that the lost
-//! hub wrote by itself: it may have been in a thief's hands.
+//! hub wrote by itself: it may have been in a thief's hands. So neither does the order count in which
+//! it wrote things down: a word that was taken back could stand there once more, at the end.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -10,7 +11,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use ringfort_cose::{AwsLc, PublicKey, Reason};
 use ringfort_fleet::{STATED, audit};
-use ringfort_messages::Statement;
+use ringfort_messages::{Statement, UnixTime};
 use ringfort_pki::CertificateInfo;
 use serde::Serialize;
 
@@ -65,8 +66,7 @@ pub fn run(options: &Options, dir: Option<&Path>) -> Outcome<Report> {
         return Err(Failure::refused(Reason::WrongFleet, "the log is of another fleet"));
     }
     let (mut statements, mut not_believed) = (0, 0);
-    // The last word about each device counts.
-    let mut last: BTreeMap<String, (String, String)> = BTreeMap::new();
+    let mut words = LastWords::default();
     for text in &export.entries {
         let Some(entry) = hex::decode(text).ok().and_then(|b| audit::Entry::decode(&b).ok()) else {
             continue;
@@ -82,20 +82,45 @@ pub fn run(options: &Options, dir: Option<&Path>) -> Outcome<Report> {
                 if trusted.contains(&said.key)
                     && Some(said.fleet) == audit::fleet_of(&export.checkpoint) =>
             {
-                let device = said.device.to_string();
-                last.insert(device, (said.to.to_owned(), said.note.to_owned()));
+                words.hear(&said);
             }
             _ => not_believed += 1,
         }
     }
     let mut moves = Vec::new();
-    for (device, (to, note)) in last {
-        if to != "deployed" {
+    for (device, Word { to, note, .. }) in words.0 {
+        if to != DEPLOYED {
             let outcome = tell(&operator, &device, &to, &note)?;
             moves.push(Told { device, to, note, outcome });
         }
     }
     Ok(Report { statements, not_believed, moves })
+}
+
+/// The last word about each device, by the time that whoever gave it signed.
+#[derive(Default)]
+struct LastWords(BTreeMap<String, Word>);
+
+struct Word {
+    at: UnixTime,
+    to: String,
+    note: String,
+}
+
+impl LastWords {
+    /// Of two in the same second the one counts that lets less happen.
+    fn hear(&mut self, said: &Statement<'_>) {
+        let rank = |at: UnixTime, to: &str| (at, to != DEPLOYED);
+        let device = said.device.to_string();
+        let counts = self
+            .0
+            .get(&device)
+            .is_none_or(|known| rank(said.at, said.to) >= rank(known.at, &known.to));
+        if counts {
+            let (to, note) = (said.to.to_owned(), said.note.to_owned());
+            self.0.insert(device, Word { at: said.at, to, note });
+        }
+    }
 }
 
 fn tell(operator: &Operator, device: &str, to: &str, note: &str) -> Outcome<&'static str> {
@@ -141,5 +166,40 @@ impl fmt::Display for Report {
             )?;
         }
         write!(f, "{statements} statements read, {} devices told.", moves.len())
+    }
+}
+
+const DEPLOYED: &str = "deployed";
+
+#[cfg(test)]
+mod tests {
+    use ringfort_trust::ids::{DeviceId, FleetId};
+
+    use super::*;
+
+    fn last_word(words: &[(u64, &str)]) -> String {
+        let mut last = LastWords::default();
+        for (at, to) in words {
+            last.hear(&Statement {
+                fleet: FleetId([1; 16]),
+                device: DeviceId::new("dev-a").unwrap(),
+                to,
+                at: UnixTime(*at),
+                note: "",
+                key: PublicKey::Ed25519([0; 32]),
+            });
+        }
+        last.0["dev-a"].to.clone()
+    }
+
+    #[test]
+    fn an_older_word_that_a_thief_wrote_down_again_does_not_count() {
+        assert_eq!(last_word(&[(1, "suspended"), (2, "deployed"), (3, "retired")]), "retired");
+        let replayed = [(1, "suspended"), (2, "deployed"), (3, "retired"), (2, "deployed")];
+        assert_eq!(last_word(&replayed), "retired");
+        assert_eq!(last_word(&[(3, "retired"), (2, "deployed"), (1, "suspended")]), "retired");
+        assert_eq!(last_word(&[(5, "deployed"), (5, "suspended")]), "suspended");
+        assert_eq!(last_word(&[(5, "suspended"), (5, "deployed")]), "suspended");
+        assert_eq!(last_word(&[(1, "suspended"), (2, "deployed")]), "deployed");
     }
 }
