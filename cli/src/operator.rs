@@ -244,7 +244,8 @@ pub fn client_failure(error: ClientError) -> Failure {
         (ClientError::Refused(problem), Some(reason)) => {
             let what = match problem.detail.as_str() {
                 "" => "the hub refused".to_owned(),
-                detail => format!("the hub refused: {detail}"),
+                // One line: it may not pass for the next step.
+                detail => format!("the hub refused: {}", output::one_line(detail)),
             };
             Failure::refused(reason, what).detail("exchange_id", problem.exchange_id.clone())
         }

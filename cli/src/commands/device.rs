@@ -16,7 +16,7 @@ use ringfort_api::model::{
 use serde::Serialize;
 
 use crate::clock;
-use crate::failure::Outcome;
+use crate::failure::{Failure, Outcome};
 use crate::operator::Operator;
 use crate::output::{Table, conclude};
 use crate::product::ProductName;
@@ -138,6 +138,13 @@ fn move_device(
     command: Option<&Path>,
     owner: Option<String>,
 ) -> Outcome<MoveAnswer> {
+    if note.contains(char::is_control) {
+        return Err(Failure::usage(
+            "the note has a control character",
+            "It stands in the audit log, where everybody reads it.",
+            "Write it in one line.",
+        ));
+    }
     let command = command.map(command::read).transpose()?.map(hex::encode);
     let wanted = Move { to, note, command, owner };
     let operator = Operator::open(dir)?;

@@ -1,10 +1,13 @@
 //! A client of the operator interface.
 //!
 //! It trusts the Server CA it was given and nothing else, and shows the operator's certificate with
-//! a key that may live anywhere. One connection is kept and opened again when it is gone.
+//! a key that may live anywhere. One connection is kept and opened again when it is gone. Every
+//! wait ends, but that for an upload, which takes as long as its bytes do.
 
+use std::future::Future;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::TryStreamExt;
@@ -24,6 +27,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::net::TcpStream;
 use tokio::sync::Mutex;
+use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_util::io::ReaderStream;
 
@@ -488,6 +492,8 @@ impl Client {
         content: Option<Content>,
     ) -> Result<(StatusCode, Bytes), ClientError> {
         let mut request = Request::builder().method(method).uri(path).header(HOST, &self.address);
+        let uploads = content.as_ref().is_some_and(|content| content.size_bytes > UPLOAD_BYTES);
+        let patience = if uploads { None } else { Some(PATIENCE) };
         let body = match content {
             Some(content) => {
                 request = request
@@ -506,15 +512,19 @@ impl Client {
         };
         let mut sender = match open {
             Some(sender) => sender,
-            None => self.connect().await?,
+            None => self.within(Some(CONNECT), self.connect()).await?,
         };
-        let response = sender.send_request(request).await.map_err(|e| self.unreachable(e))?;
-        let (parts, body) = response.into_parts();
-        let body = Limited::new(body, MAX_ANSWER_BYTES)
-            .collect()
-            .await
-            .map_err(|error| ClientError::Answer(error.to_string()))?
-            .to_bytes();
+        let exchange = async {
+            let response = sender.send_request(request).await.map_err(|e| self.unreachable(e))?;
+            let (parts, body) = response.into_parts();
+            let body = Limited::new(body, MAX_ANSWER_BYTES)
+                .collect()
+                .await
+                .map_err(|error| ClientError::Answer(error.to_string()))?
+                .to_bytes();
+            Ok((parts, body))
+        };
+        let (parts, body) = self.within(patience, exchange).await?;
         *kept = Some(sender);
         if parts.status.is_success() {
             return Ok((parts.status, body));
@@ -523,6 +533,21 @@ impl Client {
             Ok(problem) => Err(ClientError::Refused(Box::new(problem))),
             Err(_) => Err(ClientError::Answer(format!("HTTP {}", parts.status))),
         }
+    }
+
+    /// Waits no longer than this, where there is a bound.
+    async fn within<T>(
+        &self,
+        patience: Option<Duration>,
+        exchange: impl Future<Output = Result<T, ClientError>>,
+    ) -> Result<T, ClientError> {
+        let Some(patience) = patience else { return exchange.await };
+        timeout(patience, exchange).await.unwrap_or_else(|_| {
+            Err(ClientError::Unreachable {
+                address: self.address.clone(),
+                detail: format!("no answer within {} s", patience.as_secs()),
+            })
+        })
     }
 
     async fn connect(&self) -> Result<SendRequest<Body>, ClientError> {
@@ -644,10 +669,35 @@ fn segment(text: &str) -> String {
 
 const CBOR: &str = ringfort_messages::MEDIA_TYPE;
 const MAX_ANSWER_BYTES: usize = 16 * 1024 * 1024;
+/// For a connection, its handshake included.
+const CONNECT: Duration = Duration::from_secs(20);
+/// For an answer: a factory's largest batch is judged in less.
+const PATIENCE: Duration = Duration::from_secs(120);
+/// What is larger is an upload, and takes as long as the line does.
+const UPLOAD_BYTES: u64 = 4 * 1024 * 1024;
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_hub_that_accepts_and_says_nothing_is_given_up() {
+        let plan = ringfort_pki::Plan {
+            organisation: "Example".into(),
+            name: "test".into(),
+            lifetimes: ringfort_pki::Lifetimes::all_end_in(30),
+        };
+        let key = Arc::new(ringfort_cose::SoftSigner::generate_p256().unwrap());
+        let root = plan.create_root(&ringfort_pki::Role::Root, key, 1_790_000_000).unwrap();
+        let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = silent.local_addr().unwrap().to_string();
+        let client = Client::invited(address, vec![root.certificate_der().to_vec()]).unwrap();
+        let begun = tokio::time::Instant::now();
+        let failed = client.status().await.unwrap_err();
+        assert!(matches!(failed, ClientError::Unreachable { .. }), "{failed}");
+        assert!(failed.to_string().contains("no answer within 20 s"), "{failed}");
+        assert_eq!(begun.elapsed(), CONNECT);
+    }
 
     #[test]
     fn names_cannot_leave_their_place_in_a_path() {

@@ -396,8 +396,12 @@ impl CommandView {
 }
 
 pub(crate) fn check_note(note: &str) -> Result<(), Refusal> {
-    match note.len() <= 256 {
+    // Whoever reads the audit log reads it on a terminal.
+    match note.len() <= 256 && !note.contains(char::is_control) {
         true => Ok(()),
-        false => Err(Refusal::new(Reason::Malformed, "a note has at most 256 bytes")),
+        false => Err(Refusal::new(
+            Reason::Malformed,
+            "a note has at most 256 bytes, none of them a control character",
+        )),
     }
 }

@@ -463,6 +463,8 @@ impl Change<'_> {
                 }
                 Effect::ReleaseCertificates => {
                     self.release_certificates(id).await?;
+                    // Others hear of it by the CRLs, which are signed anew for whoever starts anew.
+                    self.close_connections(device);
                 }
                 Effect::RevokeCertificates => {
                     self.revoke_certificates(id, LDEVID, None, now_ms, "cessationOfOperation")

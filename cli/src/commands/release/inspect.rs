@@ -111,7 +111,7 @@ fn id_text(id: &ComponentId<'_>) -> String {
 /// Text from a file that nobody vouches for: without control characters, which could rewrite a
 /// terminal.
 fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+    crate::output::one_line(text)
 }
 
 /// Our own tools take the time of making for a sequence number; other makers count.

@@ -5,9 +5,8 @@ use http::StatusCode;
 use ringfort_cose::Sha256Digest;
 use ringfort_fleet::{Created, PAGE_MAX};
 use ringfort_http::Refused;
-use ringfort_messages::DeviceId;
 
-use super::{Caller, Json, PageQuery, Parameters, page, page_limit};
+use super::{Caller, Json, PageQuery, Parameters, device_id, page, page_limit};
 use crate::model::{Deployment, NewDeployment, Outcome, Page, Problem, Target};
 use crate::{Api, PROBLEM, refused};
 
@@ -38,7 +37,7 @@ pub(crate) async fn create(
     let new = ringfort_fleet::NewDeployment {
         manifest: Sha256Digest::from_hex(&new.manifest)?,
         target: match &new.device {
-            Some(id) => ringfort_fleet::Target::Device(DeviceId::new(id)?),
+            Some(id) => ringfort_fleet::Target::Device(device_id(id)?),
             None => ringfort_fleet::Target::Class,
         },
         deadlines: new.deadlines.map(Into::into).unwrap_or_default(),
@@ -77,7 +76,7 @@ pub(crate) async fn targets(
     Parameters(query): Parameters<PageQuery>,
 ) -> Result<axum::Json<Page<Target>>, Refused> {
     let limit = page_limit(query.limit)?;
-    let after = query.after.as_deref().map(DeviceId::new).transpose()?;
+    let after = query.after.as_deref().map(device_id).transpose()?;
     let targets = api.fleet.targets(&who, &id, after.as_ref(), limit).await.map_err(refused)?;
     let targets = targets.into_iter().map(Target::from).collect();
     Ok(axum::Json(page(targets, limit, |target: &Target| target.device.clone())))

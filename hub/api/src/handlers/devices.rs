@@ -2,12 +2,11 @@ use std::sync::Arc;
 
 use axum::extract::{Path, State};
 use ringfort_cose::Reason;
-use ringfort_fleet::{Commanded, DeviceQuery, Moved, State as Lifecycle, Wish};
+use ringfort_fleet::{Commanded, DeviceQuery, Moved, Wish};
 use ringfort_http::Refused;
-use ringfort_messages::DeviceId;
 use serde::Deserialize;
 
-use super::{Caller, Json, Parameters, page, page_limit};
+use super::{Caller, Json, Parameters, class_id, device_id, lifecycle, page, page_limit};
 use crate::model::{
     DeveloperProduct, Device, DeviceCommand, DeviceDetails, Event, Move, NewCommand,
     NewDeveloperProduct, NewOfflineOrder, OfflineOrder, Outcome, Page, Problem,
@@ -54,11 +53,11 @@ pub(crate) async fn list(
 ) -> Result<axum::Json<Page<Device>>, Refused> {
     let limit = page_limit(given.limit)?;
     let query = DeviceQuery {
-        state: given.state.as_deref().map(Lifecycle::from_name).transpose()?,
-        class: given.class.as_deref().map(str::parse).transpose()?,
+        state: given.state.as_deref().map(lifecycle).transpose()?,
+        class: given.class.as_deref().map(class_id).transpose()?,
         site: given.site,
         alarmed: given.alarmed,
-        after: given.after.as_deref().map(DeviceId::new).transpose()?,
+        after: given.after.as_deref().map(device_id).transpose()?,
         limit,
     };
     let devices = api.fleet.devices(&who, &query).await.map_err(refused)?;
@@ -75,7 +74,7 @@ pub(crate) async fn one(
     Caller(who): Caller,
     Path(id): Path<String>,
 ) -> Result<axum::Json<DeviceDetails>, Refused> {
-    let details = api.fleet.device(&who, &DeviceId::new(&id)?).await.map_err(refused)?;
+    let details = api.fleet.device(&who, &device_id(&id)?).await.map_err(refused)?;
     Ok(axum::Json(details.into()))
 }
 
@@ -89,7 +88,7 @@ pub(crate) async fn history(
     Path(id): Path<String>,
     Parameters(given): Parameters<HistoryParameters>,
 ) -> Result<axum::Json<Vec<Event>>, Refused> {
-    let (id, limit) = (DeviceId::new(&id)?, page_limit(given.limit)?);
+    let (id, limit) = (device_id(&id)?, page_limit(given.limit)?);
     let entries = api.fleet.history(&who, &id, limit).await.map_err(refused)?;
     Ok(axum::Json(entries.into_iter().map(Event::from).collect()))
 }
@@ -104,7 +103,7 @@ pub(crate) async fn move_to(
     Path(id): Path<String>,
     Json(wanted): Json<Move>,
 ) -> Result<axum::Json<Outcome<Device>>, Refused> {
-    let (id, to) = (DeviceId::new(&id)?, Lifecycle::from_name(&wanted.to)?);
+    let (id, to) = (device_id(&id)?, lifecycle(&wanted.to)?);
     let command = wanted.command.as_deref().map(command_bytes).transpose()?;
     let wish = Wish {
         to,
@@ -130,7 +129,7 @@ pub(crate) async fn give_command(
     Path(id): Path<String>,
     Json(wanted): Json<NewCommand>,
 ) -> Result<axum::Json<Outcome<DeviceCommand>>, Refused> {
-    let (id, command) = (DeviceId::new(&id)?, command_bytes(&wanted.command)?);
+    let (id, command) = (device_id(&id)?, command_bytes(&wanted.command)?);
     let given = api.fleet.give_command(&who, &id, &command, &wanted.note).await.map_err(refused)?;
     Ok(axum::Json(match given {
         Commanded::Done(command) => Outcome::Done { result: command.into() },
@@ -149,7 +148,7 @@ pub(crate) async fn offline_order(
     Path(id): Path<String>,
     Json(wanted): Json<NewOfflineOrder>,
 ) -> Result<axum::Json<OfflineOrder>, Refused> {
-    let id = DeviceId::new(&id)?;
+    let id = device_id(&id)?;
     let order = api.fleet.offline_order(&who, &id, wanted.life_s).await.map_err(refused)?;
     Ok(axum::Json(order.into()))
 }

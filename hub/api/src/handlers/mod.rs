@@ -22,8 +22,9 @@ use http::HeaderMap;
 use http::header::CONTENT_TYPE;
 use http::request::Parts;
 use ringfort_cose::Reason;
-use ringfort_fleet::{Operator, PAGE_MAX};
+use ringfort_fleet::{Operator, PAGE_MAX, State};
 use ringfort_http::{BodyBounds, Refused, Seen, read_body};
+use ringfort_messages::{ClassId, DeviceId};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
@@ -162,6 +163,26 @@ pub(crate) fn check_media_type(headers: &HeaderMap, expected: &str) -> Result<()
     }
 }
 
+/// A device's id.
+pub(crate) fn device_id(text: &str) -> Result<DeviceId, Refused> {
+    DeviceId::new(text).map_err(|reason| {
+        Refused::new(reason, "a device's id has 1 to 64 letters, digits, dots and hyphens")
+    })
+}
+
+/// A lifecycle state by its name.
+pub(crate) fn lifecycle(name: &str) -> Result<State, Refused> {
+    State::from_name(name).map_err(|reason| {
+        let names = State::ALL.map(State::name).join(", ");
+        Refused::new(reason, format!("the states are {names}"))
+    })
+}
+
+/// A class by its UUID.
+pub(crate) fn class_id(text: &str) -> Result<ClassId, Refused> {
+    text.parse().map_err(|reason| Refused::new(reason, "a class is named by its UUID"))
+}
+
 /// 32 bytes in hexadecimal.
 pub(crate) fn hash(text: &str, what: &str) -> Result<[u8; 32], Refused> {
     let mut bytes = [0; 32];
@@ -172,3 +193,21 @@ pub(crate) fn hash(text: &str, what: &str) -> Result<[u8; 32], Refused> {
 }
 
 const MAX_JSON_BYTES: usize = 64 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_mistypes_a_name_is_told_what_there_is() {
+        let refused = lifecycle("nowhere").unwrap_err();
+        assert_eq!(refused.reason, Reason::Malformed);
+        assert!(refused.detail.contains("deployed, suspended"), "{}", refused.detail);
+        assert!(lifecycle("suspended").is_ok());
+        let refused = device_id("../x").unwrap_err();
+        assert!(refused.detail.contains("letters, digits"), "{}", refused.detail);
+        assert!(device_id("dev-a").is_ok());
+        let refused = class_id("xyz").unwrap_err();
+        assert!(refused.detail.contains("UUID"), "{}", refused.detail);
+    }
+}

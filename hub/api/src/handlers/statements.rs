@@ -7,9 +7,8 @@ use http::StatusCode;
 use ringfort_cose::Reason;
 use ringfort_fleet::Permission;
 use ringfort_http::Refused;
-use ringfort_messages::DeviceId;
 
-use super::{Caller, Json};
+use super::{Caller, Json, device_id};
 use crate::model::{NewStatement, Problem};
 use crate::{Api, PROBLEM, refused};
 
@@ -24,7 +23,7 @@ pub(crate) async fn add(
     Json(new): Json<NewStatement>,
 ) -> Result<StatusCode, Refused> {
     who.require(Permission::MoveDevices).map_err(refused)?;
-    let id = DeviceId::new(&id)?;
+    let id = device_id(&id)?;
     let statement = hex::decode(&new.statement)
         .map_err(|_| Refused::new(Reason::Malformed, "the statement is not hexadecimal"))?;
     api.fleet.add_statement(&who, &id, &statement).await.map_err(refused)?;

@@ -2,7 +2,7 @@
 //! holds devices: the legal ones with their proofs and approvals, the others refused.
 
 use ringfort_cose::{Reason, Sign};
-use ringfort_fleet::{Moved, NewOperator, Operator, Policy, Role, State, Wish};
+use ringfort_fleet::{AccessChange, Moved, NewOperator, Operator, Policy, Role, State, Wish};
 use ringfort_pki::{KeyKind, Operator as Person, SubjectKey};
 use ringfort_trust::CommandAction::WipeOperational;
 
@@ -212,4 +212,33 @@ async fn retiring_takes_two_where_two_exist() {
         let moved = world.fleet.move_device(who, &device.id, State::Retired, "").await.unwrap();
         assert_eq!(matches!(moved, Moved::Done(_)), done);
     }
+}
+
+/// A note is read on terminals, and one line of the log is one line.
+#[tokio::test]
+async fn a_note_that_would_steer_a_terminal_is_refused() {
+    let mut world = World::new().await;
+    let device = world.deployed("dev-a").await;
+    for note in ["a\u{1b}[2Jb", "a\nb", "a\u{9b}b", &"x".repeat(257)] {
+        let moved = world.fleet.move_device(&world.admin, &device.id, State::Suspended, note).await;
+        assert_eq!(refused(moved), Reason::Malformed, "{note:?}");
+    }
+    let note = "gestohlen gemeldet, Zürich";
+    let moved = world.fleet.move_device(&world.admin, &device.id, State::Suspended, note).await;
+    assert!(matches!(moved.unwrap(), Moved::Done(_)));
+}
+
+/// The CRLs are signed anew for every device that this tells of: a broker reads them.
+#[tokio::test]
+async fn a_device_that_is_let_back_is_not_left_on_the_lists_for_others() {
+    let mut world = World::new().await;
+    let mut device = world.deployed("dev-a").await;
+    let mut changes = world.fleet.access_changes();
+    world.fleet.move_device(&world.admin, &device.id, State::Suspended, "").await.unwrap();
+    assert_eq!(changes.try_recv().unwrap(), AccessChange::Device(device.id));
+    world.clock.advance_ms(HOUR_MS);
+    device.check_in(&world).await.unwrap();
+    assert!(changes.try_recv().is_err());
+    world.fleet.move_device(&world.admin, &device.id, State::Deployed, "").await.unwrap();
+    assert_eq!(changes.try_recv().unwrap(), AccessChange::Device(device.id));
 }
