@@ -25,6 +25,7 @@ pub static LAYOUT: Layout = Layout {
     slots: [SLOT, Area { at: 0xc000, len: 0x4000 }],
     envelope_max: 0x3000,
     budget: 3,
+    counter_max: u32::MAX,
 };
 
 impl Ram {

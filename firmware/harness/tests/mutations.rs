@@ -2,72 +2,12 @@
 //! envelope, anchors and header of a slot, and over the record log.
 #![allow(clippy::unwrap_used)]
 
+mod bench;
+
+use bench::{ENVELOPE_MAX, Hash, LAYOUT, Ram, SLOT, bench};
 use boot::{Ecdsa, Identity, Memory, Part, examine};
-use harness::release::{Fleet, Images};
 use ringfort_cose::{Algorithm, PublicKey, Reason, Sha256Digest, Verify};
-use slots::{Area, Flash, FlashError, Hardware, Layout, Pin, Sha256, Store, TAG_BYTES, hmac};
-
-const ENVELOPE_MAX: u32 = 0x1000;
-const SLOT: Area = Area { at: 0x8000, len: 0x4000 };
-
-#[derive(Clone)]
-struct Ram(Vec<u8>);
-
-impl Flash for Ram {
-    fn read(&mut self, at: u32, into: &mut [u8]) -> Result<(), FlashError> {
-        let at = at as usize;
-        into.copy_from_slice(self.0.get(at..at + into.len()).ok_or(FlashError)?);
-        Ok(())
-    }
-
-    fn program(&mut self, at: u32, bytes: &[u8]) -> Result<(), FlashError> {
-        let at = at as usize;
-        self.0.get_mut(at..at + bytes.len()).ok_or(FlashError)?.copy_from_slice(bytes);
-        Ok(())
-    }
-
-    fn erase(&mut self, at: u32) -> Result<(), FlashError> {
-        self.program(at, &[0xff; 0x1000])
-    }
-}
-
-static LAYOUT: Layout = Layout {
-    sector: 0x1000,
-    unit: 8,
-    metadata: [0, 0x1000],
-    anchors: [Area { at: 0x2000, len: 0x2000 }, Area { at: 0x4000, len: 0x2000 }],
-    slots: [SLOT, Area { at: 0xc000, len: 0x4000 }],
-    envelope_max: ENVELOPE_MAX,
-    budget: 3,
-};
-
-impl Hardware for Ram {
-    fn layout(&self) -> &Layout {
-        &LAYOUT
-    }
-
-    fn counter(&mut self) -> u32 {
-        0
-    }
-
-    fn advance(&mut self, _: u32) -> Result<(), FlashError> {
-        Ok(())
-    }
-
-    fn tag(&self, bytes: &[u8]) -> [u8; TAG_BYTES] {
-        hmac(&[7; 32], &[bytes])[..TAG_BYTES].try_into().unwrap()
-    }
-}
-
-struct Hash;
-
-impl Memory<Ram> for Hash {
-    fn load(&mut self, flash: &mut Ram, _: Part, at: u32, size: u32) -> Result<[u8; 32], Reason> {
-        let mut bytes = vec![0; size as usize];
-        flash.read(at, &mut bytes)?;
-        Ok(Sha256::digest(&bytes))
-    }
-}
+use slots::{Candidate, Flash, FlashError, Hardware, Layout, Pin, Store, TAG_BYTES};
 
 /// Says yes to every signature: what is left are the readers.
 struct Yes;
@@ -91,24 +31,6 @@ impl Dice {
         self.0 ^= self.0 << 17;
         (self.0 % bound as u64) as usize
     }
-}
-
-fn bench() -> (Fleet, Ram, Pin, Identity, usize) {
-    let images = Images { secure: vec![1; 0x50], nonsecure: vec![2; 100] };
-    let fleet = Fleet::new(&images, 2, 0);
-    let release = fleet.good(1);
-    let slot = fleet.slot_of(&release, 1, ENVELOPE_MAX as usize, 8);
-    let mut flash = Ram(vec![0xff; 0x10000]);
-    flash.program(SLOT.at, &slot).unwrap();
-    let pin = Pin {
-        sequence: release.sequence(),
-        digest: release.digest().0,
-        anchors_version: 1,
-        anchors_digest: Sha256::digest(fleet.anchors(1)),
-    };
-    let identity = Identity { vendor: fleet.vendor, class: fleet.class, device: [0; 16] };
-    let used = 12 + release.envelope.len() + fleet.anchors(1).len();
-    (fleet, flash, pin, identity, used)
 }
 
 fn judge(
@@ -259,4 +181,26 @@ fn nothing_in_a_slot_is_read_twice() {
     assert!(flash.1.iter().all(|count| *count <= 1));
     let slot = &flash.1[SLOT.at as usize..];
     assert!(slot[..used].iter().all(|count| *count == 1), "all of it was looked at");
+}
+
+/// A counter that has no step left refuses a confirmation before anything is written: the device goes on
+/// with what it has.
+#[test]
+fn a_spent_counter_refuses_a_confirmation_and_nothing_else() {
+    let (fleet, flash, pin, ..) = bench();
+    let mut store = Store::provision(flash, fleet.anchors(1), 1).unwrap();
+    let candidate = Candidate { pin, len: 0 };
+    for counter in 2..=LAYOUT.counter_max {
+        let id = store.adopt(&candidate, |_, _| Ok(())).unwrap();
+        store.arm(id).unwrap();
+        assert_eq!(store.confirm(id), Ok(()));
+        assert_eq!(store.state().counter, counter);
+    }
+    let id = store.adopt(&candidate, |_, _| Ok(())).unwrap();
+    store.arm(id).unwrap();
+    let before = *store.state();
+    assert_eq!(store.confirm(id), Err(Reason::StorageFailed));
+    assert_eq!(store.turn_anchors(fleet.anchors(2), 2), Err(Reason::StorageFailed));
+    let store = Store::mount(store.into_hardware()).unwrap();
+    assert_eq!(*store.state(), before);
 }

@@ -89,6 +89,7 @@ impl Orders {
             slots: [area; 2],
             envelope_max: 0,
             budget: 1,
+            counter_max: u32::MAX,
         };
         let mut flash = SimFlash::new(layout, 2 * self.division.sector);
         let mut states = Vec::new();

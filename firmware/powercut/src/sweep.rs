@@ -66,6 +66,7 @@ impl Configuration {
             slots,
             envelope_max,
             budget: BUDGET,
+            counter_max: u32::MAX,
         };
         (layout, at)
     }

@@ -110,6 +110,8 @@ pub struct Layout {
     pub envelope_max: u32,
     /// How many boots an unconfirmed image gets.
     pub budget: u32,
+    /// The highest value of the counter that a confirmation or new anchors may ask for.
+    pub counter_max: u32,
 }
 
 impl Layout {

@@ -14,7 +14,7 @@
 //! 5. An attempt is spent before the image that it is spent on runs. No power cut leaves a mark whose
 //!    record cannot be read: where one stands above the record that was read, every attempt is spent.
 //! 6. Floor and active slot move in one record, which names the next counter value; the counter
-//!    follows, and a move that was cut is finished at the next start.
+//!    follows, and a move that was cut is finished at the next start. So it is with new anchors.
 //!
 //! The same code runs in the boot loader, in the update partition and in the simulator.
 
@@ -35,6 +35,6 @@ pub use flash::{Area, Flash, FlashError, Hardware, Layout};
 pub use planted::plant;
 pub use planted::{Bug, is as planted};
 pub use record::{RECORD_BYTES, TAG_BYTES};
-pub use sha256::{Sha256, hmac};
+pub use sha256::{Sha256, hmac, is_same};
 pub use state::{AnchorsPin, Candidate, Floor, MAX_JUMP, Pin, Slot, SlotId, SlotState, State};
 pub use store::{Store, wipe};

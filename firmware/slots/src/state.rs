@@ -242,6 +242,10 @@ impl State {
         id.other().of_mut(&mut self.slots).state = SlotState::Empty;
         self.floor = floor;
         self.active = Some(id);
+        self.count()
+    }
+
+    fn count(&mut self) -> Result<(), Reason> {
         self.counter = self.counter.checked_add(1).ok_or(Reason::Internal)?;
         Ok(())
     }
@@ -258,13 +262,14 @@ impl State {
         Ok(())
     }
 
-    /// The next anchors document takes over.
+    /// The next anchors document takes over, and the counter moves with it: the keys that it dismissed do
+    /// not come back with an older flash.
     pub(crate) fn turn_anchors(&mut self, next: AnchorsPin) -> Result<(), Reason> {
         if next.version != self.anchors.version.wrapping_add(1) {
             return Err(Reason::AnchorsNotSequential);
         }
         self.anchors = next;
-        Ok(())
+        self.count()
     }
 
     pub(crate) fn plan(&self, budget: u32) -> Plan {

@@ -253,10 +253,12 @@ impl<H: Hardware> Store<H> {
     /// Confirms the trial: one record, then the counter.
     ///
     /// # Errors
-    /// `trial-not-confirmed` when the slot is not on trial, or what [`State::admits`] finds.
+    /// `trial-not-confirmed` when the slot is not on trial, or what [`State::admits`] finds;
+    /// `storage-failed` when the counter has no step left, and nothing is written then.
     pub fn confirm(&mut self, id: SlotId) -> Result<(), Reason> {
         let mut next = self.state;
         next.confirm(id)?;
+        self.has_step_to(next.counter)?;
         if planted::is(Bug::CounterBeforeRecord) {
             self.hardware.advance(next.counter)?;
         }
@@ -286,11 +288,13 @@ impl<H: Hardware> Store<H> {
     /// Takes the next anchors document, which the caller has verified.
     ///
     /// # Errors
-    /// `anchors-not-sequential`; `too-large` for its area; `storage-failed`.
+    /// `anchors-not-sequential`; `too-large` for its area; `storage-failed`, and where the counter has no
+    /// step left nothing is written then.
     pub fn turn_anchors(&mut self, anchors: &[u8], version: u32) -> Result<(), Reason> {
         if version != self.state.anchors.version.wrapping_add(1) {
             return Err(Reason::AnchorsNotSequential);
         }
+        self.has_step_to(self.state.counter.saturating_add(1))?;
         let mut area = self.state.anchors.area.other();
         if planted::is(Bug::AnchorsInPlace) {
             area = area.other();
@@ -298,7 +302,14 @@ impl<H: Hardware> Store<H> {
         let pin = write_anchors(&mut self.hardware, area, anchors, version)?;
         let mut next = self.state;
         next.turn_anchors(pin)?;
-        self.append(&next)
+        self.append(&next)?;
+        self.hardware.advance(next.counter)?;
+        Ok(())
+    }
+
+    fn has_step_to(&self, counter: u32) -> Result<(), Reason> {
+        let reaches = counter <= self.hardware.layout().counter_max;
+        if reaches { Ok(()) } else { Err(Reason::StorageFailed) }
     }
 
     /// Makes `state` the durable one.

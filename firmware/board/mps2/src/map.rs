@@ -40,4 +40,6 @@ pub const LAYOUT: Layout = Layout {
     ],
     envelope_max: ENVELOPE_MAX,
     budget: 3,
+    // The last fuse stays: it is looked at for whether the counter stands above.
+    counter_max: FUSES.len * 8 - 1,
 };

@@ -10,7 +10,7 @@
 use ringfort_cose::{Reason, Sha256Digest, Thumbprint};
 use ringfort_trust::ids::{OrderNumber, UnixTime};
 use ringfort_trust::{InProgress, OrderLedger, Task, TrustedKeys};
-use slots::{Bug, Hardware, SlotId, TAG_BYTES, planted};
+use slots::{Bug, Hardware, SlotId, TAG_BYTES, is_same, planted};
 
 /// The durable part of the update partition, besides the slots' record. It says the same as
 /// [`ringfort_trust::OrderLedgers`], for a device that carries out one order at a time.
@@ -162,7 +162,7 @@ impl Journal {
         let mut bytes = [0; RECORD];
         hardware.read(at, &mut bytes)?;
         let (body, tag) = bytes.split_at_checked(BODY).ok_or(Reason::Internal)?;
-        if hardware.tag(body) != *tag && !planted(Bug::OrdersTagNotChecked) {
+        if !is_same(&hardware.tag(body), tag) && !planted(Bug::OrdersTagNotChecked) {
             return Ok(planted(Bug::OrdersRemainsLeft));
         }
         let Some(found) = Self::decode(body, sector) else { return Ok(false) };

@@ -28,6 +28,7 @@ impl Sim {
             slots: [area; 2],
             envelope_max: 0,
             budget: 3,
+            counter_max: u32::MAX,
         };
         Self { bytes: vec![0xff; 2 * SECTOR as usize], layout, left: None, torn: false }
     }
