@@ -69,6 +69,8 @@ pub struct Image {
     pub sequence: u64,
     /// Signatures that the anchors ask for.
     pub threshold: u32,
+    /// Where in the scratch the anchors begin, and where they end.
+    pub anchors: [u32; 2],
 }
 
 /// The first bytes of a slot.
@@ -155,6 +157,7 @@ pub fn examine<H: Hardware, V: Verify>(
         class: [0; 16],
         sequence: outline.sequence_number,
         threshold: signers.threshold as u32,
+        anchors: [header.envelope, total],
     };
     if outline.components != Part::ALL.len() {
         return Err(Reason::WrongDevice);

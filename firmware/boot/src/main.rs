@@ -33,7 +33,10 @@ extern "C" fn main() -> ! {
     let boot_digest = Sha256::digest(start::memory(start::boot_image()));
     let (device, keys) = match identity(&boot_digest) {
         Ok(done) => done,
-        Err(reason) => stop(&console, reason),
+        Err(reason) => {
+            start::scrub_stack();
+            stop(&console, reason)
+        }
     };
     // Whatever was derived left copies below this frame.
     start::scrub_stack();
@@ -63,10 +66,12 @@ fn identity(boot_digest: &[u8; 32]) -> Result<(Device, Keys), Reason> {
     // Where it lies: moving it would make copies of the secret.
     let mut otp = Otp::parse(&blob);
     let otp = otp.as_mut().map_err(|reason| *reason)?;
-    otp.lifecycle.permits_boot()?;
-    let keys = otp.derive(boot_digest);
+    let permitted = otp.lifecycle.permits_boot();
+    let keys = permitted.map(|()| otp.derive(boot_digest));
+    // A device that may not boot keeps its secret to itself too.
     start::forget(&mut blob);
     start::forget(&mut otp.secret);
+    let keys = keys?;
     let device = Device {
         identity: otp.identity,
         fleet: otp.fleet,
@@ -166,10 +171,12 @@ impl Check<Board> for Judge<'_> {
     fn is_revoked(&mut self, board: &mut Board, state: &State, digest: &[u8; 32]) -> bool {
         let pin = state.anchors;
         let area = pin.area.of(&LAYOUT.anchors);
-        let Some(scratch) = start::scratch().get_mut(..pin.len as usize) else { return false };
-        slots::Flash::read(board, area.at, scratch).is_ok()
+        // Whoever makes the list unreadable gains nothing by it.
+        let Some(scratch) = start::scratch().get_mut(..pin.len as usize) else { return true };
+        let unlisted = slots::Flash::read(board, area.at, scratch).is_ok()
             && Pinned::open(scratch, &pin.digest, &Ecdsa::new([0; 32]))
-                .is_ok_and(|anchors| anchors.is_revoked(&Sha256Digest(*digest)))
+                .is_ok_and(|anchors| !anchors.is_revoked(&Sha256Digest(*digest)));
+        !unlisted
     }
 }
 
@@ -185,6 +192,8 @@ impl Memory<Board> for Ram {
         at: u32,
         size: u32,
     ) -> Result<[u8; 32], Reason> {
+        // The largest image takes longer than the watchdog allows for a boot.
+        Watchdog::arm(BOOT_MS);
         let room = destination(part);
         if size > room.len {
             return Err(Reason::ImageSize);
@@ -219,8 +228,12 @@ fn start_image(
     let trial = state.active != Some(id);
     let mut measured = [[0; 32]; 2];
     for ((to, part), size) in measured.iter_mut().zip(&Part::ALL).zip(&image.sizes) {
+        Watchdog::arm(BOOT_MS);
         *to = Sha256::digest(start::memory(Area { at: destination(*part).at, len: *size }));
     }
+    let [from, to] = image.anchors;
+    let anchors = start::scratch().get(from as usize..to as usize).unwrap_or_default();
+    let anchors = Sha256::digest(anchors);
     let handoff = black_box(start::handoff());
     *handoff = Handoff {
         magic: HANDOFF_MAGIC,
@@ -253,11 +266,6 @@ fn start_image(
     console.text("boot: slot ");
     console.hex(handoff.slot);
     console.text("\n");
-    if trial {
-        Watchdog::arm(TRIAL_MS);
-    } else {
-        Watchdog::disarm();
-    }
     start::wipe(map::SCRATCH);
     let outdated = stands_above(state.counter);
     #[cfg(not(feature = "planted-single"))]
@@ -270,15 +278,23 @@ fn start_image(
             budget: LAYOUT.budget,
             image,
             measured: &measured,
+            anchors: &anchors,
             verifier,
             identity: &device.identity,
         },
     );
     #[cfg(feature = "planted-single")]
     let address = {
-        let _ = (outdated, verifier, entry as fn(u32, &Facts<'_>) -> u32);
+        let _ = (outdated, anchors, verifier, entry as fn(u32, &Facts<'_>) -> u32);
         map::SECURE.at
     };
+    // Where nothing is, this boot ends here, and the watchdog still runs.
+    start::probe(address);
+    if trial {
+        Watchdog::arm(TRIAL_MS);
+    } else {
+        Watchdog::disarm();
+    }
     // SAFETY: the second judgement gave this address: the vector table of the image, or an
     // address where nothing is.
     unsafe { start::jump(address) }

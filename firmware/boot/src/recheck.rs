@@ -23,14 +23,16 @@ pub struct Facts<'f> {
     pub image: &'f Image,
     /// The digests of the parts where they are to run, measured again.
     pub measured: &'f [[u8; 32]; 2],
+    /// The digest of the anchors whose keys the first judgement took, measured again.
+    pub anchors: &'f [u8; 32],
     /// The verifier of the first judgement.
     pub verifier: &'f Ecdsa,
     /// What the device is.
     pub identity: &'f Identity,
 }
 
-/// `base` when everything holds, and an address with the top bit set, where nothing can run, when
-/// anything does not.
+/// `base` when everything holds. When anything does not, `base` with another top bit, or up to 240 MiB
+/// above it, or both: a board has nothing in these places.
 #[inline(never)]
 pub fn entry(base: u32, facts: &Facts<'_>) -> u32 {
     let state = facts.state;
@@ -41,6 +43,8 @@ pub fn entry(base: u32, facts: &Facts<'_>) -> u32 {
     for (measured, stated) in facts.measured.iter().zip(&facts.image.stated) {
         wrong |= difference(measured, stated);
     }
+    // The keys are those of the anchors that were recorded.
+    wrong |= difference(facts.anchors, &slot.pin.anchors_digest);
     // The manifest is for this class, and has the number that was recorded.
     for (a, b) in facts.image.class.iter().zip(&facts.identity.class) {
         wrong |= u32::from(black_box(a ^ b));
@@ -77,8 +81,13 @@ pub fn entry(base: u32, facts: &Facts<'_>) -> u32 {
     let spent = is_zero(slot.attempts) | is_below(facts.budget, black_box(slot.attempts));
     wrong |= active & confirmed | !active & (trial | spent);
 
-    // One bit for any difference, in a place where the memory map has nothing.
-    base ^ is_zero(is_zero(wrong)) << 31 ^ wrong.wrapping_mul(4)
+    // Two ways to say that there is a difference. What it is must not move the address: an attacker may
+    // have chosen it.
+    let mut any = black_box(wrong);
+    for shift in [16, 8, 4] {
+        any |= any >> shift;
+    }
+    base ^ is_zero(is_zero(wrong)) << 31 ^ (any & 15) << 24
 }
 
 fn words(number: u64) -> u32 {

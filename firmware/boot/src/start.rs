@@ -38,10 +38,24 @@ global_asm!(
 );
 
 extern "C" fn trapped() -> ! {
+    // A test asks whether it was a watchdog.
+    #[cfg(feature = "test-exit")]
+    {
+        let exception: u32;
+        // SAFETY: reads IPSR.
+        unsafe { asm!("mrs {}, ipsr", out(reg) exception) };
+        if exception == NMI {
+            end(WATCHED)
+        }
+    }
     end(TRAPPED)
 }
 
 const TRAPPED: u32 = 0x3f;
+#[cfg(feature = "test-exit")]
+const WATCHED: u32 = 0x32;
+#[cfg(feature = "test-exit")]
+const NMI: u32 = 2;
 const PAINT: u32 = 0xa5a5_a5a5;
 
 unsafe extern "C" {
@@ -122,6 +136,12 @@ pub fn handoff() -> &'static mut Handoff {
     unsafe { &mut *(map::HANDOFF.at as *mut Handoff) }
 }
 
+/// Reads a word: an exception where nothing is.
+pub fn probe(address: u32) {
+    // SAFETY: the word at a vector table, or an address where nothing is.
+    let _ = unsafe { read_volatile(address as *const u32) };
+}
+
 /// Zeroes the loader's memory and every register, and starts the image whose vector table is at
 /// `address`.
 ///
@@ -188,13 +208,6 @@ pub fn end(code: u32) -> ! {
             core::hint::spin_loop();
         }
     }
-}
-
-/// A test build goes into recovery only where its test says so: by a word behind the blob.
-#[cfg(all(feature = "test-exit", feature = "recovery"))]
-pub fn recovery_wanted() -> bool {
-    // SAFETY: memory of the map, behind the blob.
-    unsafe { read_volatile((map::OTP.at + map::OTP.len) as *const u32) == 0x5652_4652 }
 }
 
 #[panic_handler]

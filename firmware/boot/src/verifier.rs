@@ -87,6 +87,12 @@ impl Verify for Ecdsa {
             manifest: difference(end, &self.manifest),
             key: fold(x),
         });
+        // A planted mistake: what boots was verified when it was installed, by a verifier without a
+        // manifest.
+        #[cfg(feature = "planted-trusting")]
+        if self.manifest != [0; 32] {
+            return Ok(());
+        }
         if proved.as_slice() == stated { Ok(()) } else { Err(Reason::BadSignature) }
     }
 }

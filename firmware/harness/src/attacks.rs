@@ -182,11 +182,30 @@ impl Attacks<'_> {
         let written = std::fs::read(self.device.flash()).expect("the flash");
 
         self.turn_anchors(3);
+        // The flash from before: the anchors that name a stolen key stay dismissed.
+        let present = std::fs::read(self.device.flash()).expect("the flash");
+        let mut replay = written.clone();
+        replay[0xff_f000..].copy_from_slice(&present[0xff_f000..]);
+        std::fs::write(self.device.flash(), &replay).expect("the flash");
+        let outcome = self.device.command(0);
+        self.refused_at_boot(
+            "replayed_anchors_are_older_than_the_counter",
+            &outcome,
+            STOPPED,
+            Reason::LifecycleForbids,
+        );
+        std::fs::write(self.device.flash(), &present).expect("the flash");
         let outcome = self.device.command(0);
         let taken = outcome.code == runs(2) && field(&outcome, "trial") == Some(1);
         self.check("revoked_release_gives_way_to_a_written_successor", taken, &outcome);
         // The image on trial takes the anchors that revoke it.
         self.turn_anchors(4);
+        let listed = std::fs::read(self.device.flash()).expect("the flash");
+        self.device.write(ANCHORS_B + 100, &[0; 4]);
+        let outcome = self.device.command(0);
+        let given_up = outcome.code == runs(1) && field(&outcome, "revoked") == Some(1);
+        self.check("an_unreadable_list_of_the_revoked_is_no_empty_one", given_up, &outcome);
+        std::fs::write(self.device.flash(), &listed).expect("the flash");
         let outcome = self.device.command(0);
         let seen = field(&outcome, "reason").and_then(Reason::from_number);
         let given_up = outcome.code == runs(1) && seen == Some(Reason::ReleaseRevoked);
@@ -269,7 +288,7 @@ impl Attacks<'_> {
         self.check("withheld_confirmation_ends_with_the_budget", codes == wanted, &codes);
         let fuses = self.device.read(0x80ff_f000, 4096);
         let burnt: u32 = fuses.iter().map(|byte| byte.count_zeros()).sum();
-        self.check("the_counter_moves_only_on_confirmation", burnt == 2, &burnt);
+        self.check("the_counter_does_not_move_without_confirmation", burnt == 2, &burnt);
         let codes: Vec<_> = (0..8).map(|_| self.device.command(0).code).collect();
         let healthy = codes.iter().all(|code| *code == runs(1));
         self.check("power_cycling_a_healthy_device_changes_nothing", healthy, &codes);
@@ -553,3 +572,6 @@ fn with_algorithm(mut release: Release, one: u8, other: u8) -> Release {
 
 /// A command that no draft of SUIT has, one byte long.
 const UNKNOWN_COMMAND: u8 = 0x16;
+
+/// Where anchors of even versions lie.
+const ANCHORS_B: u32 = mps2::map::LAYOUT.anchors[1].at;

@@ -147,10 +147,9 @@ impl Device {
 
     /// Runs until the secure component hangs, and reads every memory that the loader could reach.
     pub fn memory_at_handoff(&self, command: u32) -> Vec<u8> {
-        let areas = [(0x1000_0000, 0x40_0000), (0x3000_0000, 0x8000), (0x3800_0000, 0x40_0000)];
         // The image is up once it has said its line.
         let is_up = |run: &Run| run.console.lines_with("app: release") > 0;
-        self.memory_when(Run { command, ..Run::default() }, "memsave", &areas, is_up)
+        self.memory_when(Run { command, ..Run::default() }, "memsave", &MEMORY, is_up)
     }
 
     /// Runs until `ready`, reads memory by this command of the monitor, and cuts the power.
@@ -283,6 +282,9 @@ fn wait(child: &mut Child, run: &Run) -> Option<i32> {
     }
 }
 
+/// Every memory that the loader could reach, by address and length.
+pub const MEMORY: [(u32, u32); 3] =
+    [(0x1000_0000, 0x40_0000), (0x3000_0000, 0x8000), (0x3800_0000, 0x40_0000)];
 /// Longer than a device takes to its first line on any host.
 const ENOUGH: Duration = Duration::from_secs(300);
 

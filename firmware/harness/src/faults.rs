@@ -1,9 +1,9 @@
 //! Fault injection: one instruction of the loader is left out, everywhere it is executed, and a
 //! bad image must not run.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
@@ -11,28 +11,35 @@ use std::time::Instant;
 use harness::elf;
 
 use crate::device::{Bench, otp};
+use crate::lane::{By, Lane, Rig};
 use crate::scene::{self, Scene};
-use crate::verdict::{self, End, Files};
+use crate::verdict::{self, End};
 
 /// What to try.
 pub struct Wish<'w> {
     /// So many faults only, chosen alike each time.
     pub sample: Option<usize>,
-    /// Those on this scene only.
+    /// Those on scenes whose name begins like this only.
     pub scene: Option<&'w str>,
+    /// Those in functions only whose symbol contains one of these, between commas.
+    pub code: Option<&'w str>,
     /// Print how each run ended.
     pub list: bool,
+    /// Emulators at a time.
+    pub jobs: usize,
+    /// The board.
+    pub machine: &'static str,
 }
 
 /// Faults to try, and what they did.
-struct Campaign<'b> {
-    bench: &'b Bench,
+struct Campaign {
+    rig: Rig,
     /// The loader, its reset vector at the stub.
     boot: Vec<u8>,
-    stub: PathBuf,
     scenes: Vec<Scene>,
     symbols: Vec<(u32, String)>,
     list: bool,
+    jobs: usize,
 }
 
 /// A scene and the address of an instruction that is left out.
@@ -49,86 +56,131 @@ struct Tally {
     scenes: Vec<[usize; 3]>,
 }
 
-/// The faults that are wished for; then, unless it was about one scene, the same loader without its
-/// second judgement, which must fail.
+/// A loader with a part left out that the campaign must find missing, the scenes that show it, and
+/// the functions that are looked at first.
+struct Planted {
+    image: &'static str,
+    what: &'static str,
+    shows: fn(&Scene) -> bool,
+    decides: &'static [&'static str],
+}
+
+const PLANTED: [Planted; 2] = [
+    Planted {
+        image: "boot-planted",
+        what: "without the second judgement",
+        shows: |scene| scene.line.is_none(),
+        decides: &["6verify", "6revert", "4boot3run"],
+    },
+    Planted {
+        image: "boot-trusting",
+        what: "without the second judgement and the verification of what recovery wrote",
+        shows: |scene| scene.line.is_some(),
+        decides: &["6verify", "6admits"],
+    },
+];
+
+/// The faults that are wished for; then, unless it was about a part of them, the same loader without
+/// what is there twice, which must fail.
 pub fn run(bench: &Bench, wish: &Wish<'_>) -> bool {
-    let Some(campaign) = Campaign::new(bench, &bench.boot, wish.list) else { return false };
+    let Some(campaign) = Campaign::new(bench, &bench.boot, wish, wish.list) else { return false };
     let Some(mut sites) = campaign.sites() else { return false };
     if !campaign.ends_what_hangs() {
         return false;
     }
-    sites.retain(|site| wish.scene.is_none_or(|only| campaign.scenes[site.scene].name == only));
+    let wanted = |name: &str| wish.scene.is_none_or(|only| name.starts_with(only));
+    let meant = |symbol: &str| {
+        wish.code.is_none_or(|names| names.split(',').any(|name| symbol.contains(name)))
+    };
+    sites.retain(|site| {
+        wanted(campaign.scenes[site.scene].name) && meant(campaign.symbol(site.address))
+    });
     if let Some(count) = wish.sample {
         sites = pick(sites, count);
     }
     let tried = sites.len();
-    println!("{tried} faults on {} scenes", campaign.scenes.len() - 1);
+    if wish.list {
+        for (index, scene) in campaign.scenes.iter().enumerate() {
+            let count = sites.iter().filter(|site| site.scene == index).count();
+            println!("{}: {count} sites", scene.name);
+        }
+    }
+    let bad = campaign.scenes.iter().filter(|scene| !scene.good && wanted(scene.name)).count();
+    println!("{}: {tried} faults on {bad} scenes", wish.machine);
     let ends = campaign.inject(&sites, usize::MAX);
     let of = |end| ends.get(&end).copied().unwrap_or_default();
-    let (bad, stuck) = (of(End::Booted), of(End::Stuck));
+    let (bad, stuck) = (of(End::Booted) + of(End::BootedLater), of(End::Stuck));
 
-    let found = if wish.scene.is_some() { None } else { Some(planted(bench, wish)) };
+    let is_part = wish.scene.is_some() || wish.code.is_some();
+    let found = is_part || PLANTED.iter().all(|what| planted(bench, wish, what) > 0);
     if stuck > 0 {
         println!("FAILED  {stuck} runs did not come to an end of their own");
     }
     println!("faults: {tried}, boots of a bad image: {bad}");
-    tried > 0 && bad == 0 && stuck == 0 && found.is_none_or(|found| found > 0)
+    tried > 0 && bad == 0 && stuck == 0 && found
 }
 
-/// How many bad images the loader boots whose second judgement is left out; no more are sought than
-/// show that the campaign finds them.
-fn planted(bench: &Bench, wish: &Wish<'_>) -> usize {
-    let planted = bench.boot.with_file_name("boot-planted");
-    let Some(planted) = Campaign::new(bench, &planted, false) else { return 0 };
+/// How many bad images a loader boots of which a part is left out; no more are sought than show that
+/// the campaign finds them.
+fn planted(bench: &Bench, wish: &Wish<'_>, what: &Planted) -> usize {
+    let image = bench.boot.with_file_name(what.image);
+    let Some(planted) = Campaign::new(bench, &image, wish, false) else { return 0 };
     let Some(mut sites) = planted.sites() else { return 0 };
-    sites.retain(|site| !is_crypto(planted.symbol(site.address)));
+    sites.retain(|site| {
+        (what.shows)(&planted.scenes[site.scene]) && !is_crypto(planted.symbol(site.address))
+    });
     let enough = if wish.sample.is_some() { 1 } else { 3 };
     let count = sites.len();
     let mut sites = pick(sites, count);
     // What decides is looked at first, all of it, to have an answer soon.
-    sites.sort_by_key(|site| !decides(planted.symbol(site.address)));
-    sites.truncate(PLANTED);
+    sites.sort_by_key(|site| {
+        let symbol = planted.symbol(site.address);
+        !what.decides.iter().any(|name| symbol.contains(name))
+    });
+    sites.truncate(MOST_PLANTED);
     let ends = planted.inject(&sites, enough);
-    let found = ends.get(&End::Booted).copied().unwrap_or_default();
+    let of = |end| ends.get(&end).copied().unwrap_or_default();
+    let found = of(End::Booted) + of(End::BootedLater);
     let tried: usize = ends.values().sum();
-    println!(
-        "without the second judgement, faults that boot a bad image: {found} of {tried} tried"
-    );
+    println!("{}, faults that boot a bad image: {found} of {tried} tried", what.what);
     found
 }
 
-impl<'b> Campaign<'b> {
+impl Campaign {
     /// `None` where there is no loader.
-    fn new(bench: &'b Bench, boot: &Path, list: bool) -> Option<Campaign<'b>> {
+    fn new(bench: &Bench, boot: &Path, wish: &Wish<'_>, list: bool) -> Option<Campaign> {
         fs::create_dir_all(&bench.folder).expect("a folder");
         let fleet = scene::fleet();
-        let scenes = scene::all(&fleet);
-        for scene in &scenes {
-            fs::write(bench.folder.join(scene.name), &scene.flash).expect("a flash file");
-        }
-        fs::write(bench.folder.join("otp.bin"), otp(&fleet, 0x3000)).expect("the fuses");
         let mut boot = fs::read(boot).ok()?;
         let symbols = elf::symbols(&boot);
-        let stub = bench.folder.join("stub.bin");
-        fs::write(&stub, verdict::stub(&mut boot)?).expect("the stub");
-        Some(Campaign { bench, boot, stub, scenes, symbols, list })
+        let file = |name: &str, bytes: &[u8]| {
+            let path = bench.folder.join(name);
+            fs::write(&path, bytes).expect("a file");
+            path
+        };
+        let rig = Rig {
+            folder: bench.folder.clone(),
+            machine: wish.machine,
+            stub: file("stub.bin", &verdict::stub(&mut boot)?),
+            otp: file("otp.bin", &otp(&fleet, 0x3000)),
+            plain: file("plain", &boot),
+            later: Mutex::new(HashMap::new()),
+        };
+        Some(Campaign { rig, boot, scenes: scene::all(&fleet), symbols, list, jobs: wish.jobs })
     }
 
     /// Every instruction that each scene executes. `None` when a scene does not end as it should
     /// without a fault.
     fn sites(&self) -> Option<Vec<Site>> {
-        let plain = self.elf("plain", &self.boot);
-        let executed = std::thread::scope(|scope| {
-            let plain = &plain;
-            let runs: Vec<_> = self
-                .scenes
-                .iter()
-                .map(|scene| scope.spawn(move || self.executed(scene, plain)))
-                .collect();
-            runs.into_iter().map(|run| run.join().expect("a run")).collect::<Vec<_>>()
+        let found = Mutex::new(vec![None; self.scenes.len()]);
+        self.each(self.scenes.len(), |lane, index| {
+            let executed = self.executed(lane, &self.scenes[index]);
+            found.lock().expect("no lane panics")[index] = executed;
+            true
         });
         let mut sites = Vec::new();
-        for (index, (scene, executed)) in self.scenes.iter().zip(executed).enumerate() {
+        let found = found.into_inner().expect("no lane panics");
+        for (index, (scene, executed)) in self.scenes.iter().zip(found).enumerate() {
             let wanted = |address: &u32| scene.crypto || !is_crypto(self.symbol(*address));
             let executed = executed?.into_iter().filter(wanted);
             if !scene.good {
@@ -136,6 +188,25 @@ impl<'b> Campaign<'b> {
             }
         }
         Some(sites)
+    }
+
+    /// Does this with every number below `count`, on so many devices at a time, until it says no.
+    fn each(&self, count: usize, work: impl Fn(&mut Lane<'_>, usize) -> bool + Sync) {
+        let next = AtomicUsize::new(0);
+        std::thread::scope(|scope| {
+            for number in 0..self.jobs.min(count) {
+                let (next, work) = (&next, &work);
+                scope.spawn(move || {
+                    let mut lane = Lane::new(&self.rig, number);
+                    loop {
+                        let index = next.fetch_add(1, Ordering::Relaxed);
+                        if index >= count || !work(&mut lane, index) {
+                            return;
+                        }
+                    }
+                });
+            }
+        });
     }
 
     /// Whether a loader that goes round for ever, and one that sleeps, meet the deadline. Neither
@@ -147,9 +218,9 @@ impl<'b> Campaign<'b> {
             let place = reset.and_then(|(address, _)| elf::offset_of(&boot, *address));
             let end = place.map(|at| {
                 boot[at..at + code.len()].copy_from_slice(code);
-                self.qemu(&self.scenes[0], &self.elf("hangs", &boot), &[])
+                Lane::new(&self.rig, 0).inject(&boot, &self.scenes[0], By::Memory)
             });
-            let sound = matches!(end, Some(End::Exception | End::Reset));
+            let sound = matches!(end, Some(End::Watchdog | End::Reset));
             if !sound {
                 println!("FAILED  a loader that {what}: {end:?}");
             }
@@ -157,31 +228,50 @@ impl<'b> Campaign<'b> {
         })
     }
 
-    /// The loader's instructions that run in a scene, by address.
-    fn executed(&self, scene: &Scene, boot: &Path) -> Option<Vec<u32>> {
-        let log = self.bench.folder.join(format!("{}.trace", scene.name));
+    /// The loader's instructions that run in a scene, by address, whichever way its release comes.
+    fn executed(&self, lane: &mut Lane<'_>, scene: &Scene) -> Option<Vec<u32>> {
+        let mut all = self.trace(lane, scene, By::Memory)?;
+        if scene.line.is_some() {
+            all.extend(self.trace(lane, scene, By::Console)?);
+        }
+        all.sort_unstable();
+        all.dedup();
+        Some(all)
+    }
+
+    fn trace(&self, lane: &mut Lane<'_>, scene: &Scene, by: By) -> Option<Vec<u32>> {
+        let log = self.rig.folder.join(format!("{}.trace", scene.name));
         let mut arguments = ["-singlestep", "-d", "in_asm", "-D"].map(str::to_owned).to_vec();
         arguments.push(log.display().to_string());
-        let end = self.qemu(scene, boot, &arguments);
-        let sound = match end {
-            End::Booted => scene.good,
-            End::Stopped | End::Recovery | End::Exception => !scene.good,
+        let ran = lane.run(&self.rig.plain, scene, by, &arguments);
+        let later = lane.follow(scene);
+        let sound = match (&scene.line, ran.end) {
+            (None, End::Booted) => scene.good,
+            (None, End::Stopped | End::Recovery | End::Exception) => !scene.good && later.is_none(),
+            // What was taken runs at the next start; what was refused was for the right reason.
+            (Some((_, None)), End::Reset) => later == Some(End::BootedLater),
+            (Some((_, Some(reason))), End::Recovery) => {
+                let refused = format!("boot: recovery, {:08x}", reason.number());
+                ran.said.lines().last().is_some_and(|line| line.ends_with(&refused))
+                    && later.is_none()
+            }
             _ => false,
         };
         if !sound {
-            println!("FAILED  {}: {} without a fault", scene.name, end.text());
+            let (end, said) = (ran.end.text(), ran.said);
+            println!(
+                "FAILED  {} by {by:?}: {end}, then {later:?}, without a fault: {said}",
+                scene.name
+            );
             return None;
         }
         let text = fs::read_to_string(&log).expect("a trace");
         let _ = fs::remove_file(&log);
-        let mut executed: Vec<u32> = text
+        let addresses = text
             .lines()
             .filter_map(|line| u32::from_str_radix(line.strip_prefix("0x")?.get(..8)?, 16).ok())
-            .filter(|address| elf::offset_of(&self.boot, *address).is_some())
-            .collect();
-        executed.sort_unstable();
-        executed.dedup();
-        Some(executed)
+            .filter(|address| elf::offset_of(&self.boot, *address).is_some());
+        Some(addresses.collect())
     }
 
     /// Injects each fault, until `enough` have booted a bad image; how the runs ended.
@@ -191,47 +281,26 @@ impl<'b> Campaign<'b> {
             scenes[site.scene][0] += 1;
         }
         let tally = Mutex::new(Tally { ends: BTreeMap::new(), scenes });
-        let next = AtomicUsize::new(0);
         let bad = AtomicUsize::new(0);
         let start = Instant::now();
-        std::thread::scope(|scope| {
-            for worker in 0..2 * std::thread::available_parallelism().map_or(1, usize::from) {
-                let (next, bad, tally) = (&next, &bad, &tally);
-                scope.spawn(move || {
-                    while bad.load(Ordering::Relaxed) < enough {
-                        let index = next.fetch_add(1, Ordering::Relaxed);
-                        let Some(site) = sites.get(index) else { return };
-                        let mut boot = self.boot.clone();
-                        leave_out(&mut boot, site.address);
-                        let elf = self.elf(&format!("worker-{worker}"), &boot);
-                        let end = self.qemu(&self.scenes[site.scene], &elf, &[]);
-                        bad.fetch_add(usize::from(end == End::Booted), Ordering::Relaxed);
-                        tally.lock().expect("no worker panics").note(self, *site, end);
-                        if index % 500 == 499 {
-                            let seconds = start.elapsed().as_secs();
-                            eprintln!("{} of {}, {seconds} s", index + 1, sites.len());
-                        }
-                    }
-                });
+        self.each(sites.len(), |lane, index| {
+            let site = sites[index];
+            let mut boot = self.boot.clone();
+            leave_out(&mut boot, site.address);
+            let by = if is_console(self.symbol(site.address)) { By::Console } else { By::Memory };
+            let end = lane.inject(&boot, &self.scenes[site.scene], by);
+            let booted = usize::from(is_bad(end));
+            tally.lock().expect("no lane panics").note(self, site, end);
+            if index % 500 == 499 {
+                eprintln!("{} of {}, {} s", index + 1, sites.len(), start.elapsed().as_secs());
             }
+            bad.fetch_add(booted, Ordering::Relaxed) + booted < enough
         });
-        let ends = tally.into_inner().expect("no worker panics").ends;
+        let ends = tally.into_inner().expect("no lane panics").ends;
         for (end, count) in &ends {
             println!("{count:6} {}", end.text());
         }
         ends
-    }
-
-    fn elf(&self, name: &str, bytes: &[u8]) -> PathBuf {
-        let path = self.bench.folder.join(name);
-        fs::write(&path, bytes).expect("an image");
-        path
-    }
-
-    fn qemu(&self, scene: &Scene, boot: &Path, more: &[String]) -> End {
-        let folder = &self.bench.folder;
-        let (flash, otp) = (folder.join(scene.name), folder.join("otp.bin"));
-        verdict::run(&Files { boot, stub: &self.stub, flash: &flash, otp: &otp }, more)
     }
 
     fn symbol(&self, address: u32) -> &str {
@@ -243,11 +312,12 @@ impl<'b> Campaign<'b> {
 impl Tally {
     /// Counts a run, and says what is worth a line: a bad image that booted, a run without an end
     /// of its own, and each scene as it comes to its end.
-    fn note(&mut self, campaign: &Campaign<'_>, site: Site, end: End) {
+    fn note(&mut self, campaign: &Campaign, site: Site, end: End) {
         let (name, symbol) = (campaign.scenes[site.scene].name, campaign.symbol(site.address));
         let line = format!("{name}: {:#010x} {symbol}", site.address);
         match end {
             End::Booted => println!("BOOTED  {line}"),
+            End::BootedLater => println!("BOOTED  {line}, at a later start"),
             End::Stuck => println!("STUCK   {line}"),
             _ if campaign.list => println!("{}: {line}", end.text()),
             _ => {}
@@ -256,7 +326,7 @@ impl Tally {
         let [left, tried, booted] = &mut self.scenes[site.scene];
         *left -= 1;
         *tried += 1;
-        *booted += usize::from(end == End::Booted);
+        *booted += usize::from(is_bad(end));
         if *left == 0 {
             println!("{name}: {tried} faults, boots of a bad image: {booted}");
         }
@@ -268,9 +338,14 @@ fn is_crypto(symbol: &str) -> bool {
     ["p256_product", "p256_verify", "4sha2", "6sha256"].iter().any(|name| symbol.contains(name))
 }
 
-/// Where a missing instruction is most likely to change a decision.
-fn decides(symbol: &str) -> bool {
-    ["6verify", "6revert", "4boot3run"].iter().any(|name| symbol.contains(name))
+/// The code that takes bytes: nothing else knows where they come from.
+fn is_console(symbol: &str) -> bool {
+    ["7console", "8recovery"].iter().any(|name| symbol.contains(name))
+}
+
+/// Whether a bad image ran.
+fn is_bad(end: End) -> bool {
+    matches!(end, End::Booted | End::BootedLater)
 }
 
 /// NOPs of the instruction's own length.
@@ -299,4 +374,4 @@ fn pick(mut sites: Vec<Site>, count: usize) -> Vec<Site> {
 const HANGS: [(&str, [u8; 4]); 2] =
     [("goes round", [0xfe, 0xe7, 0xfe, 0xe7]), ("sleeps", [0x30, 0xbf, 0xfd, 0xe7])];
 /// Faults that are tried on the planted loader at most.
-const PLANTED: usize = 3000;
+const MOST_PLANTED: usize = 3000;

@@ -86,6 +86,7 @@ pub fn all(bench: &Bench, boards: &[&'static str]) -> bool {
         life(bench, machine, &mut tally);
         delivered(bench, machine, &mut tally);
         left::secret(bench, machine, &mut tally);
+        left::secret_of_the_decommissioned(bench, machine, &mut tally);
         left::registers_and_memory(bench, machine, &mut tally);
         left::stack_of_recovery(bench, machine, &mut tally);
         left::log(bench, machine, &mut tally);

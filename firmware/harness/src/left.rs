@@ -6,7 +6,7 @@ use harness::release::{Fleet, Images};
 use ringfort_cose::Reason;
 use slots::Sha256;
 
-use crate::device::{Bench, Device, Run, SECRET};
+use crate::device::{Bench, Device, MEMORY, Run, SECRET, otp};
 use crate::flows::{DONE, HANG, INSTALL, REVERT, Tally, runs};
 
 /// Reads all of the memory at hand-off and looks for the device's secret, in every form in which the
@@ -26,6 +26,24 @@ pub fn secret(bench: &Bench, machine: &'static str, tally: &mut Tally) {
     let derived = slots::hmac(&SECRET, &[b"ringfort/record/1"]);
     let what = format!("{machine}: what was derived from it is found");
     tally.check(&what, found(&derived), &"not found");
+}
+
+/// A device that may boot nothing reads its blob to know that. The delivered loader stays where it stopped,
+/// and its memory with it.
+pub fn secret_of_the_decommissioned(bench: &Bench, machine: &'static str, tally: &mut Tally) {
+    let fleet = Fleet::new(&bench.images, 1, 0);
+    let mut device = Device::new(bench, "stopped", machine, &fleet);
+    device.boot = bench.boot.with_file_name("boot");
+    device.otp = otp(&fleet, 0x6000);
+    let run = Run { plain: true, ..Run::default() };
+    let stopped = |run: &Run| run.console.lines_with("boot: stopped, ") > 0;
+    let memory = device.memory_when(run, "memsave", &MEMORY, stopped);
+    let found = |needle: &[u8]| memory.windows(needle.len()).any(|window| window == needle);
+    let pieces: Vec<_> = forms().into_iter().filter(|(_, piece)| found(piece)).collect();
+    let what = format!("{machine}: no piece of the secret of a decommissioned device is left");
+    // The loader itself is there to be found.
+    let read = found(b"boot: stopped, ");
+    tally.check(&what, read && pieces.is_empty(), &(read, pieces));
 }
 
 /// Pieces of eight bytes: plain, under the two pads of HMAC (RFC 2104), and each of these in the byte

@@ -7,6 +7,7 @@ mod device;
 mod faults;
 mod figures;
 mod flows;
+mod lane;
 mod left;
 mod painted;
 mod patience;
@@ -15,6 +16,7 @@ mod scene;
 #[allow(dead_code)]
 mod script;
 mod stacks;
+mod time;
 mod update;
 mod verdict;
 
@@ -54,13 +56,18 @@ fn main() -> ExitCode {
     }
     let good = match arguments.first().map(String::as_str) {
         Some("flows") => flows::all(&bench, &boards),
+        Some("time") => time::all(&bench, &boards),
         Some("attacks") => attacks::all(&bench, &boards),
         Some("faults") => faults::run(
             &bench,
             &faults::Wish {
                 sample: value("--sample").and_then(|n| n.parse().ok()),
                 scene: value("--scene").as_deref(),
+                code: value("--code").as_deref(),
                 list: arguments.iter().any(|a| a == "--list"),
+                jobs: jobs(value("--jobs")),
+                // One board, unless the other is asked for.
+                machine: boards[0],
             },
         ),
         Some("size") => figures::print(&bench),
@@ -77,4 +84,11 @@ fn main() -> ExitCode {
         let _ = std::fs::remove_dir_all(&bench.folder);
     }
     if good { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// As many emulators at a time as asked for, or two for each core: each waits for its files now and
+/// then.
+fn jobs(asked: Option<String>) -> usize {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    asked.and_then(|n| n.parse().ok()).filter(|n| *n > 0).unwrap_or(2 * cores)
 }

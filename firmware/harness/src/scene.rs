@@ -21,6 +21,8 @@ pub struct Scene {
     pub crypto: bool,
     /// Whether a sound loader boots it: the twin of the attacks.
     pub good: bool,
+    /// What comes over the console of a device that waits for it, and why it is refused.
+    pub line: Option<(Vec<u8>, Option<Reason>)>,
 }
 
 /// A fleet whose images end the emulator with their first instructions.
@@ -42,10 +44,10 @@ pub fn fleet() -> Fleet {
     Fleet::new(&images, 2, 0)
 }
 
-/// Every scene, the good one first.
+/// Every scene, those without an attack among them.
 pub fn all(fleet: &Fleet) -> Vec<Scene> {
     let good = fleet.good(5);
-    let scene = |name, crypto, flash| Scene { name, flash, crypto, good: false };
+    let scene = |name, crypto, flash| Scene { name, flash, crypto, good: false, line: None };
     let mut scenes =
         vec![Scene { good: true, ..scene("good", false, trial(fleet, &good, &good, 0)) }];
     let forged = good.clone().with_bad_signature();
@@ -74,6 +76,12 @@ pub fn all(fleet: &Fleet) -> Vec<Scene> {
     device.put(SLOT_A, &fleet.slot(&forged, 1));
     scenes.push(scene("forged-at-the-factory", false, device.bytes));
 
+    // The same, and what the factory wrote brings anchors of its own, whose keys signed it.
+    let foreign = fleet.good_under(5, 2);
+    let mut device = Host::new(fleet);
+    device.put(SLOT_A, &fleet.slot(&foreign, 2));
+    scenes.push(scene("foreign-anchors-at-the-factory", false, device.bytes));
+
     // Release 5 is confirmed; an older one lies in its slot.
     let mut device = Host::new(fleet);
     device.put(SLOT_A, &fleet.slot(&good, 1));
@@ -91,7 +99,59 @@ pub fn all(fleet: &Fleet) -> Vec<Scene> {
     let mut flash = trial(fleet, &older, &older, 0);
     flash[FUSES] = 0xfc;
     scenes.push(scene("older-records", false, flash));
+    scenes.extend(recovery(fleet));
     scenes
+}
+
+/// Release 5 was confirmed and is gone from its slot, the other slot was never written: the device
+/// waits for a release, and this is what comes.
+fn recovery(fleet: &Fleet) -> Vec<Scene> {
+    let mut device = Host::new(fleet);
+    let good = fleet.good(5);
+    device.put(SLOT_A, &fleet.slot(&good, 1));
+    let mut store = started(device, fleet, &good).expect("a record");
+    let id = store.state().spare();
+    store.confirm(id).expect("a confirmation");
+    let mut device = store.into_hardware();
+    device.put(SLOT_A, &[0xff; 0x4000]);
+    let flash = device.bytes;
+
+    let next = fleet.good(6);
+    let made = |made: Made| fleet.release(&Made { number: 6, ..made });
+    let scene = |name, crypto, release: &Release, reason: Option<Reason>| Scene {
+        name,
+        flash: flash.clone(),
+        crypto,
+        good: reason.is_none(),
+        line: Some((release.stream(), reason)),
+    };
+    let bad = |name, release: &Release, reason| scene(name, false, release, Some(reason));
+    // Anchors that somebody wrote over the device's, and a release by their keys.
+    let mut foreign = Host::of(flash.clone());
+    foreign.put(layout().anchors[0].at, fleet.anchors(2));
+    let foreign = Scene {
+        flash: foreign.bytes,
+        ..bad("recovery-foreign-anchors", &fleet.good_under(6, 2), Reason::AnchorsDigest)
+    };
+    let (forged, flipped) =
+        (next.clone().with_bad_signature(), next.clone().with_flipped_payload(1, 50));
+    vec![
+        scene("recovery-good", false, &next, None),
+        scene("recovery-forged-signature", true, &forged, Some(Reason::BadSignature)),
+        scene("recovery-flipped-payload", true, &flipped, Some(Reason::ImageDigest)),
+        bad(
+            "recovery-one-signature-of-two",
+            &made(Made { signers: Some(vec![11]), ..Made::default() }),
+            Reason::ThresholdNotMet,
+        ),
+        bad("recovery-older-release", &fleet.good(3), Reason::SequenceTooLow),
+        bad(
+            "recovery-wrong-class",
+            &made(Made { class: Some([0xc2; 16]), ..Made::default() }),
+            Reason::WrongDevice,
+        ),
+        foreign,
+    ]
 }
 
 /// A device whose slot A holds `held`, on trial by a record that names `recorded`.
