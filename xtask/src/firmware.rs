@@ -2,6 +2,7 @@
 
 mod c_device;
 mod debian;
+mod porting;
 mod spm;
 mod steps;
 mod toolchain;
@@ -30,15 +31,17 @@ cargo xtask firmware <what>
   run                a device from reset to its first non-secure line, without semihosting
   test               all of it in a quarter of an hour, power cuts and faults as samples
   spm                the partition manager's part of the tests alone
+  porting            docs/porting.md, its commands as they stand
   c-device           the device core behind its C header, linked for a Cortex-M33
   update [--only]    the update partition's part of them alone
   size               sizes, memory and instruction counts, beside their bars
   powercut [--seed]  every power cut of a device's life; ends with `points: N`
   faults [--sample]  every instruction left out; ends with `faults: N, boots of a bad image: M`
-         [--scene]   (those on one bad image only; --list: how each run ended)
+         [--scene]   (those whose name begins so only; --code: in functions named so, between
+                     commas; --board; --jobs: emulators at a time; --list: how each run ended)
 ";
 
-/// The task: `firmware build|images|run|test|spm|update|c-device|size|powercut|faults`.
+/// The task: `firmware build|images|run|test|spm|porting|update|c-device|size|powercut|faults`.
 pub fn run(arguments: &[String]) -> Result<()> {
     let Some((what, rest)) = arguments.split_first() else { bail!("{HELP}") };
     match what.as_str() {
@@ -52,6 +55,7 @@ pub fn run(arguments: &[String]) -> Result<()> {
             qemu("size", rest)
         }
         "spm" => spm::test(),
+        "porting" => porting::test(),
         "c-device" => c_device::test(),
         "update" => spm::update(rest),
         "powercut" => host("powercut", rest),
@@ -74,6 +78,7 @@ const IMAGES: &[Image] = &[
     image("boot-small", "boot", "boot", "target", false),
     image("boot-test", "boot", "boot", "target,test-exit", true),
     image("boot-planted", "boot", "boot", "target,test-exit,planted-single", true),
+    image("boot-trusting", "boot", "boot", "target,test-exit,planted-trusting", true),
     image("secure", "app", "secure", "target", true),
     image("nonsecure", "app", "nonsecure", "target", true),
     image("secure-test", "app", "secure", "target,semihosting", true),
@@ -188,6 +193,7 @@ fn test() -> Result<()> {
         Step::program("faults", harness("faults", &["--sample", "1500"])),
         Step::program("planted", tool("powercut", &["--planted"])),
         Step::program("flows", harness("flows", &[])),
+        Step::program("time", harness("time", &[])),
         Step::here("identical", identical),
         Step::program("symbols", harness("symbols", &[])),
         Step::program("powercut", tool("powercut", &["--sample"])),

@@ -42,7 +42,9 @@ pub fn test() -> Result<()> {
     harness("traps", &images, &images.traps)?;
     harness("c", &images, &images.application)?;
     from_boot(&images)?;
-    updates(&images, &[])
+    updates(&images, &[])?;
+    // Here, because it builds the same packages in the same place.
+    super::porting::test()
 }
 
 /// The update partition alone.
