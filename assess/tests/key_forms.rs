@@ -24,6 +24,22 @@ fn a_key_in_every_notation_is_one_key() {
 }
 
 #[test]
+fn armour_that_code_looks_for_is_no_key() {
+    let code = format!(
+        "if (0 != strncmp(b, \"-----BEGIN \", 11) ||\n\t0 != strcmp(b + n, \"{KEY}-----\"))\n{}\n{}",
+        "\tgoto out_of_here_with_a_message;\n".repeat(20),
+        "strcmp(b, \"-----END \");\n",
+    );
+    assert_eq!(keys("import.c", code.as_bytes()), 0);
+    let code = format!(
+        "#define HEAD \"-----BEGIN ENCRYPTED {KEY}-----\"\n#define A_LONG_NAME_OF_SOMETHING_ELSE 1\n#define TAIL \"-----END ENCRYPTED {KEY}-----\"\n"
+    );
+    let found =
+        run(&[Input::Bytes("parse.c".into(), code.into_bytes())], &Options::default(), &mut ());
+    assert!(found.findings.is_empty(), "{:#?}", found.findings);
+}
+
+#[test]
 fn short_keys_of_every_curve_stand_in_binary_data() {
     for curve in ["secp224r1", "prime256v1", "secp384r1", "secp521r1", "brainpoolP256r1"] {
         for form in ["ec -no_public", "ec", "pkcs8 -topk8 -nocrypt"] {

@@ -294,6 +294,11 @@ fn pem(data: &[u8], at: usize, out: &mut Vec<Found>) {
     if label_end > 64 {
         return;
     }
+    // Code that looks for armour is none.
+    let word = |b: &u8| b.is_ascii_uppercase() || b.is_ascii_digit() || *b == b' ';
+    if !window[11..11 + label_end].iter().all(word) {
+        return;
+    }
     let label = String::from_utf8_lossy(&window[11..11 + label_end]).into_owned();
     let body_at = 11 + label_end + 5;
     let Some(body_len) = memchr::memmem::find(&window[body_at..], b"-----END") else {
@@ -326,6 +331,11 @@ fn pem(data: &[u8], at: usize, out: &mut Vec<Found>) {
         return;
     }
     if is_encrypted {
+        // Code that looks for armour is none.
+        let is_key = matches!(der::read(&raw), Some((der::Object::Encrypted, _)));
+        if raw.len() < 32 || dek(text).is_none() && !is_key {
+            return;
+        }
         let print = Fingerprint(Sha256::digest(&raw).into());
         let about = About { label: format!("{label} under a passphrase"), ..About::default() };
         let sealed = match dek(text) {

@@ -86,7 +86,16 @@ impl Context {
             Some(Self::Example)
         } else if within(DOCUMENTATION)
             || ends(&[".md", ".rst", ".adoc", ".pod", ".po", ".texi", ".info"])
-            || starts(&["readme", "changelog", "changes", "news.", "history."])
+            || starts(&[
+                "readme",
+                "changelog",
+                "changes",
+                "news.",
+                "history.",
+                "todo",
+                "authors",
+                "faq",
+            ])
         {
             Some(Self::Documentation)
         } else if is_library(&parts) {

@@ -21,11 +21,21 @@ pub(super) const RULES: &[Rule] = &[
         only: Only::Source,
         keywords: &["ssl_verify_none"],
         pattern: r"(?:SSL(?:_CTX)?_set_verify|set_verify|verify_mode|context)[^\n]{0,60}SSL_?VERIFY_NON[E]",
-        check: |c| code(c) && !c.whole.windows(2).any(|w| w == b"==" || w == b"!="),
+        check: |c| {
+            let says = |part: &[u8], word: &[u8]| part.windows(word.len()).any(|w| w == word);
+            // wolfSSL has a rule of its own; a listener that asks for no certificate has others.
+            code(c)
+                && ![b"==", b"!="].iter().any(|w| says(c.whole, *w))
+                && !says(c.line, b"wolfSSL_")
+                && !says(c.whole, b"listener")
+                && !says(c.whole, b"server_ctx")
+        },
         hits: &[("a.c", "SSL_CTX_set_verify(ctx, SS·L_VERIFY_NONE, NULL);")],
         misses: &[
             ("a.c", "SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER, NULL);"),
             ("b.c", "if (config->verify_mode == SS·L_VERIFY_NONE) return 0;"),
+            ("c.c", "wo·lfSSL_CTX_set_verify(ctx, SS·L_VERIFY_NONE, 0);"),
+            ("d.c", "SSL_CTX_set_verify(listener->ssl_ctx, SS·L_VERIFY_NONE, ask_for_none);"),
         ],
         ..BASE
     },
@@ -91,12 +101,15 @@ pub(super) const RULES: &[Rule] = &[
             "node_tls_reject",
         ],
         pattern: r"(?:\bcurl(?:\s[^\n|;#]{0,160})?(?:\s-[a-zA-Z]{0,4}k[a-zA-Z]{0,4}\s|\s--insecure\b)|--no-check-certificat[e]|http\.sslVerify\s{0,2}=?\s{0,2}false|GIT_SSL_NO_VERIFY=(?:1|true)|NODE_TLS_REJECT_UNAUTHORIZED\W{1,4}0|strict-ssl\s{0,2}=\s{0,2}false)",
-        check: code,
+        check: |c| code(c) && !option_alone(c),
         hits: &[
             ("up.sh", "wg·et --·no-check-certificate https:/·/up.acme.net/fw.bin"),
             ("up.sh", "cu·rl -k https:/·/up.acme.net/fw.bin"),
         ],
-        misses: &[("up.sh", "cu·rl --cacert /etc/ca.pem https:/·/up.acme.net/fw.bin")],
+        misses: &[
+            ("wget.c", "bb_error_msg(\"--·no-check-certificate\");"),
+            ("up.sh", "cu·rl --cacert /etc/ca.pem https:/·/up.acme.net/fw.bin"),
+        ],
         ..BASE
     },
     Rule {
@@ -221,9 +234,13 @@ pub(super) const RULES: &[Rule] = &[
             "md5sum",
         ],
         pattern: r#"(?:\bMD5_?Init\b|EVP_md5\s{0,2}\(|hashlib\.md5\s{0,2}\(|MD5\.new|mbedtls_md[5](?:_starts(?:_ret)?|_ret)?\s{0,2}\(|wc_(?:Init)?Md5(?:Hash)?\s{0,2}\(|"crypto/md[5]"|(?:getInstance|createHash|hash)\s{0,2}\(\s{0,2}["'](?i:md5)["']|\bmd5sum\s{1,3}-c)"#,
-        check: code,
+        check: called,
         hits: &[("a.c", "MD·5_Init(&ctx);"), ("a.py", "h = ha·shlib.md·5(data)")],
-        misses: &[("a.c", "SHA256_Init(&ctx);")],
+        misses: &[
+            ("md5.h", "void MD·5_Init(MD5_CTX *ctx);"),
+            ("compat.h", "#define MD·5Init own_digest_init"),
+            ("a.c", "SHA256_Init(&ctx);"),
+        ],
         ..BASE
     },
     Rule {
@@ -275,12 +292,16 @@ pub(super) const RULES: &[Rule] = &[
             "tripledes",
         ],
         pattern: r#"(?:\bDES_(?:set_key|ecb_encrypt|ncbc_encrypt|ede3)[a-z_]{0,20}\s{0,2}\(|EVP_(?:des|rc4)[a-z0-9_]{0,20}\s{0,2}\(|mbedtls_(?:des|des3|arc4)_[a-z_]{3,20}\s{0,2}\(|\bRC4_set_key|(?:ARC4|DES3?)\.new\s{0,2}\(|"crypto/(?:de[s]|rc[4])"|(?:getInstance|createCipher(?:iv)?)\s{0,2}\(\s{0,2}["'](?:DES|DESede|RC4|des|rc4|TripleDES)[^"']{0,30}["'])"#,
-        check: code,
+        check: called,
         hits: &[
             ("a.c", "DE·S_set_key_unchecked(&key, &ks);"),
             ("a.java", "Ci·pher.getInstance(\"·DES/EC·B/PKCS5Padding\")"),
         ],
-        misses: &[("a.c", "AES_set_encr·ypt_key(key, 256, &ks);")],
+        misses: &[
+            ("des.h", "const EVP_CIPHER *EV·P_des_cbc(void);"),
+            ("des.h", "void mbe·dtls_des_init(mbedtls_des_context *ctx);"),
+            ("a.c", "AES_set_encr·ypt_key(key, 256, &ks);"),
+        ],
         ..BASE
     },
     Rule {
@@ -293,12 +314,18 @@ pub(super) const RULES: &[Rule] = &[
         only: Only::Source,
         keywords: &["ecb"],
         pattern: r#"(?:\bAES_ecb_encrypt\s{0,2}\(|EVP_(?:aes|aria|camellia|sm4|bf)(?:_\d{3})?_ecb\s{0,2}\(|mbedtls_aes_crypt_ecb\s{0,2}\(|MODE_EC[B]\b|modes\.ECB\s{0,2}\(|["'](?:AES|aes-\d{3})[/-](?:ECB|ecb)|CipherMode\.ECB|AES_ECB_encrypt\s{0,2}\()"#,
-        check: code,
+        check: called,
         hits: &[
             ("a.c", "EVP_EncryptInit_ex(c, EVP_aes_128_ec·b(), 0, k, 0);"),
             ("a.py", "AES.new(k, AES.MODE_EC·B)"),
         ],
-        misses: &[("a.c", "EVP_EncryptInit_ex(c, EVP_aes_128_gcm(), 0, k, iv);")],
+        misses: &[
+            ("compat.h", "#define OLD_MODE_EC·B NEW_MODE_EC·B"),
+            ("evp.h", "const EVP_CIPHER *EV·P_aes_128_ecb(void);"),
+            ("cipher.h", "    CIPHER_MODE_EC·B = 1, /* electronic code book */"),
+            ("names.h", "#define LN_aes_128_ecb \"aes-128-e·cb\""),
+            ("a.c", "EVP_EncryptInit_ex(c, EVP_aes_128_gcm(), 0, k, iv);"),
+        ],
         ..BASE
     },
     Rule {
@@ -362,12 +389,17 @@ pub(super) const RULES: &[Rule] = &[
             "tls1.0",
         ],
         pattern: r"(?:\bTLSv1(?:_1)?_(?:client_|server_)?method\s{0,2}\(|\bSSLv[23]_(?:client_|server_)?method\s{0,2}\(|ssl\.PROTOCOL_(?:SSLv[23]|TLSv1(?:_1)?)\b|set_min_proto_version\s{0,2}\([^\n]{0,40}(?:SSL3|TLS1(?:_1)?)_VERSION|MinVersion\s{0,2}:\s{0,2}tls\.VersionTLS1[01]|ssl_protocols\s[^;\n]{0,60}(?:SSLv3|TLSv1(?:\.1)?)[\s;]|SSLProtocol\s[^\n]{0,40}\+(?:SSLv3|TLSv1(?:\.1)?)\b|MBEDTLS_SSL_MINOR_VERSION_[012]\b|(?:min|tls)_?version\s{0,2}[:=]\s{0,2}.?(?:tlsv1(?:\.[01])?|1\.[01]|sslv3).?\s*$)",
-        check: code,
+        check: least,
         hits: &[
             ("nginx.conf", "ssl_protocols TL·Sv1 TL·Sv1.2;"),
             ("a.c", "ctx = SSL_CTX_new(SS·Lv3_client_method());"),
         ],
-        misses: &[("nginx.conf", "ssl_protocols TL·Sv1.2 TL·Sv1.3;")],
+        misses: &[
+            ("suites.c", "    MBEDTLS_SSL_MINOR_VERSIO·N_1, MBEDTLS_SSL_MAJOR_VERSION_3,"),
+            ("ChangeLog", "   * Allow MBEDTLS_SSL_MINOR_VERSIO·N_1 as min_ver again"),
+            ("ssl.h", "SSL_METHOD *SSL·v3_client_method(void);"),
+            ("nginx.conf", "ssl_protocols TL·Sv1.2 TL·Sv1.3;"),
+        ],
         ..BASE
     },
     Rule {
@@ -380,9 +412,17 @@ pub(super) const RULES: &[Rule] = &[
         only: Only::Text,
         keywords: &["cipher"],
         pattern: r#"(?i)(?:ssl_ciphers?|ciphers?(?:_?list|string)?|set_cipher_list)\s{0,3}[(=:,\s][^\n]{0,80}(?:^|[:\s"'=,+])(?-i:e?NULL|aNULL|EXPORT|EXP|LOW|RC4(?:-[A-Z0-9]{3,5})?|ADH|DES-CBC3?-SHA|3DES|ALL)(?:[:\s"';+]|$)"#,
-        check: |c| code(c) && !cipher_excluded(c),
-        hits: &[("a.c", "SSL_CTX_set_ci·pher_list(ctx, \"ALL:eNULL\");")],
-        misses: &[("a.c", "SSL_CTX_set_ci·pher_list(ctx, \"ECDHE+AESGCM:!aNULL:!RC4\");")],
+        check: |c| code(c) && !cipher_excluded(c) && names_suites(c),
+        hits: &[
+            ("a.c", "SSL_CTX_set_ci·pher_list(ctx, \"ALL:eNULL\");"),
+            ("nginx.conf", "ssl_ci·phers HIGH:RC4-SHA;"),
+        ],
+        misses: &[
+            ("b.c", "static int *psk_ci·phers = NULL;"),
+            ("c.c", "if (!strcmp(ci·pher, \"ADH\")) take_it_out(list);"),
+            ("d.h", "DES_EDE_CBC, /**< DES ci·pher with EDE CBC mode, 3DES is weak */"),
+            ("a.c", "SSL_CTX_set_ci·pher_list(ctx, \"ECDHE+AESGCM:!aNULL:!RC4\");"),
+        ],
         ..BASE
     },
     Rule {
@@ -473,6 +513,69 @@ pub(super) fn code(found: &Capture<'_>) -> bool {
     let comment: &[&[u8]] = &[b"//", b"#", b"*", b"/*", b";", b"--", b"<!--", b"\"\"\""];
     let directive: &[&[u8]] = &[b"#define", b"#if", b"#!", b"#pragma"];
     directive.iter().any(|d| line.starts_with(d)) || !comment.iter().any(|c| line.starts_with(c))
+}
+
+/// In C a list of suites stands in a string, and a comparison gives none.
+fn names_suites(found: &Capture<'_>) -> bool {
+    let quoted = found.whole.iter().filter(|b| **b == b'"').count() > 0;
+    let start = found.whole.as_ptr() as usize - found.line.as_ptr() as usize;
+    let compared = [b"cmp(".as_slice(), b"strstr("]
+        .iter()
+        .any(|call| found.line[..start].windows(call.len()).any(|w| w == *call));
+    !is_c(found.path) || quoted && !compared
+}
+
+/// A version is allowed where it is the least one, not where it is only named.
+fn least(found: &Capture<'_>) -> bool {
+    let line = found.line.to_ascii_lowercase();
+    let says = |word: &[u8]| line.windows(word.len()).any(|w| w == word);
+    let named = found.whole.starts_with(b"MBEDTLS_SSL_MINOR");
+    let prose = ["ChangeLog", ".md", ".txt", ".rst"].iter().any(|end| found.path.ends_with(end));
+    called(found)
+        && !line.starts_with(b"#if")
+        && !prose
+        && (!named || says(b"min_ver") || says(b"ver_min"))
+}
+
+/// Used in code, and not only declared or named there.
+fn called(found: &Capture<'_>) -> bool {
+    code(found) && !(is_c(found.path) && declared(found))
+}
+
+fn is_c(path: &str) -> bool {
+    [".h", ".c", ".hpp", ".hh", ".cc", ".cpp", ".cxx"].iter().any(|end| path.ends_with(end))
+}
+
+/// `void DES_set_key(…);`, `MODE_ECB = 1,` and `#define LN_aes_128_ecb "aes-128-ecb"`.
+fn declared(found: &Capture<'_>) -> bool {
+    let start = found.whole.as_ptr() as usize - found.line.as_ptr() as usize;
+    let line = found.line;
+    let text =
+        |part: Option<&[u8]>| String::from_utf8_lossy(part.unwrap_or_default()).trim().to_owned();
+    let (before, after) = (text(line.get(..start)), text(line.get(start + found.whole.len()..)));
+    let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    if let Some(name) = before.strip_prefix("#define") {
+        // A name, or another name for it.
+        let names = name.trim().chars().all(|c| is_name(c) || c == ' ');
+        let one = name.trim().chars().all(is_name);
+        return one || names && after.is_empty() && !found.whole.contains(&b'(');
+    }
+    let enumerator = after.strip_prefix('=').map(str::trim_start);
+    if enumerator.is_some_and(|value| value.starts_with(|c: char| c.is_ascii_digit())) {
+        return true;
+    }
+    let words: Vec<&str> =
+        before.split(|c: char| c.is_whitespace() || c == '*').filter(|w| !w.is_empty()).collect();
+    let statement = |word: &&str| ["return", "else", "case", "do", "goto", "throw"].contains(word);
+    !words.is_empty()
+        && words.iter().all(|word| word.chars().all(is_name))
+        && !words.iter().any(statement)
+}
+
+/// The name of an option in a program, with no command that it is given to.
+fn option_alone(found: &Capture<'_>) -> bool {
+    let command = found.line.to_ascii_lowercase().windows(5).any(|w| w == b"wget ");
+    found.whole.starts_with(b"--") && is_c(found.path) && !command
 }
 
 fn fixed_iv(found: &Capture<'_>) -> bool {

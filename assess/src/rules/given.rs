@@ -59,7 +59,9 @@ impl<'a> Given<'a> {
         };
         if between.is_empty() {
             // `storePassword "x"`, `#define PASS "x"`; in a list the name would be quoted.
-            return self.between.matches(['"', '\'', '`']).count() <= 1
+            let sentence = self.before.split_whitespace().count() > 2;
+            return !sentence
+                && self.between.matches(['"', '\'', '`']).count() <= 1
                 && !self.before.trim_end().ends_with(['"', '\'', ',']);
         }
         if let Some(rest) = between.strip_prefix(',') {
@@ -128,7 +130,10 @@ fn tells(found: &Capture<'_>, given: &Given<'_>) -> bool {
     let side_by_side = given.between.trim_matches(['"', '\'', '`']).trim().is_empty();
     let comment = !code(found) || given.between.ends_with('`');
     // A word that repeats its name, and the last part of a path of names.
-    let word = given.value.eq_ignore_ascii_case(&given.name) || given.before.ends_with("::");
+    let value = given.value.to_lowercase().replace(['_', '-', '.', '$'], "");
+    let word = given.value.eq_ignore_ascii_case(&given.name)
+        || value.len() >= 6 && given.name.contains(&value)
+        || given.before.ends_with("::");
     assertion || word || side_by_side && comment || in_a_manual(found)
 }
 
@@ -172,7 +177,9 @@ pub(super) fn bare_password(found: &Capture<'_>) -> bool {
 /// A token, key or other secret that is given to a name.
 pub(super) fn token(found: &Capture<'_>) -> bool {
     let Some(given) = Given::read(found) else { return false };
-    given.is_given() && bare(&given) && random_enough(found) && !in_a_manual(found)
+    // What a parser compares its next word with.
+    let parsed = given.name == "token" && given.before.ends_with("cmp(");
+    given.is_given() && !parsed && bare(&given) && random_enough(found) && !in_a_manual(found)
 }
 
 /// The same without quotes.

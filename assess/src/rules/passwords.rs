@@ -32,6 +32,10 @@ pub(super) const RULES: &[Rule] = &[
             ("f.py", "os.environ.get('DB_P·ASS', 'Gw4y2019')"),
         ],
         misses: &[
+            ("m.h", "#define SN_dhSinglePa·ss_scheme \"dhSinglePa·ss-scheme\""),
+            ("n.c", "/* These match, we can just pa·ss \"opts9\" to the other */"),
+            ("o.pm", "=for stopwords James Raspa·ss 'BinGOs4' Josh"),
+            ("p.c", "#define RESP_LOGIN_PA·SS \"UGFzc3dvcmQ6\""),
             ("a.c", "#define PA·SSWORD_FIELD \"pa·ssword\""),
             ("b.py", "pa·ssword = input('Pa·ssword: ')"),
             ("c.js", "pa·sswordLabel: 'Enter your pa·ssword here'"),
@@ -171,6 +175,8 @@ pub(super) const RULES: &[Rule] = &[
             ("etc/hostapd.conf", "wp·a_p·a·ssphrase=acmesetup1"),
         ],
         misses: &[
+            ("driver.h", "#define CAPA_KEY_MGMT_WP·A_PS·K 0x00000004"),
+            ("test.conf", "ps·k=000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f"),
             ("etc/hostapd.conf", "wp·a_p·a·ssphrase="),
             ("main.ino", "#define WI·FI_P·A·SS \"your-pa·ssword\""),
             ("a.conf", "wp·a_ps·k_file=/etc/hostapd.wp·a_ps·k"),
@@ -446,5 +452,13 @@ fn config_password(found: &Capture<'_>) -> bool {
 }
 
 fn wifi(found: &Capture<'_>) -> bool {
-    code(found) && (valid::password(found) || found.secret.len() == 64 && valid::hex_key(found))
+    // A number, or a name that stands for one, in a header.
+    let number =
+        found.secret.starts_with(b"0x") && found.secret[2..].iter().all(u8::is_ascii_hexdigit);
+    let unquoted =
+        found.line.trim_ascii_start().starts_with(b"#define") && !found.whole.contains(&b'"');
+    !number
+        && !unquoted
+        && code(found)
+        && (valid::password(found) || found.secret.len() == 64 && valid::hex_key(found))
 }

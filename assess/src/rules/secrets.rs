@@ -165,6 +165,7 @@ pub(super) const RULES: &[Rule] = &[
             ("a.js", "app.use(session({ sec·ret: 'k9Xq2LmN7pRs4TvW1yZb' }));"),
         ],
         misses: &[
+            ("p.c", "if (os_strcmp(tok·en, \"akmp=FT-EAP-SHA384\") == 0) {"),
             ("a.py", "ap·i_key = \"your-ap·i-key-goes-here\""),
             ("a.py", "ap·i_key = os.environ[\"AP·I_KEY\"]"),
             ("b.py", "tok·en_url = \"https:/·/login.acme.net/oauth2/tok·en\""),

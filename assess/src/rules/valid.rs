@@ -125,7 +125,10 @@ pub(crate) fn placeholder(secret: &[u8]) -> bool {
     let said = encoded::text(secret).filter(|said| said.len() <= 64 && !said.contains(&b'{'));
     PUBLISHED.iter().any(|known| known.as_bytes() == secret)
         || stands_for_one(secret)
-        || said.is_some_and(|said| stands_for_one(&said) || said.windows(5).any(|w| w == b"12345"))
+        || said.is_some_and(|said| {
+            // A prompt, as a mail server sends it.
+            stands_for_one(&said) || said.ends_with(b":") || said.windows(5).any(|w| w == b"12345")
+        })
 }
 
 /// Tokens that their owners show or ship to everyone: GitHub's documents; Chromium's keys for its
@@ -170,6 +173,8 @@ fn stands_for_one(secret: &[u8]) -> bool {
         "n/a",
         "abcdefghij",
         "1234567890abcdef",
+        "000102030405",
+        "0011223344556677",
         "deadbeef",
         "secret_here",
         "my_",
@@ -258,6 +263,7 @@ const WORDS: &[&str] = &[
     "env",
     "auto",
     "plain",
+    "whatever",
     "sha256",
     "md5",
     "bcrypt",
