@@ -213,6 +213,17 @@ impl Read {
         .await?)
     }
 
+    /// What a fingerprint stands for, in the eyes of whoever writes too. Requests ask
+    /// [`crate::Store::identity`].
+    pub async fn identity(
+        &mut self,
+        fingerprint: &Hash,
+    ) -> Result<Option<IdentityRow>, StoreError> {
+        let mut query = identities_of(&[*fingerprint]);
+        let row = query.build().fetch_optional(self.connection().await?).await?;
+        Ok(row.as_ref().map(IdentityOf::from_row).transpose()?.map(|row| row.identity))
+    }
+
     /// How many certificates of one kind were issued to a device since a time.
     pub async fn certificates_since(
         &mut self,
