@@ -96,7 +96,7 @@ fn exit_codes_tell_clean_findings_wrong_use_and_not_tested_apart() {
         assert_eq!(ran.code, code, "{arguments}\n{}{}", ran.out, ran.err);
     }
     let one = bench.run("assess clean").out;
-    assert!(one.contains("NOT TESTED across devices: give --hub or a second image"), "{one}");
+    assert!(one.contains("NOT TESTED across devices: give a second image"), "{one}");
 }
 
 /// Two root file systems with one private key, each in a place of its own.

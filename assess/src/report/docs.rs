@@ -67,8 +67,8 @@ pub fn docs() -> String {
     for r in rules::requirements::REQUIREMENTS {
         use rules::requirements::Evidence::{Across, Any, Image, Other, Signed};
         let evidence = match r.evidence {
-            Any => "after source or an image was read",
-            Image => "after an image was read",
+            Any => "after source or an image was read that its rules judge",
+            Image => "after an image was read that its rules judge",
             Across => "after two images were compared",
             Signed => "after only signed images were seen",
             Other => "never: this tool does not test it",
@@ -156,7 +156,7 @@ Stores and keys under a password are tried with a short list of well-known passw
 
 ## Verdicts
 
-A requirement *fails* when an open finding of severity medium or higher speaks against it. *Evidence supports* means that the rules for it ran over enough and found nothing: it is no pass, a test case of the standard needs a person. Everything else is *not tested*. *Not applicable* is what you declare, with a reason. One image alone never supports uniqueness across devices.
+A requirement *fails* when an open finding of severity medium or higher speaks against it. *Evidence supports* means that enough was read, that there was something which the rules for it judge (source, settings, programs, keys, certain files; the reason names the rules), and that they found nothing: it is no pass, a test case of the standard needs a person. Everything else is *not tested*. *Not applicable* is what you declare, with a reason. One image alone never supports uniqueness across devices.
 
 ## Severity and place
 

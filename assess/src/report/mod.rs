@@ -59,7 +59,7 @@ pub fn shared_words(shared: &Shared) -> String {
         Shared::NotFound { images } => {
             format!("not found in what was read of {images} images; other devices were not tested")
         }
-        Shared::NotTested => "NOT TESTED across devices: give --hub or a second image".to_owned(),
+        Shared::NotTested => "NOT TESTED across devices: give a second image".to_owned(),
     }
 }
 

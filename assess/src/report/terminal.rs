@@ -14,7 +14,7 @@ use crate::{
 pub fn screen(assessment: &Assessment) -> String {
     let mut lines: Vec<String> = Vec::new();
     for input in assessment.inputs.iter().take(MAX_INPUTS) {
-        lines.push(format!("  {}", input_line(input)));
+        push(&mut lines, &input_line(input));
     }
     if assessment.inputs.len() > MAX_INPUTS {
         lines.push(format!(
@@ -22,25 +22,28 @@ pub fn screen(assessment: &Assessment) -> String {
             assessment.inputs.len() - MAX_INPUTS
         ));
     }
-    lines.push(format!(
-        "  Is any private key or credential shared?   {}",
-        shared_words(&assessment.shared)
-    ));
+    let answer = shared_words(&assessment.shared);
+    let question = "Is any private key or credential shared?";
+    if question.len() + 5 + answer.chars().count() <= WIDTH {
+        lines.push(format!("  {question}   {answer}"));
+    } else {
+        lines.extend([format!("  {question}"), format!("     {answer}")]);
+    }
     if let Some(pair) = assessment.comparisons.first() {
         let more = match assessment.comparisons.len() - 1 {
             0 => String::new(),
             more => format!(" (and {more} more pairs)"),
         };
-        lines.push(format!("  Side by side: {}{more}", super::comparison_words(pair)));
+        push(&mut lines, &format!("Side by side: {}{more}", super::comparison_words(pair)));
     }
     let open: Vec<&Finding> =
         assessment.findings.iter().filter(|f| f.suppressed.is_none()).collect();
-    let room = MAX_LINES - lines.len() - TAIL_LINES;
+    let room = MAX_LINES.saturating_sub(lines.len() + TAIL_LINES);
     let shown = shown(&open, room / 3);
     for finding in &shown {
         push_finding(&mut lines, finding);
     }
-    lines.push(counts(assessment, &open));
+    lines.extend(counts(assessment, &open));
     let suppressed = assessment.findings.len() - open.len();
     let stale = assessment.stale_suppressions.len();
     if suppressed + stale > 0 {
@@ -48,18 +51,34 @@ pub fn screen(assessment: &Assessment) -> String {
             "  Accepted: {suppressed}   Stale suppressions: {stale} (--json names them)"
         ));
     }
-    lines.push(format!(
-        "  Not checked: {} things, see docs/assess.md#not-checked. Known-key list of {}",
-        super::NOT_CHECKED.len(),
-        assessment.known_keys.1
-    ));
-    lines.push(format!(
-        "  Next: --html report.html | exit {} ({})",
-        assessment.exit,
-        why(assessment)
-    ));
+    push(
+        &mut lines,
+        &format!(
+            "Not checked: {} things, docs/assess.md#not-checked. Known keys of {}",
+            super::NOT_CHECKED.len(),
+            assessment.known_keys.1
+        ),
+    );
+    let exit = format!("exit {} ({})", assessment.exit, why(assessment));
+    push(&mut lines, &format!("Next: --html report.html | {exit}"));
     lines.truncate(MAX_LINES);
     lines.join("\n") + "\n"
+}
+
+/// A line of the screen, over several where a terminal has no room for it.
+fn push(lines: &mut Vec<String>, text: &str) {
+    let mut line = String::from("  ");
+    for word in text.split(' ') {
+        let room = WIDTH.saturating_sub(line.chars().count() + 1);
+        if line.len() > 2 && word.chars().count() > room {
+            lines.push(std::mem::replace(&mut line, "     ".into()));
+        }
+        if !line.trim().is_empty() {
+            line.push(' ');
+        }
+        line.push_str(word);
+    }
+    lines.push(line);
 }
 
 /// What was read and what was not, region by region.
@@ -109,11 +128,12 @@ pub fn coverage(assessment: &Assessment) -> String {
 
 fn input_line(input: &InputReport) -> String {
     if let Some(error) = &input.error {
-        return format!("{}  NOT READ: {error}", input.name);
+        return format!("{}  NOT READ: {error}", clip(&input.name, 60));
     }
     let permille = input.coverage.read_permille();
     let name =
         input.name.rsplit('/').next().filter(|n| !n.is_empty() && *n != ".").unwrap_or(&input.name);
+    let name = clip(name, 40);
     let source = if input.kind == OwnerKind::Source { " of source" } else { "" };
     let mut line = format!("{name}  {}{source} · read {} %", size(input.bytes), permille / 10);
     let regions = input.unread.iter().filter(|u| u.bytes > 0).count();
@@ -150,7 +170,8 @@ fn shown<'a>(open: &[&'a Finding], room: usize) -> Vec<&'a Finding> {
 }
 
 fn push_finding(lines: &mut Vec<String>, finding: &Finding) {
-    lines.push(format!("  {:<8} {}  {}", finding.severity.word(), finding.rule, finding.title));
+    let title = shorten(&finding.title, WIDTH - 17);
+    lines.push(format!("  {:<8} {}  {title}", finding.severity.word(), finding.rule));
     if let Some(first) = finding.locations.first() {
         let more = finding.locations.len() - 1;
         let rest = match (more, finding.locations.get(1)) {
@@ -158,7 +179,8 @@ fn push_finding(lines: &mut Vec<String>, finding: &Finding) {
             (1, Some(next)) => format!("  (+1 place: {})", shorter(&next.path, &first.path)),
             (more, _) => format!("  (+{more} places)"),
         };
-        lines.push(format!("     {}{rest}", clip(&first.to_string(), 100)));
+        let room = WIDTH - 5 - rest.chars().count();
+        lines.push(format!("     {}{rest}", clip(&first.to_string(), room)));
     }
     let fix = rules::find(finding.rule).map_or("", |r| r.fix);
     let more = format!("(docs/assess.md#{})", finding.rule);
@@ -171,11 +193,11 @@ fn shorter(path: &str, first: &str) -> String {
     if let (Some((image, rest)), Some((_, there))) = (path.split_once('!'), first.split_once('!'))
         && rest == there
     {
-        return clip(&format!("the same in {image}"), 60);
+        return clip(&format!("the same in {}", clip(image, 22)), 34);
     }
     let common = path.split('!').zip(first.split('!')).take_while(|(a, b)| a == b).count();
     let rest: Vec<&str> = path.split('!').skip(common).collect();
-    clip(&if rest.is_empty() { path.to_owned() } else { rest.join("!") }, 60)
+    clip(&if rest.is_empty() { path.to_owned() } else { rest.join("!") }, 34)
 }
 
 /// The beginning of a sentence, up to a whole word.
@@ -197,21 +219,26 @@ fn clip(text: &str, width: usize) -> String {
     format!("…{tail}")
 }
 
-fn counts(assessment: &Assessment, open: &[&Finding]) -> String {
+fn counts(assessment: &Assessment, open: &[&Finding]) -> [String; 2] {
     let number = |s: Severity| open.iter().filter(|f| f.severity == s).count();
     let verdicts = |v: Verdict| {
         assessment.requirements.iter().filter(|r| r.verdict == v && !r.id.starts_with('I')).count()
     };
-    format!(
-        "  CRITICAL {} · HIGH {} · MEDIUM {} · LOW {}     Requirements (EN 303 645): {} fail · {} supported · {} not tested",
-        number(Severity::Critical),
-        number(Severity::High),
-        number(Severity::Medium),
-        number(Severity::Low),
-        verdicts(Verdict::Fails),
-        verdicts(Verdict::EvidenceSupports),
-        verdicts(Verdict::NotTested)
-    )
+    [
+        format!(
+            "  CRITICAL {} · HIGH {} · MEDIUM {} · LOW {}",
+            number(Severity::Critical),
+            number(Severity::High),
+            number(Severity::Medium),
+            number(Severity::Low)
+        ),
+        format!(
+            "  Requirements (EN 303 645): {} fail · {} supported · {} not tested",
+            verdicts(Verdict::Fails),
+            verdicts(Verdict::EvidenceSupports),
+            verdicts(Verdict::NotTested)
+        ),
+    ]
 }
 
 fn why(assessment: &Assessment) -> String {
@@ -220,7 +247,7 @@ fn why(assessment: &Assessment) -> String {
         0 => format!("no finding at or above {level}"),
         1 => format!("findings at or above {level}"),
         _ => format!(
-            "not tested: less than {} % was read, or an input could not be opened",
+            "not tested: an input not opened, or less than {} % read",
             assessment.min_coverage_percent
         ),
     }
@@ -230,4 +257,27 @@ const MAX_LINES: usize = 24;
 /// Columns of a terminal that nobody made wider.
 const WIDTH: usize = 80;
 const MAX_INPUTS: usize = 5;
-const TAIL_LINES: usize = 4;
+const TAIL_LINES: usize = 6;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{tar, whole};
+
+    #[test]
+    fn the_first_screen_has_24_lines_of_80_columns_at_most() {
+        let name = format!("{}device.conf", "a-long-name-of-a-directory/".repeat(3));
+        let text = "password = Gw4y-2019x\nroot:$1$Q7xm2Lw9$kT4vW8yZbC3dF5gH8jK1m.:1:0:9:7:::\n";
+        let mut dense = tar(&name, text.as_bytes());
+        dense.extend((0..60_000u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 13) as u8));
+        let long = "x".repeat(200);
+        let names: Vec<String> = (0..7).map(|n| format!("image-{n}-{long}.bin")).collect();
+        for count in [1, 2, 7] {
+            let inputs = names[..count].iter().map(|n| (n.as_str(), dense.clone())).collect();
+            let screen = screen(&whole(inputs));
+            assert!(screen.lines().count() <= MAX_LINES, "{screen}");
+            assert!(screen.lines().all(|line| line.chars().count() <= WIDTH), "{screen}");
+            assert!(screen.contains("Next: ") && screen.contains("shared?"), "{screen}");
+        }
+    }
+}

@@ -11,6 +11,7 @@ mod developer;
 mod given;
 mod joins;
 mod logins;
+pub mod matter;
 mod messaging;
 mod network;
 mod passwords;

@@ -4,7 +4,7 @@
 
 use serde::Serialize;
 
-use super::all;
+use super::{all, matter::Matter};
 use crate::model::{Finding, Severity};
 
 /// Version of this table.
@@ -121,12 +121,13 @@ pub fn label(id: &str) -> String {
 pub fn judge(
     findings: &[Finding],
     grounds: Grounds,
+    matter: &Matter,
     not_applicable: &[(String, String)],
 ) -> Vec<Judged> {
     REQUIREMENTS
         .iter()
         .map(|requirement| {
-            let (verdict, reason) = verdict(requirement, findings, grounds, not_applicable);
+            let (verdict, reason) = verdict(requirement, findings, grounds, matter, not_applicable);
             Judged {
                 id: requirement.id,
                 standard: standard(requirement.id),
@@ -143,6 +144,7 @@ fn verdict(
     requirement: &Requirement,
     findings: &[Finding],
     grounds: Grounds,
+    matter: &Matter,
     not_applicable: &[(String, String)],
 ) -> (Verdict, String) {
     if let Some((_, reason)) = not_applicable.iter().find(|(id, _)| id == requirement.id) {
@@ -175,16 +177,38 @@ fn verdict(
         Evidence::Signed => grounds.signed,
         Evidence::Other => false,
     };
+    let mut had: Vec<&str> = all()
+        .filter(|rule| rule.severity >= Severity::Medium && matter.had(rule))
+        .filter(|rule| rule.requirements.contains(&requirement.id))
+        .map(|rule| rule.id)
+        .collect();
+    had.sort_unstable();
     match (enough, requirement.evidence) {
+        (true, Evidence::Signed) => {
+            (Verdict::EvidenceSupports, "every image header that was seen shows a signature".into())
+        }
+        (true, _) if had.is_empty() => {
+            (Verdict::NotTested, "nothing that was read is what its rules judge".into())
+        }
         (true, _) => (
             Verdict::EvidenceSupports,
-            "the rules for it ran over what was read and found nothing against it".into(),
+            format!("nothing against it in what {} judged", listed(&had)),
         ),
         (false, Evidence::Across) => {
             (Verdict::NotTested, "needs a second image or the fleet".into())
         }
         (false, Evidence::Signed) => (Verdict::NotTested, "no signed image was seen".into()),
         (false, _) => (Verdict::NotTested, "needs an image".into()),
+    }
+}
+
+/// The first few ids, and how many more.
+fn listed(ids: &[&str]) -> String {
+    match ids {
+        [first @ .., _] if first.len() >= 6 => {
+            format!("{} and {} more rules", ids[..6].join(", "), ids.len() - 6)
+        }
+        _ => ids.join(", "),
     }
 }
 
@@ -363,6 +387,28 @@ pub const REQUIREMENTS: &[Requirement] = &[
 mod tests {
     use super::*;
 
+    fn plenty() -> Matter {
+        let met = all().map(|rule| rule.id).collect();
+        Matter { sources: 9, settings: 9, programs: 9, vectors: 9, met, keys: 9 }
+    }
+
+    #[test]
+    fn silence_about_what_was_not_there_supports_nothing() {
+        let supported = |matter: &Matter| {
+            judge(&[], Grounds { signed: false, ..ALL }, matter, &[])
+                .into_iter()
+                .filter(|j| j.verdict == Verdict::EvidenceSupports)
+                .map(|j| j.id)
+                .collect::<Vec<_>>()
+        };
+        assert!(supported(&Matter::default()).is_empty());
+        // Programs speak for how they were built, source for how TLS is set up.
+        let programs = supported(&Matter { programs: 1, ..Matter::default() });
+        assert!(programs.contains(&"I1.3.8") && !programs.contains(&"I4.1.2"), "{programs:?}");
+        let sources = supported(&Matter { sources: 1, ..Matter::default() });
+        assert!(sources.contains(&"I4.1.2"), "{sources:?}");
+    }
+
     const ALL: Grounds = Grounds { images: 2, inputs: 2, covered: true, signed: true };
 
     #[test]
@@ -378,7 +424,10 @@ mod tests {
     fn one_image_never_supports_uniqueness_across_devices() {
         let one = Grounds { images: 1, inputs: 1, ..ALL };
         let verdict = |grounds| {
-            judge(&[], grounds, &[]).into_iter().find(|j| j.id == "5.1-1").map(|j| j.verdict)
+            judge(&[], grounds, &plenty(), &[])
+                .into_iter()
+                .find(|j| j.id == "5.1-1")
+                .map(|j| j.verdict)
         };
         assert_eq!(verdict(one), Some(Verdict::NotTested));
         assert_eq!(verdict(ALL), Some(Verdict::EvidenceSupports));
@@ -387,6 +436,8 @@ mod tests {
     #[test]
     fn an_unread_image_supports_nothing() {
         let grounds = Grounds { covered: false, ..ALL };
-        assert!(judge(&[], grounds, &[]).iter().all(|j| j.verdict == Verdict::NotTested));
+        assert!(
+            judge(&[], grounds, &plenty(), &[]).iter().all(|j| j.verdict == Verdict::NotTested)
+        );
     }
 }

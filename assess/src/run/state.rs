@@ -16,6 +16,7 @@ use crate::{
     model::{Finding, Location, OwnerKind},
     rules::{
         self,
+        matter::Matter,
         requirements::{Grounds, judge},
         unit_tests::UnitTests,
     },
@@ -45,6 +46,7 @@ pub(super) struct State<'a> {
     /// Kept when there are several images.
     inventory: Option<Inventory>,
     unit_tests: UnitTests,
+    matter: Matter,
 }
 
 impl<'a> State<'a> {
@@ -61,6 +63,7 @@ impl<'a> State<'a> {
             hash_rounds: HASH_ROUNDS,
             inventory: several_images.then(Inventory::default),
             unit_tests: UnitTests::default(),
+            matter: Matter::default(),
         }
     }
 
@@ -177,7 +180,8 @@ impl State<'_> {
             .iter()
             .map(|n| (n.requirement.clone(), n.reason.clone()))
             .collect();
-        let requirements = judge(&findings, grounds, &not_applicable);
+        self.matter.index(&self.index);
+        let requirements = judge(&findings, grounds, &self.matter, &not_applicable);
         let failing =
             findings.iter().any(|f| f.suppressed.is_none() && f.severity >= options.fail_on);
         let components = std::mem::take(&mut self.components)
@@ -248,6 +252,7 @@ impl State<'_> {
         if let Some((inventory, digest)) = self.inventory.as_mut().zip(examined.digest) {
             inventory.leaf(leaf, digest, examined.says_something);
         }
+        self.matter.see(leaf, examined.hardening.is_some(), examined.cortex_m.is_some());
         if !examined.events.is_empty() {
             self.unit_tests.note(leaf);
         }

@@ -112,7 +112,8 @@ fn list(root: &Path, honour_ignores: bool) -> Listed {
             Ok(entry) => entry,
             Err(error) => {
                 let path = path_of(&error).unwrap_or(root).to_owned();
-                let why = error.io_error().map_or_else(|| error.to_string(), ToString::to_string);
+                let why =
+                    error.io_error().map_or_else(|| error.to_string(), |io| io.kind().to_string());
                 found.problems.push((path, format!("cannot be listed: {why}")));
                 continue;
             }
