@@ -152,8 +152,15 @@ impl<'a> Walker<'a> {
             self.leaf(blob, place, 0, LeafKind::Text, mode);
             return Coverage::default();
         }
-        if depth < self.limits.depth
-            && let Some(format) = unpack::identify(blob)
+        let format = unpack::identify(blob);
+        if depth >= self.limits.depth && format.is_some() {
+            let (kind, _) = classify(blob, place);
+            self.leaf(blob, place, 0, kind, mode);
+            let why = UnpackError::Bound("containers inside containers");
+            self.not_read(place, 0, blob.len(), &why.to_string());
+            return Coverage { unread: blob.len(), ..Coverage::default() };
+        }
+        if let Some(format) = format
             && let Some((mut coverage, end)) = self.container(format, blob, place, 0, depth, true)
         {
             if end < blob.len() {
@@ -320,25 +327,28 @@ impl<'a> Walker<'a> {
 /// by offset where that is known, could not be read. It was `cut` when its reader gave up.
 fn account(children: Coverage, lost: &[(Option<u64>, u64)], size: u64, cut: bool) -> Coverage {
     let mut all = children;
+    // Of the container's own bytes.
+    let mut own = 0u64;
     for (at, len) in lost {
-        // What lies behind the container is counted where it is read.
-        let inside = at.map_or(*len, |at| (*len).min(size.saturating_sub(at)));
-        all.unread = all.unread.saturating_add(inside).min(u64::MAX / 4);
+        match at {
+            // What lies behind the container is counted where it is read.
+            Some(at) => own = own.saturating_add((*len).min(size.saturating_sub(*at))).min(size),
+            None => all.unread = all.unread.saturating_add(*len).min(u64::MAX / 4),
+        }
     }
-    if all.total() > size {
-        // How much more would have come out of it, nobody knows.
-        return if cut {
-            Coverage { unread: size, ..Coverage::default() }
-        } else {
-            all.scaled(size)
-        };
-    }
-    let rest = size - all.total();
-    if cut {
-        all.unread += rest;
+    let room = size - own;
+    if all.total() > room {
+        if cut {
+            // How much more would have come out of it, nobody knows.
+            return Coverage { unread: size, ..Coverage::default() };
+        }
+        all = all.scaled(room);
+    } else if cut {
+        all.unread += room - all.total();
     } else {
-        all.understood += rest;
+        all.understood += room - all.total();
     }
+    all.unread += own;
     all
 }
 

@@ -298,6 +298,29 @@ fn what_a_reader_did_not_come_to_is_not_read() {
 }
 
 #[test]
+fn what_a_bound_keeps_from_being_unpacked_is_not_read() {
+    let plant = Plant::new();
+    let zeros = plant.path("zeros.gz");
+    plant.shell(&format!("head -c 100000000 /dev/zero | gzip > {}", p(&zeros)));
+    let mut options = Options::default();
+    options.limits.expansion_floor_bytes = 20_000_000;
+    options.limits.expansion_ceiling_bytes = 20_000_000;
+    let found = run(&[Input::Path(zeros)], &options, &mut ());
+    let permille = found.inputs[0].coverage.read_permille();
+    assert!((150..350).contains(&permille), "{:?}", found.inputs[0].coverage);
+    // Twenty wrappers, one inside the other.
+    let nest = plant.path("nest");
+    plant.shell(&format!(
+        "cp {0}/www/index.html {1}; for n in $(seq 20); do gzip -c {1} > {1}.gz; mv {1}.gz {1}; done",
+        p(&plant.root),
+        p(&nest)
+    ));
+    let found = plant.assess(&nest);
+    assert!(noted(&found, "containers inside containers"), "{:?}", found.inputs[0]);
+    assert!(found.inputs[0].coverage.unread > 150, "{:?}", found.inputs[0].coverage);
+}
+
+#[test]
 fn a_directory_that_cannot_be_listed_and_one_with_nothing_in_it_are_not_tested() {
     let plant = Plant::new();
     let empty = plant.path("empty");

@@ -303,7 +303,9 @@ fn pem(data: &[u8], at: usize, out: &mut Vec<Found>) {
     let body_at = 11 + label_end + 5;
     let Some(body_len) = memchr::memmem::find(&window[body_at..], b"-----END") else {
         // Cut off, or put together with its last line at run time.
-        if let Some(raw) = decode(&letters(&window[body_at..]))
+        let text = &window[body_at..];
+        let end = memchr::memmem::find(text, b"-----").unwrap_or(text.len()).min(8 << 10);
+        if let Some(raw) = decode(&letters(&text[..end]))
             && let Some((object, len)) = der::read(&raw)
         {
             der_found(object, &raw[..len], at, at + body_at, "", out);
