@@ -85,13 +85,19 @@ pub(super) const RULES: &[Rule] = &[
         fix: HASH_FIX,
         requirements: R,
         keywords: &["$2a$", "$2b$", "$2y$", "$y$", "$7$", "$gy$"],
-        pattern: r"(\$2[aby]\$\d\d\$[A-Za-z0-9./]{53}|\$(?:y|gy|7)\$[A-Za-z0-9./]{1,8}\$[A-Za-z0-9./]{4,86}\$[A-Za-z0-9./]{43})(?:[^A-Za-z0-9./]|$)",
+        pattern: r"(\$2[aby]\$\d\d\$[A-Za-z0-9./]{53}|\$(?:y|gy)\$[A-Za-z0-9./]{1,8}\$[A-Za-z0-9./]{4,86}\$[A-Za-z0-9./]{43}|\$7\$[A-Za-z0-9./]{11}[A-Za-z0-9./]{1,86}\$[A-Za-z0-9./]{43})(?:[^A-Za-z0-9./]|$)",
         check: valid::crypt,
         kind: Some(Kind::PasswordHash),
-        hits: &[(
-            "app/users.yml",
-            "ad·min: $2·b$10$kT4vW8yZbC3dF5gH8jK1mN4pQ7rS0tV3wX6yZ9aB2cD5eF8gH1jKu",
-        )],
+        hits: &[
+            (
+                "app/users.yml",
+                "ad·min: $2·b$10$kT4vW8yZbC3dF5gH8jK1mN4pQ7rS0tV3wX6yZ9aB2cD5eF8gH1jKu",
+            ),
+            (
+                "etc/shadow",
+                "ro·ot:$7·$DU..../....2Q9obwLhin8qvQl6sisAO/$E1HizYWxBmnIH4sdPkd1UOML9t62Gf.wvNTnt5XFzs8:19000::::::",
+            ),
+        ],
         misses: &[("app/users.yml", "ad·min: $2·b$10$too.short")],
         ..BASE
     },
@@ -212,6 +218,60 @@ pub(super) const RULES: &[Rule] = &[
         only: Only::Paths(&["/passwd", "passwd"]),
         hits: &[("etc/passwd", "no·body:x:99:99:no·body:/:/b·in/sh")],
         misses: &[("etc/passwd", "no·body:x:99:99:no·body:/:/bin/false")],
+        ..BASE
+    },
+    Rule {
+        id: "P-026",
+        severity: High,
+        title: "password verifier of a database, directory, boot loader or network device",
+        about: HASH,
+        fix: HASH_FIX,
+        requirements: R,
+        keywords: &[
+            "$sha1$",
+            "$3$$",
+            "scram-sha-",
+            "by password",
+            "grub.pbkdf2.",
+            "secret 8 ",
+            "secret 9 ",
+            "{sha256}",
+            "{sha384}",
+            "{sha512}",
+            "{ssha256}",
+            "{ssha384}",
+            "{ssha512}",
+            ":lct-",
+            "usmuser ",
+        ],
+        pattern: r"(?:\$sha1\$\d{1,9}\$[./A-Za-z0-9]{1,64}\$[./A-Za-z0-9]{28}|\$3\$\$[0-9a-f]{32}|SCRAM-SHA-(?:1|256)\$\d{3,7}:[A-Za-z0-9+/=]{12,64}\$[A-Za-z0-9+/=]{28,88}:[A-Za-z0-9+/=]{28,88}|(?i:identified\s{1,3}by\s{1,3}password)\s{1,3}'(\*[0-9A-F]{40})'|grub\.pbkdf2\.sha512\.\d{1,8}\.[0-9A-F]{32,512}\.[0-9A-F]{32,512}|\bsecret\s{1,3}[89]\s{1,3}(\$[89]\$[./A-Za-z0-9]{14}\$[./A-Za-z0-9]{43})|\{S?SHA(?:256|384|512)\}[A-Za-z0-9+/]{40,160}={0,2}|:([0-9A-F]{32}):\[[UWDNIX ]{11}\]:LCT-|\busmUser\s[^\n]{1,200}\s0x([0-9a-f]{32,64})\s)",
+        check: |c| !valid::placeholder(c.secret),
+        only: Only::Text,
+        kind: Some(Kind::PasswordHash),
+        hits: &[
+            ("etc/master.passwd", "ro·ot:$sha·1$40000$jtNX3nZ2$hBNaIXkt4wBI2o5rsi8KejSjNqIq:1::"),
+            (
+                "users.sql",
+                "CREATE US·ER 'x' IDENTI·FIED BY PA·SSWORD '*2470C0C06DEE42FD1618BB99005ADCA2EC9D1E19';",
+            ),
+            (
+                "grub.cfg",
+                "password_pb·kdf2 root grub.pb·kdf2.sha512.10000.4F8A0C2E77D94B3F9E21C0AA5D0BD6E1.1F8A0C2E77D94B3F9E21C0AA5D0BD6E2",
+            ),
+            (
+                "a.ldif",
+                "userPa·ssword: {SS·HA512}9dhMzUnp2gzVJZqFfLKRjYZzFJpNw6sW8E0cQdJZ7m3V9TnJjL1bqgZ4YyqLk2nB",
+            ),
+            (
+                "etc/smbpasswd",
+                "ro·ot:0:AAD3B435B51404EEAAD3B435B51404EE:8846F7EAEE8FB117AD06BDD830B7586C:[U          ]:LC·T-5F4DCC3B:",
+            ),
+        ],
+        misses: &[
+            ("a.ldif", "userPa·ssword: {SS·HA512}"),
+            ("grub.cfg", "password_pb·kdf2 root $HASH"),
+            ("users.sql", "CREATE US·ER 'x' IDENTI·FIED BY PA·SSWORD '*';"),
+        ],
         ..BASE
     },
 ];
