@@ -22,7 +22,8 @@ impl Fleet {
     /// where a trial is under way: such a device joins when its trial has ended.
     ///
     /// A deployment to more than a tenth of the fleet takes as many people as the policy says; each
-    /// asks for the same.
+    /// asks for the same. So does one to a device when the release has been offered to that many
+    /// one by one.
     ///
     /// # Errors
     /// `role-forbids`, `not-found`; `wrong-device` when the device is of another class;
@@ -259,9 +260,15 @@ impl Wanted {
             }
         };
         let manifest = digest_text(&self.manifest);
-        if device.is_none() && self.is_large(change).await? {
+        let (large, action) = match &device {
+            None => (self.is_large(change).await?, "deploy".to_owned()),
+            Some(device) => {
+                (self.completes_large(change, device).await?, format!("deploy to {device}"))
+            }
+        };
+        if large {
             let subject = format!("release/{manifest}");
-            let approvals = change.approve(&subject, "deploy", &self.who, policy).await?;
+            let approvals = change.approve(&subject, &action, &self.who, policy).await?;
             if approvals.given < approvals.required {
                 change.log("deployment-approved", &subject, &[]).await?;
                 return Ok(Err((approvals.given, approvals.required)));
@@ -321,6 +328,20 @@ impl Wanted {
         let reached = change.count_devices_in(Some(&self.class.0), states).await?;
         let all = change.count_devices_in(None, states).await?;
         Ok(reached > 1 && reached.saturating_mul(10) > all)
+    }
+
+    /// With those to which this release was offered one by one: more than a tenth of the fleet?
+    /// Where it was offered to the class as a whole, that was judged already.
+    async fn completes_large(
+        &self,
+        change: &mut Change<'_>,
+        device: &str,
+    ) -> Result<bool, Refusal> {
+        let (whole, others) =
+            change.devices_deployed_to(&self.class.0, &self.manifest, device).await?;
+        let all = change.count_devices_in(None, updatable_states()).await?;
+        let reached = others.saturating_add(1);
+        Ok(!whole && reached > 1 && reached.saturating_mul(10) > all)
     }
 
     async fn offer_to_all(

@@ -585,6 +585,35 @@ async fn a_large_deployment_takes_two_people() {
 }
 
 #[tokio::test]
+async fn a_large_deployment_in_small_pieces_takes_two_people_too() {
+    let mut world = World::with_policy(Policy::default()).await;
+    let mut devices = Vec::new();
+    for number in 0..12 {
+        devices.push(world.deployed(&format!("dev-{number}")).await.id);
+    }
+    let manifest = world.release(10).await;
+    let other = world.release(11).await;
+    let (alice, bob) = (Operator::at_the_host("alice"), Operator::at_the_host("bob"));
+    let offer = async |who, manifest, target| {
+        let new = NewDeployment { manifest, target, deadlines: Deadlines::default() };
+        world.fleet.create_deployment(who, &new).await.unwrap()
+    };
+    let to = |index: usize| Target::Device(devices[index]);
+    let waiting = Created::Waiting { given: 1, required: 2 };
+    // One of twelve is less than a tenth; the same one again is no other.
+    assert!(matches!(offer(&alice, manifest, to(0)).await, Created::Done(_)));
+    assert!(matches!(offer(&alice, manifest, to(0)).await, Created::Done(_)));
+    assert_eq!(offer(&alice, manifest, to(1)).await, waiting);
+    assert_eq!(offer(&bob, manifest, to(2)).await, waiting, "each of them is agreed on");
+    assert!(matches!(offer(&bob, manifest, to(1)).await, Created::Done(_)));
+    // Another release begins anew; and after the class as a whole nobody is asked again.
+    assert!(matches!(offer(&alice, other, to(3)).await, Created::Done(_)));
+    assert_eq!(offer(&alice, manifest, Target::Class).await, waiting);
+    assert!(matches!(offer(&bob, manifest, Target::Class).await, Created::Done(_)));
+    assert!(matches!(offer(&alice, manifest, to(5)).await, Created::Done(_)));
+}
+
+#[tokio::test]
 async fn a_device_that_is_retired_ends_its_update() {
     let mut world = World::new().await;
     let device = world.deployed("dev-a").await;

@@ -58,6 +58,26 @@ pub struct NewDeployment {
 }
 
 impl Read {
+    /// Whether a release was ever offered to its class as a whole, and to how many devices besides
+    /// this one it was offered one by one.
+    pub async fn devices_deployed_to(
+        &mut self,
+        class: &[u8; 16],
+        manifest: &Hash,
+        device: &str,
+    ) -> Result<(bool, i64), StoreError> {
+        Ok(sqlx::query_as(
+            "SELECT COUNT(*) > COUNT(target_device), \
+             COUNT(DISTINCT CASE WHEN target_device <> $3 THEN target_device END) \
+             FROM deployments WHERE class = $1 AND manifest = $2",
+        )
+        .bind(&class[..])
+        .bind(&manifest[..])
+        .bind(device)
+        .fetch_one(self.connection().await?)
+        .await?)
+    }
+
     /// A deployment.
     pub async fn deployment(
         &mut self,
