@@ -84,11 +84,13 @@ const PLANTED: [Planted; 2] = [
 /// what is there twice, which must fail.
 pub fn run(bench: &Bench, wish: &Wish<'_>) -> bool {
     let Some(campaign) = Campaign::new(bench, &bench.boot, wish, wish.list) else { return false };
-    let Some(mut sites) = campaign.sites() else { return false };
+    let wanted = |name: &str| wish.scene.is_none_or(|only| name.starts_with(only));
+    let Some(mut sites) = campaign.sites(|scene| scene.good || wanted(scene.name)) else {
+        return false;
+    };
     if !campaign.ends_what_hangs() {
         return false;
     }
-    let wanted = |name: &str| wish.scene.is_none_or(|only| name.starts_with(only));
     let meant = |symbol: &str| {
         wish.code.is_none_or(|names| names.split(',').any(|name| symbol.contains(name)))
     };
@@ -125,10 +127,8 @@ pub fn run(bench: &Bench, wish: &Wish<'_>) -> bool {
 fn planted(bench: &Bench, wish: &Wish<'_>, what: &Planted) -> usize {
     let image = bench.boot.with_file_name(what.image);
     let Some(planted) = Campaign::new(bench, &image, wish, false) else { return 0 };
-    let Some(mut sites) = planted.sites() else { return 0 };
-    sites.retain(|site| {
-        (what.shows)(&planted.scenes[site.scene]) && !is_crypto(planted.symbol(site.address))
-    });
+    let Some(mut sites) = planted.sites(what.shows) else { return 0 };
+    sites.retain(|site| !is_crypto(planted.symbol(site.address)));
     let enough = if wish.sample.is_some() { 1 } else { 3 };
     let count = sites.len();
     let mut sites = pick(sites, count);
@@ -169,12 +169,16 @@ impl Campaign {
         Some(Campaign { rig, boot, scenes: scene::all(&fleet), symbols, list, jobs: wish.jobs })
     }
 
-    /// Every instruction that each scene executes. `None` when a scene does not end as it should
+    /// Every instruction that each of these scenes executes. `None` when one does not end as it should
     /// without a fault.
-    fn sites(&self) -> Option<Vec<Site>> {
-        let found = Mutex::new(vec![None; self.scenes.len()]);
+    fn sites(&self, wanted: impl Fn(&Scene) -> bool + Sync) -> Option<Vec<Site>> {
+        let found = Mutex::new(vec![Some(Vec::new()); self.scenes.len()]);
         self.each(self.scenes.len(), |lane, index| {
-            let executed = self.executed(lane, &self.scenes[index]);
+            let scene = &self.scenes[index];
+            if !wanted(scene) {
+                return true;
+            }
+            let executed = self.executed(lane, scene);
             found.lock().expect("no lane panics")[index] = executed;
             true
         });
