@@ -156,7 +156,7 @@ Stores and keys under a password are tried with a short list of well-known passw
 
 ## Verdicts
 
-A requirement *fails* when an open finding of severity medium or higher speaks against it. *Evidence supports* means that enough was read, that there was something which the rules for it judge (source, settings, programs, keys, certain files; the reason names the rules), and that they found nothing: it is no pass, a test case of the standard needs a person. Everything else is *not tested*. *Not applicable* is what you declare, with a reason. One image alone never supports uniqueness across devices.
+A requirement *fails* when an open finding of severity medium or higher speaks against it. *Evidence supports* means that enough was read, that there was something which the rules for it judge (source, settings, programs, keys, certain files; the reason names the rules), and that they found nothing, accepted findings among it: it is no pass, a test case of the standard needs a person. Everything else is *not tested*. *Not applicable* is what you declare, with a reason. One image alone never supports uniqueness across devices.
 
 ## Severity and place
 

@@ -2,6 +2,8 @@
 //! OWASP IoT Security Verification Standard (ISVS) 1.0 release candidate. The wording of
 //! the standards themselves decides.
 
+use std::collections::BTreeSet;
+
 use serde::Serialize;
 
 use super::{all, matter::Matter};
@@ -150,19 +152,24 @@ fn verdict(
     if let Some((_, reason)) = not_applicable.iter().find(|(id, _)| id == requirement.id) {
         return (Verdict::NotApplicable, reason.clone());
     }
-    let mut against: Vec<&str> = findings
-        .iter()
-        .filter(|f| {
-            f.suppressed.is_none()
-                && f.severity >= Severity::Medium
-                && f.requirements.contains(&requirement.id)
-        })
-        .map(|f| f.rule)
-        .collect();
-    against.sort_unstable();
-    against.dedup();
+    let speaking = |accepted: bool| -> BTreeSet<&str> {
+        findings
+            .iter()
+            .filter(|f| f.suppressed.is_some() == accepted && f.severity >= Severity::Medium)
+            .filter(|f| f.requirements.contains(&requirement.id))
+            .map(|f| f.rule)
+            .collect()
+    };
+    let words = |rules: BTreeSet<&str>| rules.into_iter().collect::<Vec<_>>().join(", ");
+    let against = speaking(false);
     if !against.is_empty() {
-        return (Verdict::Fails, format!("findings of {}", against.join(", ")));
+        return (Verdict::Fails, format!("findings of {}", words(against)));
+    }
+    // What somebody accepted no longer fails, and is no evidence for anything.
+    let accepted = speaking(true);
+    if !accepted.is_empty() {
+        let why = format!("accepted findings of {} speak against it", words(accepted));
+        return (Verdict::NotTested, why);
     }
     if requirement.evidence == Evidence::Other || !has_rule(requirement.id) {
         return (Verdict::NotTested, "no automatic evidence from source or images".into());
@@ -390,6 +397,27 @@ mod tests {
     fn plenty() -> Matter {
         let met = all().map(|rule| rule.id).collect();
         Matter { sources: 9, settings: 9, programs: 9, vectors: 9, met, keys: 9 }
+    }
+
+    #[test]
+    fn an_accepted_finding_supports_nothing() {
+        let verdict = |suppressed: Option<String>| {
+            let finding = Finding {
+                rule: "K-002",
+                severity: Severity::High,
+                title: String::new(),
+                detail: String::new(),
+                fingerprint: String::new(),
+                requirements: vec!["5.4-1"],
+                locations: vec![],
+                lowered: None,
+                suppressed,
+            };
+            let judged = judge(&[finding], ALL, &plenty(), &[]);
+            judged.into_iter().find(|j| j.id == "5.4-1").map(|j| j.verdict)
+        };
+        assert_eq!(verdict(None), Some(Verdict::Fails));
+        assert_eq!(verdict(Some("ours".into())), Some(Verdict::NotTested));
     }
 
     #[test]
