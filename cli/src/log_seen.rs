@@ -3,6 +3,7 @@
 
 use std::path::Path;
 
+use ringfort_api::model::Checkpoint;
 use ringfort_cose::PublicKey;
 use ringfort_fleet::audit::{Head, open_checkpoint};
 use ringfort_store::{Frontier, leaf_hash};
@@ -38,23 +39,6 @@ pub enum Alarm {
     },
     /// Its head is signed by another key, or by none.
     Unsigned,
-}
-
-/// What a hub shows: a signed head, the tree at it.
-pub struct Shown {
-    /// The signed note.
-    pub checkpoint: String,
-    /// The tree, hexadecimal.
-    pub frontier: String,
-    /// How the key that signs came into its place.
-    pub hand_overs: Vec<String>,
-}
-
-impl From<ringfort_api::model::Checkpoint> for Shown {
-    fn from(head: ringfort_api::model::Checkpoint) -> Shown {
-        let (checkpoint, frontier) = (head.checkpoint, head.frontier);
-        Shown { checkpoint, frontier, hand_overs: head.hand_overs }
-    }
 }
 
 /// Where following a log has led.
@@ -93,7 +77,12 @@ impl Seen {
 
 /// Compares what a hub shows with what was seen. `entries` are those from the place on that an
 /// earlier step asked for. The last of the keys signs now; what was seen may be signed by any.
-pub fn follow(seen: Option<&Seen>, shown: &Shown, entries: &[Vec<u8>], keys: &[PublicKey]) -> Step {
+pub fn follow(
+    seen: Option<&Seen>,
+    shown: &Checkpoint,
+    entries: &[Vec<u8>],
+    keys: &[PublicKey],
+) -> Step {
     let head = keys.last().map(|key| open_checkpoint(&shown.checkpoint, key));
     let Some(Ok(head)) = head else {
         return Step::Alarm(Alarm::Unsigned);
@@ -181,10 +170,10 @@ mod tests {
             tree
         }
 
-        fn shown(&self) -> Shown {
+        fn shown(&self) -> Checkpoint {
             let tree = self.tree();
             let head = Head { size: tree.size(), root: tree.root() };
-            Shown {
+            Checkpoint {
                 checkpoint: checkpoint(&FleetId([1; 16]), &head, &self.key).unwrap(),
                 frontier: hex::encode(tree.to_bytes()),
                 hand_overs: Vec::new(),
@@ -276,7 +265,7 @@ mod tests {
     #[test]
     fn a_tree_that_is_not_the_heads_is_not_remembered() {
         let log = Log::new(5);
-        let shown = Shown { frontier: Log::new(4).shown().frontier, ..log.shown() };
+        let shown = Checkpoint { frontier: Log::new(4).shown().frontier, ..log.shown() };
         let step = follow(None, &shown, &[], &[log.key.public_key()]);
         assert_eq!(step, Step::Alarm(Alarm::Forked { seen: 0 }));
         let damaged = Seen { frontier: "00".into(), ..log.seen() };

@@ -16,6 +16,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use ringfort_api::client::{Client, ClientError, ClientOptions};
+use ringfort_api::model::Checkpoint;
 use ringfort_cose::{AwsLc, Reason, Sign, SignError};
 use ringfort_fleet::audit;
 use ringfort_messages::{DeviceId, Statement, UnixTime};
@@ -28,7 +29,7 @@ use tokio::runtime::Runtime;
 use crate::evidence_keys::EvidenceKeys;
 use crate::failure::{Failure, Outcome};
 use crate::invitation::SYSTEM;
-use crate::log_seen::{self, Alarm, Seen, Shown, Step};
+use crate::log_seen::{self, Alarm, Seen, Step};
 use crate::{clock, files, keys, output, runtime};
 
 /// What stands in `operator.toml`. Paths are relative to the folder.
@@ -145,7 +146,7 @@ impl Operator {
     /// Takes the audit log as the hub shows it now for the one to follow from here on.
     pub fn accept_log(&self) -> Outcome<u64> {
         self.followed.set(true);
-        let shown = self.wait(self.client.audit_head()).map(Shown::from)?;
+        let shown = self.wait(self.client.audit_head())?;
         let known = EvidenceKeys::read(&self.folder)?.with(&shown.hand_overs);
         let keys = known.with_signer_last(&shown.checkpoint);
         match log_seen::follow(None, &shown, &[], keys.all()) {
@@ -163,8 +164,8 @@ impl Operator {
         }
     }
 
-    fn shown(&self) -> Option<Shown> {
-        self.runtime.block_on(self.client.audit_head()).ok().map(Shown::from)
+    fn shown(&self) -> Option<Checkpoint> {
+        self.runtime.block_on(self.client.audit_head()).ok()
     }
 
     /// Entries from a place on, not more than a command should wait for.
